@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from heyhi.experiment.directions import Direction
+from heyhi.experiment.directions import Direction, loss_of
 from heyhi.experiment.metrics import BEST
-from heyhi.search.rungs import better, is_near_end, loss_of, next_rung, rungs_between, verdict
+from heyhi.search.rungs import better, is_near_end, next_rung, rungs_between, verdict
 from heyhi.sweep.search_spec import AshaSpec
 
 # The epochs are those of the config. Each order is of so many configs, drawn from all that were trained: which one

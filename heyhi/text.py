@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import math
 import re
 import shlex
 import sys
@@ -179,6 +180,15 @@ def wrapped(lines: Iterable[str], width: int | None) -> list[str]:
         )
         found += words or [""]
     return found
+
+
+def number_text(value: float, form: str) -> str:
+    """Write a number in a format; NaN and infinities as they are called everywhere."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return format(value, form)
 
 
 def duration(seconds: float) -> str:

@@ -196,11 +196,18 @@ class Teller:
         now = time.time()
         self._day = day(now)
         where = self._where_text(only_trials=total == trials) if total else ""
-        said = (what, where, f"{before} DONE before" if before else "", self._day)
+        said = (what, where, self._before(before), self._day)
         self._screen.write(line(now, RUN, ", ".join(filter(None, said))))
         if _PROGRESS not in self._quiet and total:
             self._screen = screen_for(self._stream, self._draw)
         return True
+
+    def _before(self, count: int) -> str:
+        """Say how so many had ended before that aren't run now: trials that are final are left, however they ended."""
+        left = {one: self._trials.before[one] for one in (Status.PRUNED, Status.DEAD) if self._trials.before[one]}
+        done = count - sum(left.values())
+        counted = ({Status.DONE: done} if done > 0 else {}) | left
+        return f"{', '.join(f'{n} {one}' for one, n in counted.items())} before" if count else ""
 
     def _draw(self, width: int) -> str:
         assert self._progress is not None

@@ -1,18 +1,21 @@
 """The trials of a search in the lines of a run: which experiment each has become, what came of it, which is best.
 
-A trial is a slot: what it is called, and how it ended, stands in its own files.
+A trial is a slot: what it is called, and how it ended, stands in its own files, or in those of its experiment where
+that has come to its end since.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from heyhi.console.names import Named
 from heyhi.errors import UnknownError
+from heyhi.experiment.directions import is_better
 from heyhi.experiment.names import Status, is_slot, trial_of
+from heyhi.experiment.since import end_now
 from heyhi.experiment.slots import SlotEnd, slot_dir
-from heyhi.sweep.search_spec import SearchSpec
 from heyhi.text import shorten
 
 _LONGEST = 60  # characters of what was chosen
@@ -35,13 +38,18 @@ class Trials:
 
     Args:
         named: what a run was asked for, by its exp paths; what is no slot among it is left out.
+
+    Attributes:
+        before: how many of them had ended before, by how.
     """
 
     def __init__(self, named: Mapping[str, Named] | None = None) -> None:
         self._searches = {path: one.search for path, one in (named or {}).items() if one.search is not None}
         self._best: dict[str, float] = {}  # by the id of a search
+        self.before: Counter[Status] = Counter()
         for path in self._searches:
-            if (end := _end_of(path)) is not None:
+            if (end := self._end_of(path)) is not None:
+                self.before[end.shown_status] += 1
                 self._is_best(path, end)
 
     @property
@@ -58,7 +66,7 @@ class Trials:
 
     def end(self, path: str) -> TrialEnd | None:
         """Return how a trial has ended; None where it is none, or nobody can tell."""
-        end = _end_of(path) if is_slot(path) else None
+        end = self._end_of(path) if is_slot(path) else None
         if end is None:
             return None
         if not end.exp_id:
@@ -66,7 +74,7 @@ class Trials:
         search = self._searches.get(path)
         value = ""
         if search is not None and end.value is not None:
-            value = f"{search.metric}={end.value:.6g}"
+            value = search.valued(end.value)
         elif search is not None and end.shown_status is Status.DONE:
             value = f"has no {search.metric}"
         best = "(best so far)" if end.shown_status is Status.DONE and self._is_best(path, end) else ""
@@ -78,15 +86,20 @@ class Trials:
         if search is None or end.value is None or end.value != end.value or end.shown_status is not Status.DONE:
             return False
         known = self._best.get(search.search_id)
-        if known is not None and not is_better(search, end.value, known):
+        if known is not None and not is_better(end.value, known, search.direction):
             return False
         self._best[search.search_id] = end.value
         return True
 
-
-def is_better(search: SearchSpec, value: float, other: float) -> bool:
-    """Return whether a value of a search's metric is better than another."""
-    return value > other if search.direction == "max" else value < other
+    def _end_of(self, path: str) -> SlotEnd | None:
+        slot, search = slot_dir(path), self._searches.get(path)
+        try:
+            end = slot.read_end()
+        except UnknownError:
+            return None
+        if end is None or search is None:
+            return end
+        return end_now(slot.search.results_root, end, search.metric, search.direction)
 
 
 def chosen_text(path: str) -> str:
@@ -97,10 +110,3 @@ def chosen_text(path: str) -> str:
         return ""
     chosen = choice.chosen if choice is not None else {}
     return shorten(" ".join(f"{key}={value}" for key, value in chosen.items()), _LONGEST)
-
-
-def _end_of(path: str) -> SlotEnd | None:
-    try:
-        return slot_dir(path).read_end()
-    except UnknownError:
-        return None

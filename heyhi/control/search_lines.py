@@ -79,7 +79,7 @@ def _lines_of(slots: Sequence[str]) -> Iterator[str]:
 
 
 def _end_now(search: SearchDir, spec: SearchSpec, end: SlotEnd) -> SlotEnd:
-    from heyhi.search.since import end_now  # only a search has need of it
+    from heyhi.experiment.since import end_now  # only a search has need of it
 
     return end_now(search.results_root, end, spec.metric, spec.direction)
 
@@ -127,19 +127,16 @@ def _missed(search: SearchDir) -> str:
 
 
 def _best(spec: SearchSpec, ends: dict[str, SlotEnd]) -> str:
-    from heyhi.experiment.slots import slot_dir
+    from heyhi.experiment.slots import read_choice
+    from heyhi.search.best import best_among, best_line
 
-    done = [
-        (end.value, slot)
-        for slot, end in ends.items()
-        if end.status == Status.DONE.value and end.value is not None and end.value == end.value
-    ]
-    if not done:
+    done = ((slot, end.value) for slot, end in ends.items() if end.status == Status.DONE.value)
+    found = best_among(spec, done)
+    if found is None:
         return ""
-    value, slot = (max if spec.direction == "max" else min)(done, key=lambda one: one[0])
-    choice = slot_dir(slot).read_choice()
-    chosen = " ".join(f"{key}={one}" for key, one in choice.chosen.items()) if choice is not None else ""
-    return f"best so far: {spec.metric}={value:.6g} by trial {trial_of(slot)}{f' ({chosen})' if chosen else ''}"
+    slot, value = found
+    choice = read_choice(slot)
+    return best_line(spec, trial_of(slot), value, choice.chosen if choice is not None else {})
 
 
 def _spec_of(search: SearchDir) -> SearchSpec | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.experiment.abandoned import Logged
-from heyhi.experiment.directions import Direction
+from heyhi.experiment.directions import Direction, is_better
 from heyhi.experiment.kinds import Kind, is_finite, kinds_of
 from heyhi.experiment.metrics import best_of
 from heyhi.experiment.metrics_file import counting_blocks
@@ -101,7 +101,7 @@ class _Search:
         if best is None:
             return True
         if is_finite(best) and is_finite(value):
-            return value < best if self.direction == "min" else value > best
+            return is_better(value, best, self.direction)
         return value != best and best_of([best, value], self.direction) is value
 
     def values_in(self, kind: Kind, number: int) -> Iterator[tuple[int, str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -78,6 +79,18 @@ class Directions(NamedTuple):
                 f" '{name}:max', or in pyproject.toml, [tool.heyhi] minimize = [\"{name}\"] or maximize"
             )
         return found
+
+
+def loss_of(value: float, direction: Direction) -> float:
+    """Return a value of a metric such that less is better; what is no number is the worst."""
+    if math.isnan(value):
+        return math.inf
+    return -value if direction == "max" else value
+
+
+def is_better(value: float, other: float, direction: Direction) -> bool:
+    """Return whether a value of a metric is better than another; what is no number isn't."""
+    return loss_of(value, direction) < loss_of(other, direction)
 
 
 def _matching(name: str, patterns: Sequence[str]) -> str | None:

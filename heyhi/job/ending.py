@@ -111,10 +111,17 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
 
 
 @shown_streams()
-def print_error(error: BaseException, ending: Ending) -> None:
-    """Print why main has ended, for the log and the terminal."""
-    if ending.reason == PRUNED and isinstance(error, Pruned):
-        print(f"{Status.PRUNED.value}: {ending.exception}", file=sys.stderr)
+def print_error(error: BaseException, ending: Ending, *, is_rank: bool = False) -> None:
+    """Print why main has ended, for the log and the terminal.
+
+    Args:
+        error: what it raised.
+        ending: what that means.
+        is_rank: of a rank, whose runner says in the same log that a search has ended it early.
+    """
+    if ending.reason == PRUNED and isinstance(error, Pruned | Terminated):
+        if not is_rank:
+            print(f"{Status.PRUNED.value}: {ending.exception}", file=sys.stderr)
         return
     is_its_own = isinstance(error, KeyboardInterrupt) and ending.exception == "KeyboardInterrupt"
     is_its_own |= isinstance(error, MetricError)  # says what was logged; which line of main has, the traceback

@@ -478,7 +478,7 @@ def _run(
                     regain()
                     ending = ending_of(error, signals)  # while main's working directory still is ours
                     with contextlib.suppress(OSError):
-                        print_error(error, ending)
+                        print_error(error, ending, is_rank=True)
                     raise
     except BaseException as error:
         held.append(error)

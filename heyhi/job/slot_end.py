@@ -81,7 +81,7 @@ def bury(slot: SlotDir, spec: SearchSpec, reason: str) -> SlotEnd | None:
 
 
 def _ended(slot: SlotDir, folder: ExperimentDir, spec: SearchSpec, status: Status, reason: str = "") -> SlotEnd:
-    from heyhi.search.values import value_of  # most ends are seen by who needs none of a search
+    from heyhi.experiment.values import value_of  # most ends are seen by who needs none of a search
 
     value = value_of(folder.path, spec.metric, spec.direction) if status is not Status.DEAD else None
     return _written(slot, SlotEnd(folder.exp_id, status.value, value, reason, utc_now()))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from heyhi.text import in_line
+from heyhi.text import in_line, number_text
 
 UPDATED = "updated"  # the column of a table whose numbers are times
 MISSING = "-"
@@ -15,15 +15,6 @@ _MAX_LISTED = 40  # columns that an error names
 _DIGITS = 5  # of a number that says nothing of how exact it is
 _MOST_DIGITS = 12  # of a mean, however small its spread
 _PLAIN = (-5, 7)  # powers of ten between which a mean needs no exponent
-
-
-def number_text(value: float, form: str) -> str:
-    """Write a number in a format; NaN and infinities as they are called everywhere."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return format(value, form)
 
 
 def mean_text(mean: Any, spread: Any, n: int | None = None, wanted: int | None = None, *, sign: str = " ± ") -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.names import Status
 from heyhi.files import replace_bytes
-from heyhi.report.cell_text import UPDATED, moment, number_text
+from heyhi.report.cell_text import UPDATED, moment
 from heyhi.report.destination import ExportError
+from heyhi.text import number_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, suggest
-from heyhi.experiment.directions import Direction
+from heyhi.experiment.directions import Direction, loss_of
 from heyhi.report.cell_text import listed
 from heyhi.report.cells import hashable, in_order, is_missing, rank, typed
 from heyhi.report.counted import Counted
@@ -35,12 +35,11 @@ def best_places(
         per: columns that tell the groups apart.
         counts: for each row, whether it may be the best; default: all.
     """
-    sign = 1 if direction == "min" else -1
     winners: dict[tuple[Hashable, ...], tuple[bool, float, int]] = {}
     for place, value in enumerate(values):
         if is_number(value) and not math.isnan(value) and (not counts or counts[place]):
             key = tuple(hashable(column[place]) for column in per)
-            candidate = (not is_finite(value), sign * value, place)
+            candidate = (not is_finite(value), loss_of(value, direction), place)
             winners[key] = min(winners.get(key, candidate), candidate)
     return [place for *_, place in winners.values()]
 

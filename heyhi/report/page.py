@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # One script, in parts that can be read.
 _SCRIPTS = (
     *("values.js", "view.js", "plots.js", "drawing.js", "colours.js", "left_out.js", "metrics.js"),
-    *("bundles.js", "curve_traces.js", "curves.js", "overrides.js", "parallel.js"),
+    *("bundles.js", "curve_traces.js", "curves.js", "overrides.js", "parallel_axes.js", "parallel.js"),
     *("search.js", "columns.js", "table.js"),
     *("choosing.js", "details.js", "controls.js", "live.js", "start.js"),
 )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from heyhi.report.cell_text import number_text
+from heyhi.text import number_text
 
 if TYPE_CHECKING:
     from heyhi.report.searched import Searched
@@ -22,7 +22,7 @@ def search_payload(searched: Searched, ids: Sequence[str]) -> dict[str, Any]:
     """
     spec, trials = searched.spec, searched.trials
     places = {exp_id: place for place, exp_id in enumerate(ids)}
-    ended = Counter(searched.pruned_at.values())
+    done, ended, died = (Counter(searched.last_rungs(state).values()) for state in ("done", "pruned", "dead"))
     return {
         "id": spec.search_id,
         "metric": spec.metric,
@@ -35,7 +35,7 @@ def search_payload(searched: Searched, ids: Sequence[str]) -> dict[str, Any]:
         "states": [trial.state for trial in trials],
         "runs": [places.get(trial.exp_id, -1) for trial in trials],
         "rungs": [
-            {"step": step, "reached": len(there), "ended": ended[step]}
+            {"step": step, "reached": len(there), "done": done[step], "ended": ended[step], "died": died[step]}
             for step, there in sorted(searched.rungs.items())
             if there
         ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from heyhi.errors import SweepError, UnknownError
 from heyhi.experiment.slots import SearchDir
-from heyhi.report.cell_text import number_text, value_text
+from heyhi.report.cell_text import value_text
 from heyhi.report.columns import ColumnCache
 from heyhi.search.aim import why_missed
+from heyhi.search.best import best_among, best_line
 from heyhi.search.importance import FEWEST, importances
 from heyhi.search.rung_files import RungFiles
-from heyhi.search.since import trials_now
-from heyhi.search.trial import Trial
-from heyhi.search.trials import read_trials
+from heyhi.search.trial import State, Trial
+from heyhi.search.trials import read_trials, trials_now
 
 if TYPE_CHECKING:
     from heyhi.sweep.search_spec import SearchSpec
@@ -61,7 +60,7 @@ class Searched:
         """Read a search; of one that can't be read, nothing is there but why."""
         search = SearchDir(results_root, spec.search_id)
         try:
-            every = trials_now(results_root, read_trials(search, spec), spec.metric, spec.direction)
+            every = trials_now(results_root, spec, read_trials(search, spec))
             missed = why_missed(spec, every, lambda exp_id: str(results_root / exp_id))
             trials = [trial for trial in every if trial.slot < spec.trials]
             skipped = _ended(search, spec) - {trial.slot for trial in trials}
@@ -88,10 +87,8 @@ class Searched:
     @property
     def best(self) -> Trial | None:
         """The best trial that is done, the first one of several; None where none has a value."""
-        done = [(value, trial) for trial in self.trials if (value := finished_value(trial)) is not None]
-        if not done:
-            return None
-        return (max if self.spec.direction == "max" else min)(done, key=lambda one: one[0])[1]
+        found = best_among(self.spec, ((trial, trial.value) for trial in self.trials if trial.state == "done"))
+        return found[0] if found is not None else None
 
     @property
     def best_line(self) -> str:
@@ -99,15 +96,20 @@ class Searched:
         best = self.best
         if best is None or best.value is None:
             return ""
-        chosen = " ".join(f"{key}={value}" for key, value in best.chosen.items())
-        value = number_text(best.value, ".6g")
-        return f"best so far: {self.spec.metric} {value} by trial {best.slot} {chosen}".rstrip()
+        return best_line(self.spec, best.slot, best.value, best.chosen)
 
-    @cached_property
+    @property
     def pruned_at(self) -> dict[int, int]:
         """Slot -> the rung at which its trial was ended, of those that were."""
-        last = {slot: step for step in sorted(self.rungs) for slot in self.rungs[step]}
-        return {t.slot: last[t.slot] for t in self.trials if t.state == "pruned" and t.slot in last}
+        return self.last_rungs("pruned")
+
+    def last_rungs(self, state: State) -> dict[int, int]:
+        """Return the last rung that each trial has come to which has ended so: slot -> step."""
+        return {t.slot: self._last_rung[t.slot] for t in self.trials if t.state == state and t.slot in self._last_rung}
+
+    @cached_property
+    def _last_rung(self) -> dict[int, int]:
+        return {slot: step for step in sorted(self.rungs) for slot in self.rungs[step]}
 
     @cached_property
     def importance(self) -> Mapping[str, float]:
@@ -168,13 +170,6 @@ def search_lines(searches: Sequence[Searched]) -> list[str]:
         for one in searches
         for line in one.lines()
     ]
-
-
-def finished_value(trial: Trial) -> float | None:
-    """Return the value of a trial that is done; None where it isn't, or has none to compare."""
-    if trial.state != "done" or trial.value is None or math.isnan(trial.value):
-        return None
-    return trial.value
 
 
 def _ended(search: SearchDir, spec: SearchSpec) -> set[int]:

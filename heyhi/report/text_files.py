@@ -13,9 +13,10 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from heyhi.report.cell_text import MISSING, UPDATED, number_text, with_times
+from heyhi.report.cell_text import MISSING, UPDATED, with_times
 from heyhi.report.shaped import Shaped
 from heyhi.report.shown_table import ShownColumn, ShownTable
+from heyhi.text import number_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 from heyhi.config.best import Best, taken_over
 from heyhi.config.identity import Identity
 from heyhi.errors import HeyhiError, ManifestError, NeedsError, suggest
+from heyhi.experiment.directions import loss_of
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status, is_slot, result_of
+from heyhi.experiment.since import end_now
 from heyhi.experiment.slots import slot_dir
 from heyhi.experiment.status import Statuses
 from heyhi.experiment.winners import Winner, failure_path, read_winner, winner_path, write_failure, write_winner
@@ -28,7 +30,6 @@ from heyhi.report.counted import counting
 from heyhi.report.gather import gather
 from heyhi.report.source import Source
 from heyhi.report.spread import DEFAULT_SPREAD, is_finite, mean_and_spread
-from heyhi.search.since import end_now
 from heyhi.sweep.manifest import ContestRow, Manifest
 from heyhi.sweep.search_spec import SearchSpec
 from heyhi.sweep.target import exp_id_of, folders_at, target_of
@@ -181,14 +182,13 @@ def best_group(best: Best, done: Sequence[Candidate]) -> tuple[list[Candidate], 
     for one in done:
         if one.counts:
             groups.setdefault(one.group, []).append(one)
-    sign = -1 if best.direction == "max" else 1
     ranked = []
     for group in groups.values():
         values = [one.value for one in group if one.value is not None and is_finite(one.value)]
         if len(values) == len(group):  # one that came to nothing can't be the best
             mean = mean_and_spread(values, DEFAULT_SPREAD)[0]
             assert mean is not None  # there are values
-            ranked.append((sign * mean, min(one.exp_id for one in group), mean, group))
+            ranked.append((loss_of(mean, best.direction), min(one.exp_id for one in group), mean, group))
     if not ranked:
         what = f"no experiment that is DONE has a number as '{best.metric}'" if done else "no experiment is DONE"
         raise NeedsError(f"{best.text}: {what}")
@@ -198,8 +198,7 @@ def best_group(best: Best, done: Sequence[Candidate]) -> tuple[list[Candidate], 
 
 def first_of(best: Best, group: Sequence[Candidate]) -> Candidate:
     """Return the experiment of a configuration that is best itself; of equal ones the smaller exp id."""
-    sign = -1 if best.direction == "max" else 1
-    return min(group, key=lambda one: (sign * (one.value or 0.0), one.exp_id))
+    return min(group, key=lambda one: (loss_of(one.value or 0.0, best.direction), one.exp_id))
 
 
 # --- what it is chosen from

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from heyhi.errors import HeyhiError, SweepError, suggest
 from heyhi.experiment.slots import SearchDir, lacks_values
-from heyhi.search.since import trials_now
+from heyhi.experiment.values import names_in
 from heyhi.search.trial import Trial
-from heyhi.search.trials import read_trials
-from heyhi.search.values import names_in
+from heyhi.search.trials import read_trials, trials_now
 from heyhi.sweep.search_spec import SearchSpec
 
 _MOST_NAMES = 12  # of metrics that are shown
@@ -42,7 +41,7 @@ def missed(search: SearchDir, spec: SearchSpec) -> str:
         return ""
     root = search.results_root
     try:
-        trials = trials_now(root, read_trials(search, spec), spec.metric, spec.direction)
+        trials = trials_now(root, spec, read_trials(search, spec))
     except HeyhiError:  # who looks at its trials is told
         return ""
     return why_missed(spec, trials, lambda exp_id: str(root / exp_id))

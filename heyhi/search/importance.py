@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from heyhi.experiment.directions import loss_of
 from heyhi.search.study import distribution_of, given_type, is_ordered, quiet
 from heyhi.search.trial import Trial
 from heyhi.sweep.search_spec import Axis, SearchSpec
@@ -53,8 +54,7 @@ def importances(spec: SearchSpec, trials: Sequence[Trial]) -> dict[str, float]:
 
 def _losses(spec: SearchSpec, done: Sequence[Trial]) -> list[float]:
     """Return a value for each trial such that less is better, all of them finite."""
-    sign = -1.0 if spec.direction == "max" else 1.0
-    values = [sign * trial.value if trial.value is not None else math.nan for trial in done]
+    values = [loss_of(trial.value, spec.direction) if trial.value is not None else math.inf for trial in done]
     finite = [value for value in values if math.isfinite(value)]
     worst = max(finite, default=0.0)
     return [value if math.isfinite(value) else worst for value in values]

@@ -19,10 +19,10 @@ from heyhi.config.values import Value, value_text
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
+from heyhi.experiment.values import value_of
 from heyhi.search.kept import read_kept, write_kept
 from heyhi.search.kept_trials import written_value
 from heyhi.search.trial import Trial
-from heyhi.search.values import value_of
 from heyhi.sweep.search_spec import Axis, SearchSpec
 
 KEPT_NAME = ".kept_others.json"

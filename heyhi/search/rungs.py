@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from heyhi.experiment.directions import Direction
+from heyhi.experiment.directions import Direction, is_better, loss_of
 from heyhi.sweep.search_spec import AshaSpec
 
 _MOST_RUNGS = 64  # by then a step has 20 digits: it counts something else
@@ -94,13 +94,4 @@ def better(best: float, value: float, direction: Direction) -> float:
 
     A trial is compared by the best that it had so far, as tables have it: by its last value, luck would decide.
     """
-    if math.isnan(best) or math.isnan(value):
-        return value if math.isnan(best) else best
-    return max(best, value) if direction == "max" else min(best, value)
-
-
-def loss_of(value: float, direction: Direction) -> float:
-    """Return a value such that less is better."""
-    if math.isnan(value):
-        return math.inf
-    return -value if direction == "max" else value
+    return value if math.isnan(best) or is_better(value, best, direction) else best

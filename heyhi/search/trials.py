@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.names import Status
-from heyhi.experiment.slots import Choice, SearchDir, SlotDir
+from heyhi.experiment.since import end_now
+from heyhi.experiment.slots import Choice, SearchDir, SlotDir, SlotEnd
 from heyhi.files import is_there_now
 from heyhi.search.kept_trials import Kept, KeptTrials
 from heyhi.search.rung_files import RungFiles
@@ -48,6 +51,27 @@ def read_trials(search: SearchDir, spec: SearchSpec, *, keeps: bool = False) -> 
         kept.keep(known, fresh)
     _add_steps(search, found)
     return [found[slot] for slot in sorted(found)]
+
+
+def trials_now(results_root: Path, spec: SearchSpec, trials: Iterable[Trial]) -> list[Trial]:
+    """Return trials as they are by now: done, with its value, each whose experiment is DONE; dead whose result is gone.
+
+    Args:
+        results_root: of the search.
+        spec: what is searched.
+        trials: as its slots have them.
+    """
+    return [_now(results_root, spec, one) for one in trials]
+
+
+def _now(results_root: Path, spec: SearchSpec, trial: Trial) -> Trial:
+    end = SlotEnd(trial.exp_id, Status.DONE.value if trial.state == "done" else trial.state, trial.value)
+    now = end_now(results_root, end, spec.metric, spec.direction)
+    if now is end:
+        return trial
+    return replace(
+        trial, state=_STATES[now.status], value=now.value, steps={} if now.status == Status.DONE else trial.steps
+    )
 
 
 def _listed(search: SearchDir) -> tuple[dict[int, int], list[int]]:

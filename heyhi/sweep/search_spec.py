@@ -12,6 +12,7 @@ from heyhi.errors import ManifestError
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.names import SEARCH_ID_DIGITS
 from heyhi.sweep.elements import element_text
+from heyhi.text import number_text
 
 Sampler = Literal["tpe", "random"]
 SAMPLERS: tuple[Sampler, ...] = ("tpe", "random")
@@ -110,6 +111,10 @@ class SearchSpec:
         """16 hex digits over what makes it this search; more trials, or more at once, are of the same one."""
         data = {k: v for k, v in asdict(self).items() if k not in ("trials", "parallel", "learn_from")}
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:SEARCH_ID_DIGITS]
+
+    def valued(self, value: float) -> str:
+        """Write a value of its metric as people are shown it: `loss=0.25`."""
+        return f"{self.metric}={number_text(value, '.6g')}"
 
     def to_json(self) -> str:
         """Return it as JSON."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from heyhi.report.page import PageData
 from heyhi.report.searched import Searched
@@ -86,11 +89,15 @@ def test_a_search_is_drawn_by_its_best_its_space_its_keys_and_its_rungs(open_pag
     assert page.evaluate("document.getElementById('search').layout.yaxis.ticktext.at(-1)") == "lr"
 
     page.locator("#search-shape").select_option("rungs")
-    settled(page, "document.getElementById('search').data.length === 2")
-    assert [trace["y"] for trace in drawn(page)] == [[19, 19], [10, 0]]
-    assert "rung 3: 29 came, 10 were ended" in note(page)
+    settled(page, "document.getElementById('search').data.length === 3")
+    assert {trace["name"]: trace["y"] for trace in drawn(page)} == {
+        "went on": [19, 0],
+        "done": [0, 19],
+        "ended early": [10, 0],
+    }
+    assert note(page) == "rung 3: 29 came, 10 were ended early · rung 9: 19 came, 19 came to their end"
     page.reload()
-    settled(page, "document.getElementById('search').data?.length === 2")  # the address keeps what is drawn
+    settled(page, "document.getElementById('search').data?.length === 3")  # the address keeps what is drawn
 
 
 def test_a_search_of_10000_trials_draws_a_bounded_number_of_points(open_page: Callable[..., Any]) -> None:
@@ -118,3 +125,71 @@ def test_a_page_of_no_search_has_no_card_of_one_and_a_young_search_says_what_lac
     for shape, text in (("importance", "too few trials are done (0"), ("rungs", "No trial has come to a rung yet")):
         page.locator("#search-shape").select_option(shape)
         settled(page, f"document.getElementById('search-note').textContent.includes({text!r})")
+        assert not page.locator("#search").is_visible(), "no empty room stands above that"
+
+
+def test_each_trial_is_counted_once_in_the_line_below_a_search(open_page: Callable[..., Any]) -> None:
+    data = search(9, 9, bad=math.nan)
+    page = open_page(data)
+    assert note(page) == (
+        "9 of 9 trials · ● 5 done · \u00d7 3 ended early, with what they had by then · 1 of these without a number"
+        " · 1 dead"
+    )
+
+
+LONG = ('a,b "q"', "<b>x</b>", "</script><script>alert(1)</script>", "__proto__", "x" * 120, "\u8a9e" * 30)
+
+
+def of_texts(count: int) -> PageData:
+    """Make a page of a search whose space has long and odd texts, and numbers that lie close together."""
+    data = search(count, count)
+    table = data.table.assign(
+        name=[LONG[place % len(LONG)] for place in range(count)],
+        batch_size=[(1, 2, 500, 512)[place % 4] for place in range(count)],
+    )
+    return replace(data, table=table, overrides=["name", *data.overrides])
+
+
+def boxes(page: Any, plot: str) -> list[tuple[str, float, float, float, float]]:
+    """Return the labels of a plot of parallel coordinates, each with its sides: left, top, right, bottom."""
+    found = page.locator(f"#{plot} .textpoint text").evaluate_all(
+        "all => all.map((e) => [e.textContent, e.getBoundingClientRect()])"
+        ".map(([text, box]) => [text, box.left, box.top, box.right, box.bottom])"
+    )
+    return [tuple(one) for one in found]
+
+
+@pytest.mark.parametrize("width", [390, 900, 1500])
+@pytest.mark.parametrize("data", [search(30, 30), of_texts(30)], ids=["numbers", "texts"])
+def test_labels_of_parallel_coordinates_are_whole_and_apart(
+    open_page: Callable[..., Any], data: PageData, width: int
+) -> None:
+    page = open_page(data, viewport={"width": width, "height": 900})
+    for plot, shape in (("search", "search-shape"), ("overrides", "shape")):
+        page.locator(f"#{shape}").select_option("parallel")
+        settled(page, f"document.querySelectorAll('#{plot} .textpoint text').length > 8")
+        around = page.locator(f"#{plot}").bounding_box()
+        found = boxes(page, plot)
+        texts = [text.strip() for text, *_ in found]
+        assert {"0.000256", "0.934"} <= set(texts), "both ends of an axis have one"
+        for text, left, top, right, bottom in found:
+            assert around["x"] <= left and right <= around["x"] + around["width"] + 1, text
+            assert around["y"] <= top and bottom <= around["y"] + around["height"] + 1, text
+        for i, (text, left, top, right, bottom) in enumerate(found):
+            for other, its_left, its_top, its_right, its_bottom in found[i + 1 :]:
+                apart = right <= its_left or its_right <= left or bottom <= its_top + 2 or its_bottom <= top + 2
+                assert apart, (text, other)
+
+
+def test_axes_of_parallel_coordinates_turn_with_the_room_that_there_is(open_page: Callable[..., Any]) -> None:
+    page = open_page(of_texts(30), viewport={"width": 1400, "height": 900})
+    page.locator("#search-shape").select_option("parallel")
+    settled(page, "document.getElementById('search').layout.xaxis.ticktext?.includes('name')")
+    page.set_viewport_size({"width": 390, "height": 844})
+    settled(page, "!document.getElementById('search').layout.xaxis.visible")
+    assert page.locator("#search").bounding_box()["height"] > 300, "one below the other"
+    page.set_viewport_size({"width": 1400, "height": 900})
+    settled(page, "document.getElementById('search').layout.xaxis.ticktext?.includes('name')")
+    page.locator("#search-shape").select_option("history")
+    settled(page, "document.getElementById('search').clientHeight === 300")
+    settled(page, "document.querySelector('#search .main-svg').getBoundingClientRect().height === 300")

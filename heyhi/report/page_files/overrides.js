@@ -11,6 +11,7 @@ function drawOverrides() {
 const hoverTexts = (row) => [plotText(cut(rowLabel(row), 90)), plotText(cut(idsText(data.members[row]), 70))];
 
 function drawScatter() {
+  setHeight(byId("overrides"), null);
   const x = columnNamed(byId("scatter-x").value);
   const y = columnNamed(byId("scatter-y").value);
   if (!x || !y) return nothingToDraw();
@@ -79,12 +80,14 @@ function scatterTrace(rows, x, y, xOf, colours) {
 
 let drawings = 0;
 function showOverrides(traces, extra) {
+  extra = { height: byId("overrides").clientHeight, ...extra }; // what Plotly measured may be of another drawing
   // Points and rows show what is chosen: the frame that a drag leaves behind is done with at the next drawing.
   drawings += 1;
   Plotly.react("overrides", traces, { ...layout(extra), selections: [], selectionrevision: drawings }, modeBar());
 }
 
 function nothingToDraw(leftOut = []) {
+  setHeight(byId("overrides"), null);
   showOverrides([], { xaxis: { visible: false }, yaxis: { visible: false } });
   const why = leftOut.length ? leftOut.join(", ") : "an override that varies and a metric are needed";
   byId("overrides-note").textContent = `Nothing to draw: ${why}.`;
@@ -103,6 +106,7 @@ const rowsOf = (points) => [
 ];
 
 function linkPlots() {
+  followWidth();
   byId("curves").on("plotly_click", ({ points, event }) => choose(points[0].data.meta.rows, event));
   byId("overrides").on("plotly_click", ({ points, event }) => choose(rowsOf(points.slice(0, 1)), event));
   byId("overrides").on("plotly_selected", (selected) => {

@@ -7,7 +7,7 @@ function drawParallel() {
   const rows = shownRows.filter((row) => !metric || Number.isFinite(asNumber(metric.values[row]) ?? NaN));
   const leftOut = rowsLeftOut(shownRows, null, metric, false);
   if (!used.length || !rows.length) return nothingToDraw(used.length ? leftOut : []);
-  showOverrides(...parallelPlot(used, rows, colouring().of, byId("overrides").clientWidth));
+  showOverrides(...parallelPlot(used, rows, colouring().of, byId("overrides")));
   overridesNote(rows, leftOut, metric, ["drag over an axis to choose"]);
 }
 
@@ -18,8 +18,9 @@ const searchedColumns = () => overrides().filter((column) => column.distinct.len
  * Return the traces and the layout of parallel coordinates, as lines of an ordinary plot. Plotly's own kind (parcoords) compiles code as it
  * runs, which the page's policy forbids, and needs WebGL, which remote desktops lack.
  */
-function parallelPlot(used, rows, colourOf, width) {
+function parallelPlot(used, rows, colourOf, plot) {
   const axes = used.map((column) => parallelAxis(column, rows));
+  const frame = frameOf(axes, plot);
   const paths = new Map(); // one trace a colour, not one a row: thousands of rows stay fast
   for (const row of rows) {
     const [color, on] = [colourOf(row), chosen.has(row)];
@@ -27,7 +28,7 @@ function parallelPlot(used, rows, colourOf, width) {
     if (!paths.has(key)) paths.set(key, { color, on, points: [] });
     const texts = hoverTexts(row);
     const { points } = paths.get(key);
-    axes.forEach((axis, x) => points.push({ row, x, y: axis.place(row), texts: [...texts, axis.text(row)] }));
+    axes.forEach((axis, x) => points.push({ row, ...frame.at(x, axis.place(row)), texts: [...texts, axis.text(row)] }));
     points.push({ row, x: null, y: null, texts }); // the gap to the next row's line
   }
   const traces = [...paths.values()]
@@ -46,75 +47,116 @@ function parallelPlot(used, rows, colourOf, width) {
       selected: { marker: { opacity: 1 } },
       unselected: { marker: { opacity: 1 } },
     }));
-  traces.push({
-    x: axes.flatMap((axis, i) => axis.ticks.map(() => i)),
-    y: axes.flatMap((axis) => axis.ticks.map(([place]) => place)),
-    text: axes.flatMap((axis) => axis.ticks.map(([, text]) => `${plotText(cut(text, 14))} `)),
-    mode: "text",
-    textposition: "middle left",
-    textfont: { size: 11, color: css("--text") },
-    hoverinfo: "skip",
+  traces.push(frame.labels);
+  const uirevision = ["parallel", frame.lies, ...used.map((column) => column.name)].join("\n");
+  return [traces, { ...frame.extra, dragmode: "select", uirevision }];
+}
+
+/**
+ * Return how axes stand: side by side, or one below the other where their labels have no room so.
+ *
+ * Plotly keeps room free for labels of its own axes, also where these aren't shown: `automargin` is off in all of them.
+ */
+function frameOf(axes, plot) {
+  setHeight(plot, null);
+  const room = plot.clientWidth - MARGIN.l - MARGIN.r;
+  const needed = axes.map((axis) => Math.max(widestOf(axis) + TICK_GAP, NAMES_APART));
+  return sumOf(needed) > room - POINT ? levelFrame(axes, plot) : uprightFrame(axes, plot, placesIn(room - POINT, needed));
+}
+
+/** Return where axes stand side by side, in pixels: evenly, but for those whose labels need more room before them. */
+function placesIn(room, needed) {
+  const [first, ...others] = needed;
+  let [step, wide] = [0, []];
+  for (let last = -1; last !== wide.length; ) {
+    last = wide.length;
+    step = (room - first - sumOf(wide)) / Math.max(others.length - wide.length, 1);
+    wide = others.filter((one) => one > step);
+  }
+  const places = [first];
+  for (const one of others) places.push(places.at(-1) + Math.max(one, step));
+  return places;
+}
+
+const POINT = 6; // pixels that a point on the last axis reaches beyond it
+const NAMES_APART = 36; // pixels between two names that stand aslant
+const MARGIN = { l: 4, r: 90, t: 56, b: 8 };
+const LEVEL_MARGIN = { l: 14, r: 14, t: 34, b: 4 };
+const LEVEL_ROOM = 50; // pixels from an axis to the next below it
+const BEYOND = 0.06; // of an axis, on both sides
+
+/** Return axes that stand side by side, at some places in pixels. */
+function uprightFrame(axes, plot, places) {
+  const height = (plot.clientHeight - MARGIN.t - MARGIN.b) / (1 + 2 * BEYOND);
+  const along = ([place]) => [place * height, place * height + TICK_SIZE + 2];
+  const names = axes.map((axis) => cut(axis.name, 18));
+  const isTight = names.some((name, i) => {
+    const width = textWidth(name, 12) + TICK_GAP;
+    return width > (places[i + 1] ?? Infinity) - places[i] || width / 2 > places[0];
   });
-  const room = width / axes.length / 8; // letters of a name that stands level
+  const labels = axes.flatMap((axis, i) =>
+    ticksWithRoom(axis.ticks, along).map(([y, text]) => ({ x: places[i], y, text: `${text} `, side: "middle left" })),
+  );
   const extra = {
     xaxis: {
-      tickvals: axes.map((_, i) => i),
-      ticktext: axes.map((axis) => plotText(cut(axis.name, 18))),
+      tickvals: places,
+      ticktext: names.map(plotText),
       ticklabeloverflow: "allow",
-      tickangle: axes.some((axis) => axis.name.length > room) ? -20 : 0,
-      range: [-0.75, axes.length - 0.85],
+      tickangle: isTight ? -20 : 0,
+      range: [0, plot.clientWidth - MARGIN.l - MARGIN.r],
       gridcolor: css("--quiet"),
       automargin: false,
       side: "top",
     },
-    yaxis: { visible: false, range: [-0.06, 1.06] },
-    margin: { l: 8, r: 90, t: 56, b: 8 },
-    dragmode: "select",
-    uirevision: `parallel ${used.map((column) => column.name).join("\n")}`,
+    yaxis: { visible: false, automargin: false, range: [-BEYOND, 1 + BEYOND] },
+    margin: MARGIN,
+    height: plot.clientHeight,
   };
-  return [traces, extra];
+  return { lies: false, at: (axis, place) => ({ x: places[axis], y: place }), labels: labelTrace(labels), extra };
 }
 
-/**
- * Return an axis from 0 to 1: numbers by size or logarithm, texts by their order.
- *
- * What isn't there, such as a key of what wasn't chosen, has a place of its own below the numbers.
- */
-function parallelAxis(column, rows) {
-  const values = rows.map((row) => column.values[row]);
-  const text = (row) => plotText(`${column.name} ${cut(exactText(column.values[row]) || "–", 40)}`);
-  const between = (low, high) => (value) => (high > low ? (value - low) / (high - low) : 0.5);
-  const given = values.filter((value) => value !== null).map(asNumber);
-  if (!column.numeric || given.some((value) => !Number.isFinite(value))) {
-    const order = sortedTexts([...new Set(values.map(exactText))]);
-    const scale = between(0, order.length - 1);
-    const place = new Map(order.map((text, i) => [text, scale(i)]));
-    return {
-      name: column.name,
-      text,
-      place: (row) => place.get(exactText(column.values[row])),
-      ticks: spread(order.length, 10).map((i) => [scale(i), order[i] || "–"]),
-    };
-  }
-  const distinct = [...new Set(given)].sort((a, b) => a - b);
-  const [low, high] = [distinct[0], distinct.at(-1)];
-  const bend = spansOrders(distinct) ? Math.log10 : (value) => value;
-  const gap = given.length < values.length ? 0.15 : 0;
-  const within = between(bend(low), bend(high));
-  const scale = (value) => gap + (1 - gap) * within(value);
-  const few = distinct.length <= 5;
-  const ticks = few
-    ? distinct
-    : [0, 0.25, 0.5, 0.75, 1].map((part) =>
-        bend === Math.log10 ? low * (high / low) ** part : low + part * (high - low),
-      );
-  return {
-    name: column.name,
-    text,
-    place: (row) => (column.values[row] === null ? 0 : scale(bend(asNumber(column.values[row])))),
-    ticks: [
-      ...(gap ? [[0, "–"]] : []),
-      ...ticks.map((tick) => [scale(bend(tick)), String(Number(tick.toPrecision(few ? 4 : 3)))]),
-    ],
+/** Return axes that lie one below the other, each with its name above it. */
+function levelFrame(axes, plot) {
+  const height = setHeight(plot, LEVEL_MARGIN.t + LEVEL_MARGIN.b + LEVEL_ROOM * axes.length);
+  const length = (plot.clientWidth - LEVEL_MARGIN.l - LEVEL_MARGIN.r) / (1 + 2 * BEYOND);
+  const along = (tick) => levelExtent(tick, length);
+  const labels = axes.flatMap((axis, y) => [
+    { x: 0, y: y - 0.04, text: cut(axis.name, 40), side: "top right", color: css("--quiet") },
+    ...ticksWithRoom(axis.ticks, along).map(([x, text]) => ({ x, y: y + 0.08, text, side: `bottom ${sideOf(x)}` })),
+  ]);
+  const extra = {
+    xaxis: { visible: false, automargin: false, range: [-BEYOND, 1 + BEYOND] },
+    yaxis: {
+      tickvals: axes.map((_, i) => i),
+      showticklabels: false,
+      showline: false,
+      range: [axes.length - 0.55, -0.45],
+      gridcolor: css("--quiet"),
+      automargin: false,
+    },
+    margin: LEVEL_MARGIN,
+    height,
   };
+  return { lies: true, at: (axis, place) => ({ x: place, y: axis }), labels: labelTrace(labels), extra };
+}
+
+const labelTrace = (labels) => ({
+  x: labels.map(({ x }) => x),
+  y: labels.map(({ y }) => y),
+  text: labels.map(({ text }) => plotText(text)),
+  mode: "text",
+  textposition: labels.map(({ side }) => side),
+  textfont: { size: TICK_SIZE, color: labels.map(({ color }) => color ?? css("--text")) },
+  hoverinfo: "skip",
+});
+
+/** Draw parallel coordinates anew where their room has changed. */
+function followWidth() {
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (width === innerWidth) return;
+    width = innerWidth;
+    if (byId("shape").value === "parallel") redraw(drawOverrides);
+    if (byId("search-shape").value === "parallel") redraw(drawSearch);
+  });
 }

@@ -96,6 +96,13 @@ function layout(extra) {
   return merged;
 }
 
+/** Make a plot as high as what it shows needs, null for its usual height, and return how high it is. */
+function setHeight(plot, height) {
+  if (height === null) plot.style.removeProperty("--height");
+  else plot.style.setProperty("--height", `${height}px`);
+  return plot.clientHeight;
+}
+
 const axisTitle = (text) => ({ text: plotText(cut(text, 60)), standoff: 10 });
 
 /** Return how an axis writes its numbers: small ones as 1e-4, counts of thousands as 20k. */

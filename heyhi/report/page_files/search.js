@@ -21,6 +21,8 @@ function drawSearch() {
   if (byId("search-card").hidden) return;
   const search = shownSearch();
   const draw = { history: drawHistory, parallel: drawSearched, importance: drawImportance, rungs: drawRungs };
+  byId("search").hidden = false;
+  setHeight(byId("search"), null);
   byId("search-best").textContent = search.best;
   byId("search").setAttribute("aria-label", `Search ${search.metric} ${byId("search-shape").value}`);
   draw[byId("search-shape").value](search);
@@ -28,7 +30,9 @@ function drawSearch() {
 
 function showSearch(traces, extra, notes) {
   const shape = byId("search-shape").value;
-  Plotly.react("search", traces, layout({ uirevision: `${shape} ${byId("search-which").value}`, ...extra }), modeBar());
+  const height = byId("search").clientHeight; // what Plotly measured may be of another shape
+  const revision = `${shape} ${byId("search-which").value}`;
+  Plotly.react("search", traces, layout({ height, uirevision: revision, ...extra }), modeBar());
   byId("search-note").textContent = notes.filter(Boolean).join(" · ");
   if (!searchLinked) byId("search").on("plotly_click", chooseTrial);
   searchLinked = true;
@@ -41,7 +45,11 @@ function chooseTrial({ points, event }) {
   if (rows.length) choose(rows, event);
 }
 
-const noSearch = (why) => showSearch([], { xaxis: { visible: false }, yaxis: { visible: false } }, [why]);
+/** Say why there is nothing to draw, with no empty room above it. */
+function noSearch(why) {
+  byId("search").hidden = true;
+  byId("search-note").textContent = why;
+}
 
 // ---- The best so far ----
 
@@ -96,6 +104,7 @@ function drawHistory(search) {
   });
   const [range, beyond] = rangeOf(drawn.map((i) => asNumber(values[i])), search.direction);
   const count = (state) => states.filter((one) => one === state).length;
+  const lacking = count("done") + count("pruned") - has.filter((i) => ["done", "pruned"].includes(states[i])).length;
   showSearch(
     traces.filter(({ x }) => x.length),
     {
@@ -106,9 +115,9 @@ function drawHistory(search) {
       `${slots.length} of ${search.planned} trials`,
       count("done") && `● ${count("done")} done`,
       count("pruned") && `× ${count("pruned")} ended early, with what they had by then`,
+      lacking && `${lacking} of these without a number`,
       count("running") && `${count("running")} not at their end`,
       count("dead") && `${count("dead")} dead`,
-      has.length < slots.length && `${slots.length - has.length} without a value`,
       drawn.length < has.length && `${drawn.length} of ${has.length} points are drawn`,
       beyond && `${beyond} beyond the axis (double click shows all)`,
     ],
@@ -146,7 +155,7 @@ function drawSearched(search) {
   if (!rows.length) return noSearch("Nothing to draw: no trial has a value yet");
   const shownAs = rows.length <= MOST_TRIALS ? rows : spread(rows.length, MOST_TRIALS).map((i) => rows[i]);
   const { of, entries } = valueColours(metric);
-  const [traces, extra] = parallelPlot([...varied, metric], shownAs, of, byId("search").clientWidth - 90);
+  const [traces, extra] = parallelPlot([...varied, metric], shownAs, of, byId("search"));
   showSearch(traces, { ...extra, uirevision: undefined, dragmode: false }, [
     `${rows.length} trials, coloured by ${metric.name}`,
     shownAs.length < rows.length && `${shownAs.length} of them are drawn`,
@@ -188,6 +197,13 @@ function drawImportance({ importance, unknown }) {
 // ---- Where trials were ended ----
 
 function drawRungs({ rungs, stops }) {
+  // Who came to a rung either came to another one or is on the way there, or this was its last.
+  const lasts = [
+    ["done", ({ done }) => done, STATUS.DONE, "came to their end"],
+    ["ended early", ({ ended }) => ended, STATUS.PRUNED, "were ended early"],
+    ["died", ({ died }) => died, STATUS.DEAD, "died"],
+  ];
+  const wentOn = ({ reached, done, ended, died }) => reached - done - ended - died;
   if (!rungs.length) return noSearch(stops ? "No trial has come to a rung yet" : "This search ends no trial early");
   const places = rungs.map((_, i) => i);
   const bar = (name, of, color) => ({
@@ -203,14 +219,17 @@ function drawRungs({ rungs, stops }) {
   });
   showSearch(
     [
-      bar("went on", ({ reached, ended }) => reached - ended, css("--accent")),
-      bar("ended", ({ ended }) => ended, STATUS.PRUNED),
-    ],
+      bar("went on", wentOn, css("--accent")),
+      ...lasts.map(([name, of, color]) => bar(name, of, color)),
+    ].filter(({ y }) => y.some(Boolean)),
     {
       barmode: "stack",
       xaxis: { title: axisTitle("rung"), tickvals: places, ticktext: rungs.map(({ step }) => String(step)), fixedrange: true },
       yaxis: { title: axisTitle("trials"), rangemode: "tozero", fixedrange: true },
     },
-    [rungs.map(({ step, reached, ended }) => `rung ${step}: ${reached} came, ${ended} were ended`).join(", ")],
+    rungs.map((rung) => {
+      const parts = [`${rung.reached} came`, ...lasts.filter(([, of]) => of(rung)).map(([, of, , text]) => `${of(rung)} ${text}`)];
+      return `rung ${rung.step}: ${parts.join(", ")}`;
+    }),
   );
 }

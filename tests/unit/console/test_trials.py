@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import logging
 import re
 from pathlib import Path
@@ -42,9 +43,14 @@ class Run:
         record.__dict__.update(more, event=event)
         self.teller.take(record)
 
-    def begin(self) -> None:
+    def begin(self, count: int | None = None) -> None:
+        """Begin with all trials, or as many as have not ended."""
         self.say("resources_info", cores=2)
-        self.say("run_info", stats={"slot": self.trials, "aggregate": 1, "all": 1})
+        self.say("run_info", stats={"slot": self.trials if count is None else count, "aggregate": 1, "all": 1})
+
+    def result(self, number: int, **result: float) -> None:
+        """Write the result of a trial's experiment."""
+        (self.project.results_root / f"p/lr={(number + 1) / 10:g}_0/result.json").write_text(json.dumps(result))
 
     def start(self, number: int) -> None:
         exp = self.search.slot(number).path.relative_to(self.project.root)
@@ -98,6 +104,27 @@ def test_a_run_that_goes_on_knows_the_best_of_before(tmp_path: Path) -> None:
     run.start(1)
     run.end(1, "DONE", 0.5)
     assert run.lines[-1] == "done    trial 1 lr=0.2  acc=0.5  0 s"
+
+
+def test_a_trial_that_somebody_has_brought_to_its_end_since_counts_with_what_it_has_now(tmp_path: Path) -> None:
+    run = Run(tmp_path, 4)
+    run.end(0, "DONE", 0.5, told=False)
+    run.end(1, "PRUNED", 0.2, "ended at step 3", told=False)
+    run.end(2, "DEAD", reason="exit code 1", told=False)
+    run.result(1, acc=0.9)
+    run.begin(1)
+    assert ", 2 DONE, 1 DEAD before, " in run.lines[0]
+    run.start(3)
+    run.end(3, "DONE", 0.8)
+    assert run.lines[-1] == "done    trial 3 lr=0.4  acc=0.8  0 s"
+
+
+def test_a_run_that_goes_on_says_how_the_trials_of_before_have_ended(tmp_path: Path) -> None:
+    run = Run(tmp_path, 9)
+    for number, status in enumerate(["DONE", "DONE", "SKIPPED", *["PRUNED"] * 4, "DEAD"]):
+        run.end(number, status, told=False)
+    run.begin(1)
+    assert run.lines[0].startswith("run     1 trial, on 2 cores of this machine, 3 DONE, 4 PRUNED, 1 DEAD before, 20")
 
 
 @pytest.mark.parametrize(("status", "word"), [("DONE", "done"), ("DEAD", "DEAD")])

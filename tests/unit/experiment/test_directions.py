@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import math
 
-from heyhi.experiment.directions import DirectionError, Directions, assumed
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heyhi.experiment.directions import Direction, DirectionError, Directions, assumed, is_better, loss_of
 
 
 @pytest.mark.parametrize(
@@ -67,3 +71,15 @@ def test_what_is_declared_both_ways_has_no_best_value_and_the_error_names_both()
     assert [directions.of(name) for name in ("my_test_score", "test_loss", "loss")] == ["min", "max", "min"]
     with pytest.raises(DirectionError, match=r"minimize \('\*test_score'\) and maximize \('test_\*'\) both name"):
         directions.needed("test_score")
+
+
+@given(st.floats(), st.floats(), st.sampled_from(["min", "max"]))
+def test_of_two_values_the_better_one_is_nearer_to_the_aim_and_no_number_is_never(
+    one: float, other: float, direction: Direction
+) -> None:
+    if math.isnan(one):
+        assert not is_better(one, other, direction)
+    elif math.isnan(other):
+        assert is_better(one, other, direction) or loss_of(one, direction) == math.inf
+    else:
+        assert is_better(one, other, direction) == (one < other if direction == "min" else one > other)

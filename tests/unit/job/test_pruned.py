@@ -158,6 +158,7 @@ def leave():
     code, _, err = lab.run(main, wrapper="sys.argv += ['--tasks', '2']")
     check(lab)
     assert code == 1 and f"PRUNED: {WHY}" in err
+    assert lab.folder().log_path.read_text() == f"caught Pruned\nPRUNED: {WHY}\n", "said once"
     assert (lab.folder().path / "checkpoint").exists()
 
 
@@ -192,6 +193,7 @@ def test_ranks_of_this_machine_end_together(lab: Any) -> None:
     code, _, _ = lab.run(trial(train=f"{LOG} if os.environ['RANK'] == '0' else time.sleep(600)"))
     check(lab)
     assert code == 1
+    assert lab.folder().log_path.read_text() == f"caught Pruned\nPRUNED: {WHY}\n", "said once"
 
 
 def test_a_stop_that_comes_with_it_changes_nothing(lab: Any) -> None:

@@ -37,7 +37,7 @@ def main(task, cfg, log_level):
         {after}
     return {{"val": {{"y": cfg.lr}}}}
 """
-REAL = "del sys.modules['heyhi.search.values']"  # the real one
+REAL = "del sys.modules['heyhi.experiment.values']"  # the real one
 WHY = "ended at epoch 3: val.y 0.1, among the worst 2 of 3"
 
 

@@ -55,18 +55,18 @@ def value_of(exp_path, metric, direction):
     return json.loads(result.read_text()).get(metric) if result.exists() else None
 
 def fake(name, **content):
-    module = types.ModuleType(f"heyhi.search.{name}")
+    module = types.ModuleType(f"heyhi.{name}")
     module.__dict__.update(content)
     sys.modules[module.__name__] = module
 
-fake("choose", choose=choose)
-fake("values", value_of=value_of)
+fake("search.choose", choose=choose)
+fake("experiment.values", value_of=value_of)
 """
 LOADS = """
 def choose_and_load(*args, real=choose):
     sys.modules["chooser"] = sys
     real(*args)
-fake("choose", choose=choose_and_load)
+fake("search.choose", choose=choose_and_load)
 """
 KILLED_BEFORE_ITS_FILE = """
 from heyhi.experiment.slots import SlotDir

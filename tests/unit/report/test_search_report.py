@@ -133,7 +133,7 @@ def test_a_row_is_a_trial_whatever_became_of_it_and_what_is_not_chosen_is_a_line
     assert table.attrs["varying"] == ["lr", "batch_size"] and table.attrs["constant"]["epochs"] == 9
     assert not [path for path in table["exp_path"] if "/slots/" in path]
     text = search.printed()
-    assert "best so far: val_accuracy 0.9 by trial 3 lr=0.04 batch_size=64\n" in text
+    assert "best so far: val_accuracy=0.9 by trial 3 (lr=0.04 batch_size=64)\n" in text
     assert "1 of 6 trials not started\n" in text
     assert "ended early: 1 at rung 3\n" in text
     assert "most important" not in text  # of two trials nobody can tell
@@ -157,7 +157,7 @@ def test_a_trial_that_somebody_has_brought_to_its_end_since_counts_with_its_new_
         RungFiles(search.folder).note(3, slot, 0.1 * slot)
 
     text = search.printed()
-    assert "best so far: val_accuracy 0.9 by trial 1 lr=0.02 batch_size=32\n" in text
+    assert "best so far: val_accuracy=0.9 by trial 1 (lr=0.02 batch_size=32)\n" in text
     assert "ended early: 1 at rung 3\n" in text
     assert search.manifest.search is not None
     payload = search_payload(Searched.read(search.project.results_root, search.manifest.search), [])

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.experiment.directions import Direction
-from heyhi.search.rungs import loss_of, next_rung, rungs_between, verdict
+from heyhi.experiment.directions import Direction, loss_of
+from heyhi.search.rungs import next_rung, rungs_between, verdict
 from heyhi.sweep.search_spec import AshaSpec
 
 SPEC = AshaSpec(grace=3, factor=3)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from heyhi.errors import ResultError
-from heyhi.search.values import names_in, value_of
+from heyhi.experiment.values import names_in, value_of
 
 
 def experiment(folder: Path, result: dict[str, Any] | None = None, *lines: dict[str, Any]) -> Path:
