@@ -63,6 +63,8 @@ class Run:
         folder = self.project.results_root / f"p/lr={lr:g}_0"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "log.txt").write_text("said\n")
+        if status == "DONE":
+            self.result(number, **({} if value is None else {SPEC.metric: value}))
         slot.write_end(SlotEnd(f"p/lr={lr:g}_0", status, value, reason))
         if told:
             self.say("job_finished", job_id=number)

@@ -373,6 +373,9 @@ def ended(project: Project, folders: list[str], *statuses: str) -> None:
         slot = slot_dir(folder, project.results_root)
         slot.write_choice(Choice(f"p/{number}", CFG, (f"lr={number}",), {"lr": number}))
         slot.write_end(SlotEnd(f"p/{number}", status, 0.5 + 0.1 * number))
+        if status == "DONE":
+            (project.results_root / f"p/{number}").mkdir(parents=True)
+            (project.results_root / f"p/{number}/result.json").write_text("{}")
 
 
 def test_where_no_aim_is_named_that_of_the_search_counts(sweeps: Sweeps, project: Project) -> None:
