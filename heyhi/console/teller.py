@@ -273,7 +273,7 @@ class Teller:
         return True
 
     def _how_ended(self, folder: str, said: str = "") -> Ended:
-        return how_ended(shown_folder(folder), self._exp_id(folder), self._project.root, said)
+        return how_ended(shown_folder(folder), self._exp_id(folder), self._project.root, said, folder)
 
     def _tell_end(self, folder: str, ended: Ended) -> None:
         self._ended[folder] = ended.word
