@@ -16,6 +16,7 @@ from heyhi.experiment.exits import exit_text, shell_exit
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.launch_log import of_last_attempt
 from heyhi.experiment.names import Status
+from heyhi.experiment.processes import find_by_words
 from heyhi.experiment.records import REQUEUE
 from heyhi.experiment.status import find_state
 from heyhi.files import read_end
@@ -23,6 +24,7 @@ from heyhi.sweep.target import target_of
 
 _LEAST_ROOM = 1 << 16  # bytes that the records of a start may take
 _MOST_BYTES = 20_000  # of the end of what its runner said
+_RUNNER = "heyhi.runner"  # as its shell calls it
 _LOG = re.compile(r" \(log: [^()]*\)$")
 _STATUSES = tuple(f"{status.value}: " for status in (Status.DEAD, Status.PRUNED, Status.UNKNOWN))
 
@@ -47,7 +49,9 @@ def said_by_executor(message: str | None) -> str:
     return "" if text.startswith("run ") else text
 
 
-def how_ended(folder: str, exp_id: str, project_root: Path, said: str = "", also: Sequence[str] = ()) -> Ended:
+def how_ended(
+    folder: str, exp_id: str, project_root: Path, said: str = "", also: Sequence[str] = (), asked: str = ""
+) -> Ended:
     """Say how an experiment that failed has ended.
 
     Args:
@@ -56,9 +60,14 @@ def how_ended(folder: str, exp_id: str, project_root: Path, said: str = "", also
         project_root: of its project.
         said: what the executor said of it.
         also: what else it goes by: the slot of a search that it is.
+        asked: the folder that it was run by: of a search's slot, or its own, which is the default.
     """
     names = (exp_id, target_of(folder, project_root), *also)
-    text = _without_name(said, names) or _said_by_runner(ExperimentDir(Path(folder)), names) or _on_record(folder)
+    text = (
+        _without_name(said, names)
+        or _said_by_runner(ExperimentDir(Path(folder)), names)
+        or _on_record(asked or folder, project_root)
+    )
     for status in _STATUSES:
         if text.startswith(status):
             return Ended(status.removesuffix(": "), text.removeprefix(status), log_of(folder, project_root))
@@ -107,11 +116,16 @@ def _without_name(text: str, names: tuple[str, ...], *, only: bool = False) -> s
     return "" if only else text
 
 
-def _on_record(folder: str) -> str:
+def _on_record(folder: str, project_root: Path) -> str:
     state = find_state(folder)
     if state.status is Status.NOT_STARTED:
+        # Nothing is on record before a runner has loaded what it needs, which takes a second, and may take many.
+        if (pid := find_by_words((_RUNNER, target_of(folder, project_root)), project_root)) is not None:
+            return f"its shell has ended, and its runner goes on without it (pid {pid})"
         why = _unwritable(Path(folder))
         return f"{why}; make room, and the same command goes on" if why else "it ended before it was started"
+    if state.status.is_alive and not state.reason.startswith("job "):
+        return f"its shell has ended, and it goes on without it: {state.line}"
     return state.line if state.status in (Status.DEAD, Status.PRUNED, Status.UNKNOWN) else f"it is {state.text}"
 
 

@@ -297,7 +297,7 @@ class Teller:
     def _how_ended(self, folder: str, said: str = "") -> Ended:
         slot = folder.removeprefix(f"{self._project.results_root}/")
         also = (slot, target_of(folder, self._project.root)) if is_slot(folder) else ()
-        return how_ended(shown_folder(folder), self._exp_id(folder), self._project.root, said, also)
+        return how_ended(shown_folder(folder), self._exp_id(folder), self._project.root, said, also, folder)
 
     def _tell_end(self, folder: str, ended: Ended) -> None:
         self._ended[folder] = ended.word

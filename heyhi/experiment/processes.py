@@ -1,4 +1,4 @@
-"""The processes of this machine below one of them, and their end."""
+"""The processes of this machine: those below one of them, their end, and one by its command."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from heyhi.experiment.owner import read_parent_and_start
 
@@ -66,6 +68,26 @@ def children_of(pid: int) -> set[int]:
         ):
             found.update(map(int, file.read().split()))
     return found
+
+
+def find_by_words(words: Sequence[str], cwd: Path) -> int | None:
+    """Return a process of this machine, started in a folder, that has some words of its command next to each other.
+
+    Args:
+        words: of it.
+        cwd: the folder, in which it is as yet.
+
+    Returns:
+        its process id; None where there is none, or the system doesn't say.
+    """
+    wanted = b"".join(b"\0" + os.fsencode(word) for word in words) + b"\0"
+    for name in filter(str.isdigit, _names("/proc")):
+        with contextlib.suppress(OSError):  # it has ended, or is another user's
+            with open(f"/proc/{name}/cmdline", "rb", buffering=0) as file:  # noqa: PTH123
+                command = file.read()
+            if wanted in command and os.path.samefile(f"/proc/{name}/cwd", cwd):  # noqa: PTH121
+                return int(name)
+    return None
 
 
 def is_beat(pid: int) -> bool:

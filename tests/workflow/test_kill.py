@@ -7,9 +7,10 @@ import re
 import signal
 
 from heyhi.experiment.names import Status
+from heyhi.experiment.owner import read_parent_and_start
 from heyhi.experiment.status import find_status
 
-from .conftest import Tiny, until
+from .conftest import SECONDS, Tiny, until
 
 
 def test_a_killed_controller_leaves_its_worker_whom_the_next_one_waits_for(tiny: Tiny) -> None:
@@ -51,6 +52,24 @@ def test_a_killed_worker_is_dead_and_goes_on_with_the_same_command(tiny: Tiny) -
     assert second.returncode == 0, err
     assert tiny.ledger[3:] == ["work 2"]
     assert "3 experiments: 3 DONE" in out
+
+
+def test_one_whose_shell_alone_is_killed_is_told_to_go_on_and_waited_for_by_the_same_command(tiny: Tiny) -> None:
+    tiny.make_gate(2)
+    first = tiny.start()
+    _, pid = tiny.wait_at_gate()
+    parent = read_parent_and_start(pid)
+    assert parent is not None
+    os.kill(parent[0], signal.SIGKILL)
+    assert first.wait(timeout=SECONDS) == 1
+
+    second = tiny.start()
+    tiny.open_gate(2)
+    _, err = first.communicate(timeout=SECONDS)  # what goes on has its output, too
+    assert "its shell has ended, and it goes on without it: RUNNING: pid " in err
+    out, err = second.communicate(timeout=SECONDS)
+    assert second.returncode == 0, err
+    assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"] and "3 experiments: 3 DONE" in out
 
 
 def test_what_was_said_of_an_attempt_is_still_there_after_the_next_one(tiny: Tiny) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from heyhi.console.names import Named
 from heyhi.console.teller import Asked, Passing, Teller
+from heyhi.experiment.claim import Claim
 from heyhi.project import Project, Settings
 
 TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
@@ -321,6 +322,28 @@ def test_a_run_that_was_killed_before_it_said_a_word_has_its_reason_from_the_rec
         "DEAD    p/x=1: killed (no end record; pid 7 on host h)",
         "ERROR   p/x=2: it ended before it was started",
     ]
+
+
+def test_one_whose_shell_alone_was_killed_goes_on_whether_it_has_begun_or_not(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2", "x=3")
+    stage.begin(3)
+    for job, name in enumerate(stage.folders):
+        stage.start(job, name)
+    wait = "import sys; print(flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", wait, "-m", "heyhi.runner", "results/p/x=1/result.json", "--manifest", "m"]
+    folder = Path(stage.folders["x=2"])
+    folder.mkdir(parents=True)
+    claim = Claim.acquire(folder)
+    assert isinstance(claim, Claim)
+    pipe = subprocess.PIPE
+    with claim, subprocess.Popen(words, cwd=tmp_path, stdin=pipe, stdout=pipe) as runner:
+        assert runner.stdout is not None and runner.stdout.readline()
+        for job in range(3):
+            stage.fail(job)
+        runner.communicate()
+    assert stage.lines[4] == f"ERROR   p/x=1: its shell has ended, and its runner goes on without it (pid {runner.pid})"
+    assert stage.lines[5].startswith("ERROR   p/x=2: its shell has ended, and it goes on without it: RUNNING: pid ")
+    assert stage.lines[6] == "ERROR   p/x=3: it ended before it was started"
 
 
 def test_what_its_last_but_one_attempt_died_of_is_no_reason_of_the_last(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from heyhi.console.names import Named
 from heyhi.console.teller import Asked, Passing, Teller
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.slots import Choice, SearchDir, SlotEnd
 from heyhi.project import Project, Settings
 from heyhi.sweep.search_spec import Axis, SearchSpec
@@ -152,6 +153,24 @@ def test_a_trial_without_what_is_searched_for_says_so_and_nothing_is_said_to_go_
     run.teller.close()
     assert "done    trial 0 lr=0.1  has no acc  0 s" in run.lines
     assert run.lines[-1].endswith("heyhi logs --error p/lr=0.2_0 shows more")
+
+
+def test_a_trial_whose_shell_alone_was_killed_goes_on(tmp_path: Path) -> None:
+    run = Run(tmp_path, 2)
+    run.begin()
+    for number in range(2):
+        run.start(number)
+        slot = run.search.slot(number)
+        slot.path.mkdir(parents=True)
+        if number:
+            slot.write_choice(Choice("p/lr=0.1_0", "c", (), {"lr": 0.1}))
+        claim = Claim.acquire(slot.path)
+        assert isinstance(claim, Claim)
+        with claim:
+            run.say("job_error", jobid=number, rule_name="slot", rule_msg=None)
+    chooses, starts = (line for line in run.lines if line.startswith("ERROR"))
+    assert chooses.startswith(f"ERROR   searches/{SPEC.search_id}/slots/0000: its shell has ended, and it goes on")
+    assert starts.startswith("ERROR   p/lr=0.1_0: its shell has ended, and it goes on")
 
 
 def test_a_long_reason_that_ends_many_trials_is_said_once(tmp_path: Path) -> None:
