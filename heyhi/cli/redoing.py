@@ -53,9 +53,10 @@ class Redoing:
             self.begun = [row for row in self.begun if row.exp_path in among]
         self.left: list[str] = []  # why some are not made anew
         self._made_of: dict[str, list[str]] = {}  # exp path -> exp ids of those that it is made of and that are redone
-        self.identities = dict(self._taken(survey, self.found.to_redo(redo) if redo else []))
+        self._waiting = _waiting_in(selection)
+        self.identities = dict(self._taken(survey, self._to_redo(self.found)))
         if redo == "stale":
-            self._take_what_is_made_of_them(selection, survey)
+            self._take_what_is_made_of_them(survey)
         self.failed = False
 
     @property
@@ -81,7 +82,7 @@ class Redoing:
     @property
     def lines(self) -> list[str]:
         """What is said of those that were made otherwise, and what can be done about it."""
-        chosen = self.found.to_redo(self._redo) if self._redo else []
+        chosen = self._to_redo(self.found)
         more = [] if self._redo else self._advice()
         count = len(self._made_of)
         more += [f"made of what is made anew: {count} experiment{'s' * (count > 1)}"] if count else []
@@ -106,21 +107,14 @@ class Redoing:
             return []
         return [f"what is DONE is left as it is; {REDO}{'' if self.found.drifted else '=code'} runs it again"]
 
-    def _take_what_is_made_of_them(self, selection: Selection, survey: Survey) -> None:
+    def _take_what_is_made_of_them(self, survey: Survey) -> None:
         """Have also those made anew that are made of what is: with another result of that they would be stale.
 
         What waits for a choice is composed once that is made: it can't be compared yet, and is what follows.
         """
         from heyhi.experiment.given import find_made_of
 
-        waiting = {
-            one.folder
-            for group in selection.groups
-            if group.expansion is not None
-            for one in group.expansion.planned
-            if one.is_open
-        }
-        unread = self.found.unread.keys() - waiting
+        unread = self.found.unread.keys() - self._waiting
         may = [path for path in self._inspected if path not in self.identities and path not in unread]
         root, chosen = self._project.results_root, self.folders
         taken = dict(self._taken(survey, [*find_made_of(root, filter(is_done, may), chosen)]))
@@ -237,7 +231,20 @@ class Redoing:
 
             return is_done(path) and path in find_made_of(self._project.results_root, [path], self.folders)
         inspector, config = self._inspected[path]
-        return path in inspector.look({path: config}).to_redo(self._redo)
+        return path in self._to_redo(inspector.look({path: config}))
+
+    def _to_redo(self, found: Provenance) -> list[str]:
+        """Return those that are made anew, also of those that are stale and wait for a choice, which is made first."""
+        if not self._redo:
+            return []
+        stale = [path for path in found.stale if path in self._waiting]
+        return list(dict.fromkeys([*found.to_redo(self._redo), *stale]))
+
+
+def _waiting_in(selection: Selection) -> set[str]:
+    """Return the exp paths of those that wait for the best of a sweep, which are composed once it is chosen."""
+    expansions = [group.expansion for group in selection.groups if group.expansion is not None]
+    return {one.folder for expansion in expansions for one in expansion.planned if one.is_open}
 
 
 def _inspectors(

@@ -185,7 +185,9 @@ def _given_of(folders: Iterable[str]) -> Iterator[tuple[str, dict[str, list[str]
 def stale_text(needs: Sequence[str]) -> str:
     """Write by which needs an experiment is stale, as a part of a sentence; empty for none."""
     files = [name_in(need) for need in needs if name_in(need)]
-    results = [need for need in needs if not name_in(need)]
+    choices = [need for need in needs if is_winner(need)]
+    results = [need for need in needs if not (name_in(need) or is_winner(need))]
     parts = [f"an earlier result of {readable(', '.join(results))}"] if results else []
+    parts += [f"an earlier choice, {readable(', '.join(choices))}"] if choices else []
     parts += [f"an earlier {readable(', '.join(files))}"] if files else []
     return f"made of {' and of '.join(parts)}" if parts else ""

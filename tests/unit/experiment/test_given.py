@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from heyhi.config.best import id_of
 from heyhi.config.identity import Identity
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.given import Results, find_stale, given_in, given_to
+from heyhi.experiment.given import Results, find_stale, given_in, given_to, stale_text
 from heyhi.experiment.records import History, Metrics, Start
 from heyhi.experiment.winners import Winner, winner_path, write_winner
 
@@ -136,6 +136,8 @@ def test_of_the_best_of_a_sweep_its_result_counts_where_its_folder_is_used_and_n
     best.append_attempt(Start(1, needs={"p/need": "earlier"}))
     made(tmp_path, "p/need", {"z": 1})
     assert find_stale(tmp_path, users) == {text: ["p/need"]}, "what is made of a stale one is stale"
+    both = stale_text(["p/need", f"winners/{id_of(words)}"])
+    assert both == f"made of an earlier result of p/need and of an earlier choice, winners/{id_of(words)}"
 
 
 def test_what_an_earlier_attempt_has_logged_counts_and_what_came_to_nothing_does_not() -> None:
