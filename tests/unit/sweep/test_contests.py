@@ -23,7 +23,7 @@ from heyhi.report.chosen import narrowed
 from heyhi.report.gather import gather
 from heyhi.report.meanings import known_in
 from heyhi.report.source import Source
-from heyhi.report.winner import changed_winners, choose
+from heyhi.report.winner import changed_winners, choose, settle
 from heyhi.sweep.drift import DriftCheck
 from heyhi.sweep.expand import Expansion, Planned
 from heyhi.sweep.file import expand_sweep_file
@@ -379,6 +379,14 @@ def test_early_stopping_leaves_none_to_choose_from_unless_only_what_is_done_coun
     with pytest.raises(NeedsError) as raised:
         choose(project, manifest, manifest.contests[expansion.contests[0].exp_id])
     assert str(raised.value).endswith(f"which is PRUNED: {how} is the best of those that are"), raised.value
+    spec = slot_dir(search.folders[0], project.results_root).search.spec_path
+    spec.write_text(search.search.to_json())  # type: ignore[union-attr]
+    sweeps.write("seeds", SEEDS.replace(" max=acc", ""))
+    without = Manifest.open(write_manifest(sweeps.expand(), project, sweeps.schema))
+    with pytest.raises(NeedsError) as raised:
+        choose(project, without, next(iter(without.contests.values())))
+    assert how.replace(" max=acc", "") in str(raised.value), "as it is written"
+    sweeps.write("seeds", SEEDS)
 
     sweeps.choose("p/x", "lr=0.1")
     assert not sweeps.expand().warnings, "it was chosen"
@@ -399,6 +407,9 @@ def test_what_can_not_be_chosen_is_told_as_soon_as_all_is_done(sweeps: Sweeps, p
     assert changed_winners(project, manifest) == [
         f"the best of {sweeps.folder}/tune.py can't be chosen: no experiment has 'ac' (did you mean 'acc'?)"
     ]
+    with pytest.raises(NeedsError):
+        settle(project, manifest, manifest.contest_nodes()[0].target)
+    assert not changed_winners(project, manifest), "its status says so by now"
 
 
 def test_a_search_is_chosen_from_by_its_own_aim_and_has_a_manifest_of_its_own(sweeps: Sweeps, project: Project) -> None:
