@@ -211,8 +211,10 @@ def test_what_the_best_is_to_give_is_not_shown_as_known_before_it_is_chosen(swee
     assert shown("launcher.kind")[0] == "local", "which nobody takes over"
     assert where("batch_size=") == [own[:2], own[:2]], "no error: there is such a key"
     assert where("seed=2") == [own[1:2], own[1:2]]
-    keys = gather([Source.of(manifest, project)]).replicate_keys(["seed"])
+    gathered = gather([Source.of(manifest, project)])
+    keys = gathered.replicate_keys(["seed"])
     assert keys[0] == keys[1] and len(set(keys)) == 3
+    assert gathered.differences([0, 1], ["seed"]) == [] and gathered.differences([0, 3], ["seed"])[:1] == ["I"]
 
     sweeps.choose("p/x", f"lr={lr}")
     assert shown("lr") == [lr, lr, None, 0.3] and shown("epochs") == [epochs, epochs, None, epochs]
