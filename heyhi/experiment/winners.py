@@ -17,7 +17,7 @@ from typing import Any
 
 from heyhi.config.best import Best, Chosen, Winners, id_of
 from heyhi.config.templates import bests_in
-from heyhi.errors import UnknownError
+from heyhi.errors import ResultError, UnknownError
 from heyhi.experiment.names import WINNERS_NAME, result_of
 from heyhi.files import parse_json, read_bounded, replace_file, write_temp, writing
 
@@ -142,7 +142,8 @@ def failure_path(folder: Path | str) -> Path:
 
 def write_failure(folder: Path, reason: str) -> None:
     """Write down why the best of a sweep could not be chosen; that this can't be written is no matter."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ResultError):
+        folder.parent.mkdir(parents=True, exist_ok=True)
         replace_file(failure_path(folder), reason + "\n")
 
 

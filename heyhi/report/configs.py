@@ -64,6 +64,11 @@ class _Record(NamedTuple):
     unchosen: Unchosen | None = None
 
     @property
+    def bests(self) -> tuple[str, ...]:
+        """Words of the best ones of sweeps that it takes over, and that aren't chosen yet."""
+        return self.unchosen.bests if self.unchosen is not None else ()
+
+    @property
     def flat(self) -> Iterator[tuple[str, Any]]:
         """Keys of the config, with all defaults; None for what isn't known."""
         for key, value in _flat(_message(self)):
@@ -168,8 +173,7 @@ class Configs:
             keys: dict[str, str] = {}
             for folder, record in self._records.items():  # needs come first
                 # What isn't known yet is like nothing that is known.
-                bests = record.unchosen.bests if record.unchosen is not None else ()
-                text = "\n".join([record.task, *bests, *self._compared(folder, fields)])
+                text = "\n".join([record.task, *record.bests, *self._compared(folder, fields)])
                 if record.needs:
                     text = _LINK.sub(lambda match: keys.get(match[1], match[1]), text)
                 keys[folder] = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
@@ -226,7 +230,7 @@ class Configs:
         if self._records[one].task != self._records[other].task:
             return [TASK_ONEOF]
         mine, theirs = self._lines_of(one), self._lines_of(other)
-        names = ["I"] if self._records[one].unchosen != self._records[other].unchosen else []
+        names = ["I"] if self._records[one].bests != self._records[other].bests else []
         for key in dict.fromkeys([*mine, *theirs]):
             if mine.get(key) != theirs.get(key) and not self._is_covered(one, key, fields):
                 names += self._named(key, mine.get(key), theirs.get(key), (one, other), fields)

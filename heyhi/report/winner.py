@@ -23,7 +23,15 @@ from heyhi.experiment.names import Status, is_slot, result_of
 from heyhi.experiment.since import end_now
 from heyhi.experiment.slots import slot_dir
 from heyhi.experiment.status import Statuses
-from heyhi.experiment.winners import Winner, failure_path, read_winner, winner_path, write_failure, write_winner
+from heyhi.experiment.winners import (
+    Winner,
+    failure_path,
+    read_failure,
+    read_winner,
+    winner_path,
+    write_failure,
+    write_winner,
+)
 from heyhi.files import is_there, read_bounded, utc_now
 from heyhi.project import Project
 from heyhi.report.counted import counting
@@ -129,14 +137,15 @@ def choose(project: Project, manifest: Manifest, row: ContestRow) -> Winner:
     Raises:
         HeyhiError: there is none, or not yet.
     """
-    best = _aimed(Best.parse(row.words, manifest.written_for.project_root), manifest, row)
+    named = Best.parse(row.words, manifest.written_for.project_root)
+    best = _aimed(named, manifest, row)
     candidates = _candidates(project, manifest, row, best)
     open_ones = [one for one in candidates if one.status.is_alive or one.status is Status.NOT_STARTED]
     stuck = [one for one in candidates if one.status.blocks]
     if open_ones or (stuck and best.of == "all"):
         first = (open_ones or stuck)[0]
         is_pruned = not open_ones and any(one.status is Status.PRUNED for one in stuck)
-        done = f": {best.of_done} is the best of those that are" if is_pruned else ""
+        done = f": {named.of_done} is the best of those that are" if is_pruned else ""
         raise NeedsError(
             f"{best.text}: {len(open_ones or stuck)} of {len(candidates)} {_is(len(open_ones or stuck))} not DONE, such"
             f" as {first.exp_id}, which is {first.status}{done}"
@@ -292,7 +301,8 @@ def _why_not(project: Project, manifest: Manifest, row: ContestRow) -> str:
         choose(project, manifest, row)
     except HeyhiError as error:
         name, _, why = str(error).partition(": ")
-        return f"{name} can't be chosen: {why}"
+        is_told = str(error) == read_failure(manifest.results_root / row.exp_id)  # who needs it is blocked by that
+        return "" if is_told else f"{name} can't be chosen: {why}"
     return ""
 
 

@@ -497,7 +497,7 @@ class Manifest:
         Raises:
             ManifestError: a row is damaged.
         """
-        *columns, overrides = self._columns("exp_id", "task", "config", "needs", "overrides")
+        columns = self._columns("exp_id", "task", "config", "needs")
         found = [
             ConfigRow(exp_id, task, config, () if needs == "[]" else tuple(json.loads(needs)))
             for exp_id, task, config, needs in zip(*columns, strict=True)
@@ -506,7 +506,7 @@ class Manifest:
             return found
         from heyhi.config.best import Unchosen
 
-        chosen = self._chosen()
+        chosen, [overrides] = self._chosen(), self._columns("overrides")
         return [
             row._replace(
                 config=self._completed(row.exp_id, row.config, row.needs),

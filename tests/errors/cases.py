@@ -278,7 +278,7 @@ WRONG_WORDS = (
     "heyhi print check 'checkpoint={{exp train'",
     "heyhi print check 'checkpoint={{exp trian}}'",
     "heyhi print check 'checkpoint={{exp train sed=1}}'",
-    "heyhi print check 'checkpoint={{best conf/seeds.py}}'",
+    "heyhi expand --cfg check 'checkpoint={{best conf/seeds.py}}'",
     "heyhi print check 'checkpoint={{best conf/seeds.py max=y min=y}}'",
     "heyhi print check 'checkpoint={{best conf/seeds.py max=y off=done}}'",
     "heyhi print check 'checkpoint={{best conf/seeds.py max=y of=don}}'",

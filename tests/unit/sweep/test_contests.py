@@ -24,7 +24,7 @@ from heyhi.report.chosen import narrowed
 from heyhi.report.gather import gather
 from heyhi.report.meanings import known_in
 from heyhi.report.source import Source
-from heyhi.report.winner import changed_winners, choose
+from heyhi.report.winner import changed_winners, choose, settle
 from heyhi.sweep.drift import DriftCheck
 from heyhi.sweep.expand import Expansion, Planned
 from heyhi.sweep.file import expand_sweep_file
@@ -244,8 +244,10 @@ def test_what_the_best_is_to_give_is_not_shown_as_known_before_it_is_chosen(swee
     assert shown("launcher.kind")[0] == "local", "which nobody takes over"
     assert where("batch_size=") == [own[:2], own[:2]], "no error: there is such a key"
     assert where("seed=2") == [own[1:2], own[1:2]]
-    keys = gather([Source.of(manifest, project)]).replicate_keys(["seed"])
+    gathered = gather([Source.of(manifest, project)])
+    keys = gathered.replicate_keys(["seed"])
     assert keys[0] == keys[1] and len(set(keys)) == 3
+    assert gathered.differences([0, 1], ["seed"]) == [] and gathered.differences([0, 3], ["seed"])[:1] == ["I"]
 
     sweeps.choose("p/x", f"lr={lr}")
     assert shown("lr") == [lr, lr, None, 0.3] and shown("epochs") == [epochs, epochs, None, epochs]
@@ -416,6 +418,14 @@ def test_early_stopping_leaves_none_to_choose_from_unless_only_what_is_done_coun
     with pytest.raises(NeedsError) as raised:
         choose(project, manifest, manifest.contests[expansion.contests[0].exp_id])
     assert str(raised.value).endswith(f"which is PRUNED: {how} is the best of those that are"), raised.value
+    spec = slot_dir(search.folders[0], project.results_root).search.spec_path
+    spec.write_text(search.search.to_json())  # type: ignore[union-attr]
+    sweeps.write("seeds", SEEDS.replace(" max=acc", ""))
+    without = Manifest.open(write_manifest(sweeps.expand(), project, sweeps.schema))
+    with pytest.raises(NeedsError) as raised:
+        choose(project, without, next(iter(without.contests.values())))
+    assert how.replace(" max=acc", "") in str(raised.value), "as it is written"
+    sweeps.write("seeds", SEEDS)
 
     sweeps.choose("p/x", "lr=0.1")
     assert not sweeps.expand().warnings, "it was chosen"
@@ -436,6 +446,9 @@ def test_what_can_not_be_chosen_is_told_as_soon_as_all_is_done(sweeps: Sweeps, p
     assert changed_winners(project, manifest) == [
         f"the best of {sweeps.folder}/tune.py can't be chosen: no experiment has 'ac' (did you mean 'acc'?)"
     ]
+    with pytest.raises(NeedsError):
+        settle(project, manifest, manifest.contest_nodes()[0].target)
+    assert not changed_winners(project, manifest), "its status says so by now"
 
 
 def test_a_search_is_chosen_from_by_its_own_aim_and_has_a_manifest_of_its_own(sweeps: Sweeps, project: Project) -> None:
