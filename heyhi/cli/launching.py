@@ -163,6 +163,7 @@ def plan(args: argparse.Namespace) -> int:
     goings = Goings.of(survey, going_on - idle, selection.schema_of)
     left = goings.left
     actions |= dict.fromkeys([*left, *idle], Action())
+    _check_files(selection, {path for path, action in actions.items() if action.start})
     if args.json:
         print_json(
             {**row.to_dict(), "start": actions[row.asked].start, "wipe": actions[row.asked].wipe}
@@ -228,9 +229,36 @@ def _search_text(search: SearchSpec) -> str:
 def _missing_files(selection: Selection, actions: Mapping[str, Action]) -> list[str]:
     """Say which files aren't there that experiments need which would start, and what makes them."""
     from heyhi.control.needed_files import missing_lines
-    from heyhi.sweep.target import folders_of
 
     lines: dict[str, None] = {}
+    for project, needed in _needed_files(selection):
+        names = [name for folder, files in needed if files and actions[folder].start for name in files]
+        lines |= dict.fromkeys(missing_lines(project.root, names) if names else ())
+    return [*lines]
+
+
+def _check_files(selection: Selection, starting: Container[str]) -> None:
+    """Refuse what Snakemake would refuse as soon as it runs: to start what needs a file that nobody makes.
+
+    Raises:
+        NeedsError: so it is.
+    """
+    from heyhi.control.needed_files import check_made
+    from heyhi.sweep.target import target_of
+
+    for project, needed in _needed_files(selection):
+        first: dict[str, str] = {}
+        for folder, files in needed:
+            if files and folder in starting:
+                first |= {name: target_of(folder, project.root) for name in files if name not in first}
+        if first and project.root == selection.project.root:  # another one's rules are its own business
+            check_made(project.root, first)
+
+
+def _needed_files(selection: Selection) -> Iterator[tuple[Project, Iterable[tuple[str, tuple[str, ...]]]]]:
+    """Yield for each project, and each of its experiments, which files it needs."""
+    from heyhi.sweep.target import folders_of
+
     for group in selection.groups:
         needed: Iterable[tuple[str, tuple[str, ...]]] = ()
         if group.expansion is not None:
@@ -239,9 +267,7 @@ def _missing_files(selection: Selection, actions: Mapping[str, Action]) -> list[
             nodes = group.manifest.nodes()
             folders = folders_of([node.target for node in nodes], group.manifest.project_root)
             needed = zip(folders, (node.files for node in nodes), strict=True)
-        names = [name for folder, files in needed if files and actions[folder].start for name in files]
-        lines |= dict.fromkeys(missing_lines(group.project.root, names) if names else ())
-    return [*lines]
+        yield group.project, needed
 
 
 def _dependents(selection: Selection, wiped: set[str]) -> str:
@@ -355,6 +381,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     goings = Goings.of(survey, starting, selection.schema_of, is_allowed=continues_in(args))
     starting -= goings.left.keys()
     starting |= set(redoing.folders)
+    _check_files(selection, starting)
     pointless = Pointless.of(selection, starting)
     starts = len(starting - pointless.slots)
     counts = "  ".join(f"{status.value} {n}" for status, n in survey.counts.items())
@@ -670,6 +697,7 @@ def retry(args: argparse.Namespace) -> int:
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})
     starting = list(dict.fromkeys([*(row.asked for row in dead), *blocked, *redoing.folders]))
+    _check_files(selection, set(starting))
     print("".join(f"{line}\n" for line in (*rows_lines(dead, terminal_width()), *goings.lines, *unmade)), end="")
     _print_unknown(survey, chosen)
     if not dead and not redoing.folders:

@@ -61,6 +61,18 @@ def why_missing(name: str, project_root: Path | str) -> str:
     return "" if stat.S_ISREG(mode) else "is no file"
 
 
+def not_given(target: str, name: str, why: str) -> str:
+    """Say of an experiment that it can't be given a file: one that nobody makes.
+
+    Args:
+        target: of it.
+        name: of the file.
+        why: as `why_missing` has it.
+    """
+    more = f", and no rule of {OWN_RULES} makes it" if why == NOT_THERE else ""
+    return f"{target}: needs the file {name}, which {why}{more}"
+
+
 def digest_of(name: str, project_root: Path | str, results_root: Path) -> str:
     """Return 16 hex digits of a file's content; empty where there is none that can be read.
 

@@ -22,7 +22,7 @@ from heyhi.code.import_path import own_modules_last
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError, NeedsError, SweepError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.exits import ENDED
-from heyhi.experiment.given_files import NOT_THERE, OWN_RULES, why_missing
+from heyhi.experiment.given_files import NOT_THERE, OWN_RULES, not_given, why_missing
 from heyhi.experiment.names import SEARCHES_NAME, Status, result_of
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.slots import lacks_values, searches_of
@@ -322,8 +322,7 @@ class Flow:
             for name in node.files:
                 why = why_missing(name, self.project.root)
                 if why and not (why == NOT_THERE and self._is_made(name)):
-                    more = f", and no rule of {OWN_RULES} makes it" if why == NOT_THERE else ""
-                    raise NeedsError(f"{node.target}: needs the file {name}, which {why}{more}")
+                    raise NeedsError(not_given(node.target, name, why))
         return node.files
 
     def _is_made(self, name: str) -> bool:

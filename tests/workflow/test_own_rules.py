@@ -52,8 +52,8 @@ def with_own_rules(tiny: Tiny) -> None:
     (tiny.root / "conf/sweep.py").write_text(SWEEP)
 
 
-def run_task(tiny: Tiny, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "run.py", *words]
+def run_task(tiny: Tiny, *words: str, program: tuple[str, ...] = ("run.py",)) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *program, *words]
     return subprocess.run(command, cwd=tiny.root, env=tiny.env, capture_output=True, text=True, check=False)
 
 
@@ -96,6 +96,10 @@ def test_a_file_that_no_rule_makes_is_one_error_and_nothing_starts(tiny: Tiny) -
             refused = tiny.snakemake(*words)
             assert refused.returncode == 2 and "Traceback" not in refused.stderr
             assert f"needs the file {name}, which {why}" in refused.stderr
+        for words in (["plan"], ["launch", "--dry-run"], ["launch"]):
+            said = run_task(tiny, *words, "conf/sweep.py", program=("-m", "heyhi.cli"))
+            assert (said.returncode, said.stdout) == (2, ""), said
+            assert f"needs the file {name}, which {why}" in said.stderr
     sweep.write_text(SWEEP)
     (tiny.root / "workflows/own.smk").unlink()
     assert "needs the file data/a.txt, which isn't there, and no rule" in tiny.snakemake().stderr
