@@ -430,7 +430,8 @@ def _say_all_done(survey: Survey, words: str) -> int:
         print(f"nothing to start: all are done; heyhi report {words} makes their table")
         return 0
     print("".join(f"{line}\n" for line in rows_lines(dead, terminal_width())), end="")
-    print(f"nothing to start: the search has ended; heyhi report {words} makes its table, a higher --trials goes on")
+    more = f"trials= in {words}" if words.endswith(".py") else "--trials"
+    print(f"nothing to start: the search has ended; heyhi report {words} makes its table, a higher {more} goes on")
     if dead:
         print(f"heyhi retry --dead {words} starts the {len(dead)} again that {'are' if len(dead) > 1 else 'is'} DEAD")
     return int(bool(dead))
