@@ -32,7 +32,7 @@ from heyhi.sweep.search_spec import AshaSpec
 # The epochs are those of the config. Each order is of so many configs, drawn from all that were trained: which one
 # happens to be the best of some decides much.
 POOL, CONFIGS, EPOCHS, WORKERS, ORDERS, TOP = 243, 81, 50, 8, 200, 3
-STOP = AshaSpec(grace=2, factor=3)
+STOP = AshaSpec()
 SHARE, FOUND = 0.20, 0.95  # the bars
 # Of the configs and of the orders: fixed before the first run. STOP was chosen by other ones: 7 to 10, and 5.
 POOL_SEED, ORDERS_SEED = 0, 1_000

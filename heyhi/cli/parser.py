@@ -553,7 +553,7 @@ _SEARCH_HELP = (
     ("--trials", "N", "how many experiments are chosen"),
     ("--parallel", "N", "have at most N of them submitted or run at once (default: the profile's)"),
     ("--sampler", "NAME", "what chooses: tpe (default) or random"),
-    ("--stop", "RULE", "end trials early that are among the worst: asha, or asha(grace=3,factor=3)"),
+    ("--stop", "RULE", "end trials early that are among the worst: asha, or asha(grace=2,factor=3)"),
     ("--seed", "N", "of the choices (default: 0)"),
     ("--learn-from", "WORD", "a sweep, a search or an experiment to learn from, too; may be repeated"),
 )

@@ -34,7 +34,7 @@ class ASHA:
         SweepError: one of them is no such number or name.
     """
 
-    grace: int = 3
+    grace: int = 2
     factor: int = 3
     counter: str = ""
 
@@ -46,7 +46,7 @@ class ASHA:
 
     @classmethod
     def of(cls, text: str) -> ASHA:
-        """Read it as the command line has it: `asha`, or `asha(grace=3,factor=3,counter=epoch)`.
+        """Read it as the command line has it: `asha`, or `asha(grace=2,factor=3,counter=epoch)`.
 
         Raises:
             SweepError: it can't be read.
@@ -54,7 +54,7 @@ class ASHA:
         call = _CALL.fullmatch(text.strip())
         if call is None or call[1].lower() not in _STOPS:
             hint = suggest(call[1] if call is not None else text, _STOPS)
-            raise SweepError(f"stop '{shorten(text)}': expected asha, or asha(grace=3,factor=3){hint}")
+            raise SweepError(f"stop '{shorten(text)}': expected asha, or asha(grace=2,factor=3){hint}")
         options: dict[str, Any] = {}
         for part in filter(None, map(str.strip, (call[2] or "").split(","))):
             name, equals, value = (word.strip() for word in part.partition("="))

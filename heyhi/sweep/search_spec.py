@@ -70,7 +70,7 @@ class AshaSpec:
         counter: of metrics' lines that is gone by; empty for the epoch, else the first one that a line has.
     """
 
-    grace: int = 3
+    grace: int = 2
     factor: int = 3
     counter: str = ""
 

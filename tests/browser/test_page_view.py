@@ -154,6 +154,7 @@ def test_the_legend_names_what_is_drawn_and_chooses_it(open_page: Callable[..., 
     settled(page, "document.querySelectorAll('tr[aria-selected=true]').length === 3")
     settled(page, "document.querySelector('#legend button[aria-pressed=true]')")
     assert chosen(page) == [f"lr=0.1_seed={seed}" for seed in range(SEEDS)]
+    settled(page, "document.querySelectorAll('#legend button[aria-pressed=true]').length === 1")
     assert page.locator("#legend button[aria-pressed=true]").all_text_contents() == ["lr=0.1"]
 
 

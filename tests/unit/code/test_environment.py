@@ -212,9 +212,10 @@ def test_a_lazy_module_is_not_imported_for_it(tmp_path: Path, monkeypatch: pytes
         def __getattribute__(self, name: str) -> object:
             raise AssertionError(f"asked for {name}")
 
-    monkeypatch.setitem(sys.modules, "lazy", Lazy("lazy"))
-    monkeypatch.setitem(sys.modules, "odd", 3)  # type: ignore[arg-type]
-    assert record_environment(Project(tmp_path, results_override=tmp_path / "out"), tmp_path)
+    with monkeypatch.context() as patched:  # pytest itself asks all modules for their files as it tears down
+        patched.setitem(sys.modules, "lazy", Lazy("lazy"))
+        patched.setitem(sys.modules, "odd", 3)  # type: ignore[arg-type]
+        assert record_environment(Project(tmp_path, results_override=tmp_path / "out"), tmp_path)
 
 
 def test_cuda_is_what_a_loaded_library_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def test_what_a_manifest_keeps_of_it_is_read_back() -> None:
         ({"parallel": -1}, "parallel is a whole number of at least 0"),
         ({"seed": "a"}, "seed is a whole number, not 'a'"),
         ({"sampler": "tpee"}, "sampler is tpe or random, not 'tpee' (did you mean 'tpe'?)"),
-        ({"stop": "ahsa"}, "stop 'ahsa': expected asha, or asha(grace=3,factor=3) (did you mean 'asha'?)"),
+        ({"stop": "ahsa"}, "stop 'ahsa': expected asha, or asha(grace=2,factor=3) (did you mean 'asha'?)"),
         ({"stop": True}, "stop is heyhi.ASHA(…), 'asha' or None, not True"),
         ({"learn_from": 3}, "learn_from is words that name experiments, not 3"),
         ({"space": {}}, "space is a mapping of keys to what they may be"),
