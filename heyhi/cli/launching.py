@@ -473,7 +473,8 @@ def _say_all_done(survey: Survey, words: str, stuck: Collection[str] = ()) -> in
         print(f"nothing to start: all {which} done; heyhi report {words} makes their table")
         return int(bool(missed))
     print("".join(f"{line}\n" for line in rows_lines(dead, terminal_width())), end="")
-    more = "" if missed else ", a higher --trials goes on"
+    higher = f"trials= in {words}" if words.endswith(".py") else "--trials"
+    more = "" if missed else f", a higher {higher} goes on"
     print(f"nothing to start: the search has ended; heyhi report {words} makes its table{more}")
     if dead and not missed:
         print(f"heyhi retry --dead {words} starts the {len(dead)} again that {'are' if len(dead) > 1 else 'is'} DEAD")

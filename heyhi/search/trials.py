@@ -20,6 +20,7 @@ from heyhi.sweep.search_spec import SearchSpec
 
 SKIPPED = "SKIPPED"  # in a slot's file: there was nothing left to choose
 _STATES: dict[str, State] = {Status.DONE: "done", Status.PRUNED: "pruned", Status.DEAD: "dead"}
+_STATUSES = {state: status for status, state in _STATES.items()}
 
 
 def read_trials(search: SearchDir, spec: SearchSpec, *, keeps: bool = False) -> list[Trial]:
@@ -65,13 +66,9 @@ def trials_now(results_root: Path, spec: SearchSpec, trials: Iterable[Trial]) ->
 
 
 def _now(results_root: Path, spec: SearchSpec, trial: Trial) -> Trial:
-    end = SlotEnd(trial.exp_id, Status.DONE.value if trial.state == "done" else trial.state, trial.value)
+    end = SlotEnd(trial.exp_id, _STATUSES.get(trial.state, ""), trial.value)
     now = end_now(results_root, end, spec.metric, spec.direction)
-    if now is end:
-        return trial
-    return replace(
-        trial, state=_STATES[now.status], value=now.value, steps={} if now.status == Status.DONE else trial.steps
-    )
+    return trial if now is end else replace(trial, state=_STATES[now.status], value=now.value, steps={})
 
 
 def _listed(search: SearchDir) -> tuple[dict[int, int], list[int]]:

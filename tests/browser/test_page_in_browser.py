@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import statistics
@@ -100,8 +101,8 @@ def layout(page: Any, plot: str = "curves") -> dict[str, Any]:
 
 
 def settled(page: Any, condition: str) -> None:
-    """Wait until the page has drawn what makes a condition true."""
-    page.wait_for_function(f"() => {condition}")
+    """Wait until a condition is true and the page has drawn all that was changed: it draws before its next frame."""
+    page.wait_for_function(f"() => globalThis.heyhi?.isDrawn() && ({condition})")
 
 
 def select(page: Any, name: str) -> Any:
@@ -360,7 +361,7 @@ def test_everything_can_be_done_by_keyboard(open_page: Callable[..., Any], tmp_p
     settled(page, "document.getElementById('details').hidden")
     assert chosen(page) == []
     page.keyboard.press("Tab")
-    assert not page.evaluate("document.activeElement.matches('tr')"), "one Tab leaves the rows"
+    settled(page, "!document.activeElement.matches('tr')")  # one Tab leaves the rows
     heading(page, "lr").locator(".dt-column-order").focus()
     page.keyboard.press("Enter")
     settled(page, "document.querySelector('th[aria-sort=ascending]')?.textContent.startsWith('lr')")
@@ -524,14 +525,16 @@ def test_hostile_values_are_shown_as_text(open_page: Callable[..., Any]):
     assert [text.strip() for text in page.locator("#metrics label").all_text_contents()] == HOSTILE
     for metric in HOSTILE:
         draw_metrics(page, metric)
-        page.wait_for_function("(text) => document.querySelector('#curves .ytitle')?.textContent === text", arg=metric)
+        settled(page, f"document.querySelector('#curves .ytitle')?.textContent === {json.dumps(metric)}")
         assert len(traces(page)) == len(HOSTILE)
 
     page.get_by_role("button", name="Columns").click()
+    page.locator(".dt-button-collection .dt-button").first.wait_for()
     listed = page.locator(".dt-button-collection .dt-button").all_text_contents()
     assert [text.strip() for text in listed][2:5] == [HOSTILE[1], HOSTILE[0], HOSTILE[4]]
     page.keyboard.press("Escape")
     page.locator("#table thead th").nth(4).get_by_role("button", name="Filter").click()
+    page.locator(".dtcc-list .dtcc-button-text").first.wait_for()
     options = page.locator(".dtcc-list .dtcc-button-text").all_text_contents()
     assert set(HOSTILE) <= set(options)
     page.keyboard.press("Escape")

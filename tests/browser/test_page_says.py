@@ -72,6 +72,7 @@ def test_few_lines_of_a_large_sweep_have_different_colours(open_page: Callable[.
     page.locator(".dtcc-searchNumber, .dtcc-searchText").locator("input").fill("49")
     settled(page, "document.getElementById('curves').data.length === 10")
     page.keyboard.press("Escape")
+    settled(page, "!document.querySelector('.dtcc-dropdown')")
     before = colours(page)
     assert len(set(before.values())) == 10
     heading(page, "loss").locator(".dt-column-title").click()

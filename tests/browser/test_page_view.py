@@ -97,7 +97,7 @@ def test_a_band_is_of_those_that_count_and_the_others_are_dotted(open_page: Call
     listed = page.locator("#details details").first.locator("tbody tr").all_text_contents()
     assert [text for text in listed if "doesn't count" in text] == [listed[2]]
     page.locator("#details").get_by_role("button", name="seed=2").click()
-    assert page.locator("#details h3.id").text_content() == "p/sl/lr=0.01_seed=2"
+    settled(page, "document.querySelector('#details h3.id').textContent === 'p/sl/lr=0.01_seed=2'")
 
 
 def test_the_band_is_as_wide_as_the_spread_that_was_asked_for(open_page: Callable[..., Any], tmp_path: Path) -> None:
@@ -468,7 +468,7 @@ def test_loading_again_can_be_switched_off(open_page: Callable[..., Any], tmp_pa
     button = page.get_by_role("button", name="Load again while something runs")
     assert button.text_content() == "⟳ every 1000 s"
     button.click()
-    assert button.get_attribute("aria-pressed") == "false"
+    settled(page, "document.getElementById('reload').getAttribute('aria-pressed') === 'false'")
     settled(page, "location.hash.includes('reload=off')")
 
 

@@ -113,6 +113,17 @@ def test_a_search_of_10000_trials_draws_a_bounded_number_of_points(open_page: Ca
     assert "1 beyond the axis" in note(page)
 
 
+def test_trials_that_were_ended_far_from_the_best_don_t_hide_how_it_became_better(
+    open_page: Callable[..., Any],
+) -> None:
+    data = search(30, 30)
+    (whole,) = data.searches
+    far = [replace(one, value=-50.0 - one.slot) if one.state == "pruned" else one for one in whole.trials]
+    page = open_page(replace(data, searches=[replace(whole, trials=far)]))
+    assert "10 beyond the axis" in note(page)
+    assert page.evaluate("document.getElementById('search').layout.yaxis.range[0]") > 0
+
+
 def test_a_page_of_no_search_has_no_card_of_one_and_a_young_search_says_what_lacks(
     open_page: Callable[..., Any],
 ) -> None:
@@ -131,7 +142,7 @@ def test_a_page_of_no_search_has_no_card_of_one_and_a_young_search_says_what_lac
 def test_each_trial_is_counted_once_in_the_line_below_a_search(open_page: Callable[..., Any]) -> None:
     data = search(9, 9, bad=math.nan)
     page = open_page(data)
-    assert note(page) == (
+    assert note(page).startswith(
         "9 of 9 trials · ● 5 done · \u00d7 3 ended early, with what they had by then · 1 of these without a number"
         " · 1 dead"
     )

@@ -54,6 +54,6 @@ def test_the_page_opens_in_a_report_of_several_files(project: Path, chromium: An
 
 def test_a_report_in_one_file_says_where_the_page_is_to_be_seen(project: Path, chromium: Any) -> None:
     page = open_report(chromium, project / "report.html")
-    assert "page (to be seen in --report report.zip)" in page.inner_text("body")
+    page.get_by_text("page (to be seen in --report report.zip)").first.wait_for()
     assert "opens in a report that was made by --report report.zip" in re.sub(r"\s+", " ", page.inner_text("body"))
     page.context.close()

@@ -102,7 +102,9 @@ function drawHistory(search) {
     line: { color: css("--star"), width: 2, shape: "hv" },
     hoverinfo: "skip",
   });
-  const [range, beyond] = rangeOf(drawn.map((i) => asNumber(values[i])), search.direction);
+  // Of those that were ended early there may be many, and far from the best.
+  const whole = drawn.filter((i) => states[i] === "done");
+  const [range, beyond] = rangeOf(drawn.map((i) => asNumber(values[i])), whole.map((i) => asNumber(values[i])), search.direction);
   const count = (state) => states.filter((one) => one === state).length;
   const lacking = count("done") + count("pruned") - has.filter((i) => ["done", "pruned"].includes(states[i])).length;
   showSearch(
@@ -124,10 +126,12 @@ function drawHistory(search) {
   );
 }
 
-/** Return a range in which the best values can be told apart, and how many of the worst lie beyond it. */
-function rangeOf(values, direction) {
-  const sorted = [...values].sort((a, b) => (direction === "min" ? a - b : b - a)); // the best first
-  const [best, most] = [sorted[0], sorted[Math.floor(0.9 * (sorted.length - 1))]];
+/** Return a range in which the best of the whole trials can be told apart, and how many values lie beyond it. */
+function rangeOf(values, whole, direction) {
+  const bestFirst = (some) => [...some].sort((a, b) => (direction === "min" ? a - b : b - a));
+  const sorted = bestFirst(values);
+  const told = whole.length < 3 ? sorted : bestFirst(whole);
+  const [best, most] = [sorted[0], told[Math.ceil(0.9 * (told.length - 1))]];
   const span = Math.abs(most - best);
   if (!span || Math.abs(sorted.at(-1) - best) < 4 * span) return [undefined, 0];
   const ends = [best - Math.sign(most - best) * 0.08 * span, most + Math.sign(most - best) * 0.4 * span];

@@ -35,7 +35,7 @@ show(JSON.parse(byId("data").textContent));
 linkPlots();
 opened = performance.now();
 showReloading();
-globalThis.heyhi = { show };
+globalThis.heyhi = { show, isDrawn: () => !pending.size };
 scrollTo(0, scrolled.page);
 scroller().scrollTop = scrolled.inner;
 giveFocus(focused);

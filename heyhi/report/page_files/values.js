@@ -227,6 +227,12 @@ let lastRun = null; // which of its experiments is told about
 /** Draw each changed part once, before the next frame. */
 const pending = new Set();
 function redraw(...parts) {
-  if (!pending.size) requestAnimationFrame(() => [...pending].forEach((part) => (pending.delete(part), part())));
+  if (!pending.size) requestAnimationFrame(drawPending);
   parts.forEach((part) => pending.add(part));
+}
+
+function drawPending() {
+  const parts = [...pending];
+  pending.clear(); // before: what asks for more while it is drawn, or fails, keeps no later frame from being drawn
+  parts.forEach((part) => part());
 }

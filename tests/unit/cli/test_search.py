@@ -280,9 +280,13 @@ def test_an_ended_search_starts_nothing_and_a_higher_number_of_trials_adds_some(
     searched: Searched, run: Run, started: list[ControllerSpec]
 ) -> None:
     for number in range(6):
-        searched.end(number, 0.1 * (number + 1), "DONE", 0.5)
+        searched.end(number, 0.1 * (number + 1), "PRUNED" if number == 5 else "DONE", 0.5)
     code, out, _ = run("launch", *WORDS, "--profile", "local")
-    assert code == 0 and "nothing to start" in out and not started
+    assert code == 0 and "nothing to start" in out and "a higher --trials goes on" in out and not started
+    given = "cfg='conf/work', overrides={'seed': 3}, space={'lr': 'loguniform(1e-3,1)'}, max='y', trials=6"
+    (searched.root / "conf/tune.py").write_text(f"import heyhi\n\nSEARCH = heyhi.Search({given})\n")
+    code, out, _ = run("launch", "conf/tune.py", "--profile", "local")
+    assert code == 0 and "a higher trials= in conf/tune.py goes on" in out and not started
     code, out, _ = run("launch", *WORDS[:-1], "8", "--profile", "local")
     assert code == 0 and "2 to start" in out and len(started) == 1
 
