@@ -116,7 +116,12 @@ def open_standard_descriptors() -> None:
 
 
 def text_stream(
-    fd: int, like: object, *, goes_on: bool, instead: Callable[[ReadableBuffer], bool] | None = None
+    fd: int,
+    like: object,
+    *,
+    goes_on: bool,
+    instead: Callable[[ReadableBuffer], bool] | None = None,
+    is_log: bool = False,
 ) -> TextIO:
     """Return a text stream that writes to a standard descriptor.
 
@@ -125,6 +130,7 @@ def text_stream(
         like: stream that it is to be like: encoding, what becomes of what that lacks, and when it is written out.
         goes_on: see `Descriptor`.
         instead: see `Descriptor`.
+        is_log: write out each line at once: somebody may follow it, and a kill loses what waits.
     """
     is_error = fd == 2
     is_unbuffered = bool(getattr(like, "write_through", False))
@@ -133,7 +139,7 @@ def text_stream(
         kind(Descriptor(fd, goes_on=goes_on, instead=instead)),
         encoding=getattr(like, "encoding", None) or "utf-8",
         errors=getattr(like, "errors", None) or "backslashreplace",
-        line_buffering=bool(getattr(like, "line_buffering", is_error)),
+        line_buffering=is_log or bool(getattr(like, "line_buffering", is_error)),
         write_through=is_unbuffered,
     )
     stream.mode = "w"  # type: ignore[misc]

@@ -46,6 +46,7 @@ def repository() -> Path:
 
 
 def pytest_configure() -> None:
+    os.environ.pop("PYTHONUNBUFFERED", None)  # what is printed comes as it comes to everybody
     # A script that runs the tests in the background has them ignore Ctrl-C, and so would all that they start.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

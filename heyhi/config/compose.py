@@ -693,8 +693,11 @@ class Composer:
         wanted = self._scheduling.counted(task)
         for line in doubtful:
             others = [other for other in applied if other is not line]
-            if self._counted_after(point, others) == wanted:
-                applied = others
+            # Together with those that it makes way with: what was chosen only to be left again names nothing.
+            for fewer in (others, [other for other in others if not is_replaced(other.key, line.key)]):
+                if self._counted_after(point, fewer) == wanted:
+                    applied = fewer
+                    break
         return applied
 
     def _counted_after(self, point: _Point, applied: Sequence[Line]) -> list[str] | None:

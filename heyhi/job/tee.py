@@ -39,7 +39,7 @@ class Tee:
     went before through the `tee` program: a thread of ours could not help a library that prints while it holds the
     interpreter's lock, and what was printed last before a crash would be lost.
 
-    Inside, `sys.stdout` and `sys.stderr` are streams that raise nothing: what a full disk doesn't take is lost, which
+    Inside, `sys.stdout` and `sys.stderr` write out each line at once, and are streams that raise nothing: what a full disk doesn't take is lost, which
     is said at the end, and the run goes on. At the end both are as they were, whatever the task has made of them.
 
     Args:
@@ -98,7 +98,7 @@ class Tee:
         stream = self._streams[fd]
         with contextlib.suppress(AttributeError, OSError, ValueError):
             if stream is not None and stream.fileno() == fd:
-                return text_stream(fd, stream, goes_on=True, instead=partial(self._take, fd))
+                return text_stream(fd, stream, goes_on=True, instead=partial(self._take, fd), is_log=True)
         # What a test or a notebook has put there instead is heard, too.
         return _Both(self._log, stream if self._echo else None, fd)
 

@@ -230,7 +230,7 @@ def test_a_trial_whose_result_is_gone_is_dead_wherever_people_look_and_made_anew
     assert "best so far: y=0.4 by trial 4" in lines and "6 of 6 trials have ended: 5 DONE, 1 DEAD" in lines
     assert f"heyhi retry --dead {searched.word} starts it again" in lines
     out = run("report", searched.word)[1]
-    assert "1 DEAD, 5 DONE" in out and f"{gone.replace('  ', ': ')}\n" in out and "by trial 4 lr=0.5" in out
+    assert "1 DEAD, 5 DONE" in out and f"{gone.replace('  ', ': ')}\n" in out and "by trial 4 (lr=0.5)" in out
     code, out, _ = run("launch", searched.word, "--profile", "local")
     assert code == 1 and not started and f"heyhi retry --dead {searched.word} starts the 1 again" in out
     assert run("retry", "--dead", searched.word, "--profile", "local")[0] == 0

@@ -130,7 +130,9 @@ def test_scheduling_that_takes_away_what_counts_is_named_by_what_it_chooses(lab:
 
 def test_scheduling_that_takes_away_nothing_in_the_end_is_left_out(lab: Lab) -> None:
     counted = "launcher.slurm.num_gpus=4"
-    assert named(lab, counted, "launcher.local.cpus=2", config=BASE) == ["launcher.local=SELECT"]
+    for config in (BASE, "train { }"):
+        assert named(lab, counted, "launcher.local.cpus=2", config=config) == []
+        assert named(lab, counted, "launcher.local=SELECT", config=config) == []
     assert named(lab, "launcher.local.cpus=2", counted, config=GPUS) == [counted]
     assert named(lab, "launcher.local.cpus=2", "launcher.local=SELECT", counted, "lr=2", config=GPUS) == [
         counted,

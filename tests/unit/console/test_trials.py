@@ -169,8 +169,8 @@ def test_a_trial_whose_shell_alone_was_killed_goes_on(tmp_path: Path) -> None:
         with claim:
             run.say("job_error", jobid=number, rule_name="slot", rule_msg=None)
     chooses, starts = (line for line in run.lines if line.startswith("ERROR"))
-    assert chooses.startswith(f"ERROR   searches/{SPEC.search_id}/slots/0000: its shell has ended, and it goes on")
-    assert starts.startswith("ERROR   p/lr=0.1_0: its shell has ended, and it goes on")
+    assert chooses.startswith("ERROR   trial 0: its shell has ended, and it goes on")
+    assert starts.startswith("ERROR   trial 1 lr=0.1: its shell has ended, and it goes on")
 
 
 def test_a_long_reason_that_ends_many_trials_is_said_once(tmp_path: Path) -> None:
