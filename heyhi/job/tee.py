@@ -39,8 +39,9 @@ class Tee:
     went before through the `tee` program: a thread of ours could not help a library that prints while it holds the
     interpreter's lock, and what was printed last before a crash would be lost.
 
-    Inside, `sys.stdout` and `sys.stderr` write out each line at once, and are streams that raise nothing: what a full disk doesn't take is lost, which
-    is said at the end, and the run goes on. At the end both are as they were, whatever the task has made of them.
+    Inside, `sys.stdout` and `sys.stderr` write out each line at once, so that somebody may follow the log, and raise
+    nothing: what a full disk doesn't take is lost, which is said at the end, and the run goes on. At the end both are
+    as they were, whatever the task has made of them.
 
     Args:
         log: file to append to.
