@@ -34,6 +34,20 @@ def value_of(exp_path: Path | str, metric: str, direction: Direction) -> float |
         found = _numbers(folder.read_result()).get(metric)
         if found is not None:
             return found
+    return best_logged(folder, metric, direction)
+
+
+def best_logged(folder: ExperimentDir, metric: str, direction: Direction) -> float | None:
+    """Return the best value of a metric that an experiment has logged, of the lines that count; None where it has none.
+
+    Args:
+        folder: of the experiment.
+        metric: as for `value_of`.
+        direction: which way it is better.
+
+    Raises:
+        ResultError: its files can't be read.
+    """
     name = metric.removesuffix(BEST)
     found = _logged(folder, name, direction).get(name + BEST)
     return float(found) if found is not None else None

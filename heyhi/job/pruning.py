@@ -5,6 +5,7 @@ What a rung is, and who goes on, is left to `heyhi.search.rungs`; what others ha
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import math
@@ -13,16 +14,17 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from heyhi.errors import Pruned, suggest
+from heyhi.errors import HeyhiError, Pruned, suggest
 from heyhi.experiment.counters import counters_among
 from heyhi.experiment.directions import words
 from heyhi.experiment.metric_line import TOTAL, counter_of
 from heyhi.experiment.metrics import BEST
-from heyhi.experiment.slots import SlotDir
+from heyhi.experiment.slots import SlotDir, chosen_dir
+from heyhi.experiment.values import best_logged
 from heyhi.job.ending import Terminated
 from heyhi.job.notice import WARNING, Notice
 from heyhi.job.turn import Turn, current_turn
-from heyhi.search.rung_files import RungFiles
+from heyhi.search.rung_files import EndedAt, RungFiles
 from heyhi.search.rungs import Verdict, better, is_near_end, next_rung, rungs_between, verdict
 from heyhi.sweep.search_spec import AshaSpec, SearchSpec
 
@@ -44,7 +46,7 @@ class _Rungs:
 
     def __init__(self, slot: SlotDir, spec: SearchSpec, stop: AshaSpec) -> None:
         self._search = RungFiles(slot.search)
-        self._slot = slot.number
+        self._folder, self._slot = slot, slot.number
         # By the best that it had so far a trial is compared in any case.
         self._metric, self._direction = spec.metric.removesuffix(BEST), spec.direction
         self._stop = stop
@@ -54,7 +56,8 @@ class _Rungs:
         self._passed = -math.inf  # step up to which it was compared
         self._next = next_rung(stop, -math.inf)
         self._has_some = False  # of the metric
-        self._is_first = True
+        self._is_resumed = False  # from where an earlier attempt has come to
+        self._ended: EndedAt | None = None  # before that was on record
         self._is_busy = False  # main's callback logs, too
         self._said: set[str] = set()
 
@@ -82,11 +85,14 @@ class _Rungs:
         step = self._step(line)
         if step is None or step < self._next:
             return
+        is_known = self._is_resumed or self._resume()
         rungs = rungs_between(self._stop, self._passed, step)
-        self._passed, self._next = step, next_rung(self._stop, step)
-        why = self._compare(rungs, value, step)
-        if why and not self._is_near_end(line):
-            self._end(f"ended at {self._counter} {step:.15g}: {why}", turn)
+        self._passed, self._next = max(step, self._passed), next_rung(self._stop, step)
+        ended = self._compare(rungs, value) if is_known else None
+        if self._ended is not None and self._ended.step <= step:
+            self._end(self._ended, step, turn)
+        if ended is not None and not self._is_near_end(line):
+            self._end(ended, step, turn)
 
     def _step(self, line: Mapping[str, Any]) -> float | None:
         self._counter = self._counter or _counter_in(line)
@@ -109,25 +115,43 @@ class _Rungs:
         found = counter_of(line)
         return found is not None and is_near_end(found[1], self._total, self._stop.factor)
 
-    def _compare(self, rungs: list[int], value: float, step: float) -> str:
-        """Note what this trial has at the rungs that it has come to, and say by what it is among the worst, if so."""
-        why = ""
+    def _resume(self) -> bool:
+        """Take up what earlier attempts have left: rungs that were passed are passed, and the best so far stays it.
+
+        Returns:
+            whether that can be read.
+        """
         try:
-            if self._is_first:  # an earlier attempt has been compared at those below its last one
-                self._is_first = False
-                before = self._search.of(self._slot)
-                rungs = [rung for rung in rungs if rung >= max(before, default=0)]
-                for one in before.values():
-                    self._best = better(self._best, one, self._direction)
+            before, self._ended = self._search.of(self._slot), self._search.ended(self._slot)
+        except OSError as error:
+            self._say("rungs", f"{error}: this trial can't be compared with others, and goes on")
+            return False
+        self._is_resumed = True
+        self._passed = max(before, default=self._passed)
+        known = list(before.values())
+        try:
+            folder = chosen_dir(self._folder)
+            if folder is not None and len(folder.history().starts) > 1:
+                logged = best_logged(folder, self._metric, self._direction)
+                known += [logged] if logged is not None else []
+        except (HeyhiError, OSError) as error:
+            self._say("earlier", f"{error}: this trial is compared without what it has logged before")
+        for one in known:
+            self._best = better(self._best, one, self._direction)
+        return True
+
+    def _compare(self, rungs: list[int], value: float) -> EndedAt | None:
+        """Note what this trial has at the rungs that it has come to, and return where it is among the worst, if so."""
+        ended = None
+        try:
             for rung in rungs:
                 # One whose last value is no number gets nowhere, whatever it had before.
                 mine, found = self._noted(rung, value if math.isnan(value) else self._best)
                 if not found.goes_on:
-                    at = f" at {self._counter} {rung}" if rung != step else ""
-                    why = f"{self._metric} {mine:.4g}{at}, among the worst {found.worst} of {found.rivals}"
+                    ended = EndedAt(rung, mine, found.worst, found.rivals)
         except OSError as error:
             self._say("rungs", f"{error}: this trial can't be compared with others, and goes on")
-        return why
+        return ended
 
     def _noted(self, rung: int, value: float) -> tuple[float, Verdict]:
         """Note a value at a rung, unless an earlier attempt has, and return the one that counts, and what follows."""
@@ -135,16 +159,21 @@ class _Rungs:
         mine = there.pop(self._slot, value)
         return mine, verdict(mine, there.values(), self._stop.factor, self._direction)
 
-    def _end(self, why: str, turn: Turn | None) -> None:
+    def _end(self, ended: EndedAt, step: float, turn: Turn | None) -> None:
         """Have main write its checkpoint, and leave it.
 
         Raises:
             Pruned: that is how.
         """
+        with contextlib.suppress(OSError):  # it is ended now, unless it is killed before that is on record
+            self._search.note_ended(self._slot, ended)
+        at = f" at {self._counter} {ended.step}" if ended.step != step else ""
+        among = f"among the worst {ended.worst} of {ended.rivals}"
+        why = f"ended at {self._counter} {step:.15g}: {self._metric} {ended.value:.4g}{at}, {among}"
         self._is_busy = True
         try:
             _write_checkpoint(turn)
-        except Terminated:  # a signal: it is ended by that, and compared again when it comes again
+        except Terminated:  # a signal: it is ended by that, and by this when it comes again
             raise
         except (Exception, SystemExit) as error:
             # Which trial it is that ends early doesn't change by that; what is lost is what it would go on from.

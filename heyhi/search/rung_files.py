@@ -1,14 +1,36 @@
 """What trials had at the rungs of their search: an empty file each, beside the slots, `rungs/27/0007=0.93`.
 
-One look at a folder tells all that have come there, and nobody waits for anybody. A file is never changed.
+One look at a folder tells all that have come there, and nobody waits for anybody. A file is never changed. A trial that
+is to be ended at a rung has a second one there, `rungs/27/0007.ended=2of3`: so it is ended when it comes again, and one
+without has passed the rung.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 from heyhi.experiment.slots import SearchDir, slot_name
+
+_ENDED = re.compile(r"([0-9]+)\.ended=([0-9]+)of([0-9]+)")
+
+
+class EndedAt(NamedTuple):
+    """Where a trial is to be ended.
+
+    Attributes:
+        step: of the rung.
+        value: that it had there.
+        worst: among how many of the worst it was.
+        rivals: how many had come there, itself included.
+    """
+
+    step: int
+    value: float
+    worst: int
+    rivals: int
 
 
 class RungFiles:
@@ -49,6 +71,28 @@ class RungFiles:
             (folder / f"{slot_name(slot)}={value!r}").touch()
             there = {slot: value} | _read(folder)  # two that come at once see each other
         return there
+
+    def note_ended(self, slot: int, ended: EndedAt) -> None:
+        """Note that a trial is to be ended at a rung, where its value was noted before.
+
+        Raises:
+            OSError: that can't be written.
+        """
+        name = f"{slot_name(slot)}.ended={ended.worst}of{ended.rivals}"
+        (self._folder / str(ended.step) / name).touch()
+
+    def ended(self, slot: int) -> EndedAt | None:
+        """Return where a trial is to be ended; None where it isn't, as far as it has come.
+
+        Raises:
+            OSError: that can't be read.
+        """
+        for step, value in self.of(slot).items():
+            for name in sorted(os.listdir(self._folder / str(step))):  # noqa: PTH208
+                found = _ENDED.fullmatch(name)
+                if found is not None and int(found[1]) == slot:
+                    return EndedAt(step, value, int(found[2]), int(found[3]))
+        return None
 
 
 def _steps_in(folder: Path) -> set[int]:

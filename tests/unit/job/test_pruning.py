@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import signal
@@ -15,7 +16,9 @@ import pytest
 
 import heyhi
 from heyhi.experiment.directions import Direction
-from heyhi.experiment.slots import SearchDir
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.records import Start
+from heyhi.experiment.slots import Choice, SearchDir
 from heyhi.job.ending import Terminated
 from heyhi.job.notice import WARNING, Notice
 from heyhi.job.pruning import rungs_of
@@ -47,7 +50,24 @@ class Trials:
 
     @property
     def names(self) -> dict[str, list[str]]:
-        return {one.name: sorted(path.name for path in one.iterdir()) for one in self.search.rungs_path.iterdir()}
+        """Of the values at the rungs."""
+        rungs = self.search.rungs_path.iterdir()
+        return {one.name: sorted(path.name for path in one.iterdir() if ".ended" not in path.name) for one in rungs}
+
+    def attempt(self, slot: int, steps: Mapping[float, float], **spec: Any) -> None:
+        """Run an attempt of a trial that has chosen an experiment, as it logs."""
+        self.search.slot(slot).write_choice(Choice("p/x"))
+        folder = ExperimentDir(self.search.results_root / "p/x", self.search.results_root)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        size = folder.metrics_path.stat().st_size if folder.metrics_path.exists() else 0
+        number = len(folder.history().starts) + 1
+        folder.append_attempt(Start(number, "first", "2026-01-01T00:00:00+00:00", "here", 1, metrics_size=size))
+        (listener,) = rungs_of(self.search.slot(slot), self.spec(**spec))
+        for step, value in steps.items():
+            line = {"step": step, "acc": value}
+            with folder.metrics_path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            listener(line)
 
 
 @pytest.fixture
@@ -186,6 +206,58 @@ def test_a_resumed_run_is_not_compared_again_at_rungs_that_it_has_passed(trials:
     trials.have(3, 0.8, 0.9)
     lines(trials.trial(7), {4: 0.5, 10: 0.5})
     lines(trials.trial(7), {1: 0.5, 3: 0.5, 8: 0.5})
+
+
+def test_a_rung_that_was_passed_stays_passed_whoever_has_come_there_since(trials: Trials) -> None:
+    lines(trials.trial(7), {3: 0.1, 6: 0.9})
+    trials.have(3, 0.8, 0.9)
+    lines(trials.trial(7), {4: 0.1, 7: 0.1})
+    assert not list(trials.search.rungs_path.glob("*/0007.ended*"))
+
+
+def test_one_that_was_to_be_ended_is_ended_though_worse_ones_have_come_since(trials: Trials) -> None:
+    trials.have(3, 0.8, 0.9)
+    with pytest.raises(heyhi.Pruned):
+        lines(trials.trial(7), {3: 0.7})
+    for slot in range(20, 30):
+        (trials.search.rungs_path / "3" / f"00{slot}=0.1").touch()
+    for step in (3, 4):
+        at = " at step 3" if step != 3 else ""
+        with pytest.raises(heyhi.Pruned, match=rf"^ended at step {step}: acc 0.7{at}, among the worst 2 of 3$"):
+            lines(trials.trial(7), {step: 0.95})
+
+
+def test_one_that_had_little_left_at_a_rung_has_passed_it(trials: Trials) -> None:
+    trials.have(9, 0.8, 0.9)
+    lines(trials.trial(7), {9: 0.1}, total=10)
+    lines(trials.trial(7), {10: 0.1})
+
+
+@pytest.mark.parametrize("direction", ["max", "min"])
+def test_what_an_earlier_attempt_has_logged_between_rungs_counts_at_the_next(
+    trials: Trials, direction: Direction
+) -> None:
+    best, worse = (0.8, 0.3) if direction == "max" else (0.3, 0.8)
+    trials.attempt(7, {2: worse, 3: worse, 5: best, 6: worse}, direction=direction)
+    trials.attempt(7, {7: worse, 8: worse, 9: worse}, direction=direction)
+    assert RungFiles(trials.search).read() == {3: {7: worse}, 9: {7: best}}
+
+
+def test_what_a_resumed_attempt_has_logged_again_does_not_count(trials: Trials) -> None:
+    trials.attempt(7, {1: 0.1, 2: 0.9})
+    trials.attempt(7, {2: 0.2, 3: 0.1})
+    assert RungFiles(trials.search).read() == {3: {7: 0.2}}
+
+
+def test_earlier_metrics_that_can_t_be_read_are_told_once_and_end_nothing(
+    trials: Trials, caplog: pytest.LogCaptureFixture
+) -> None:
+    trials.attempt(7, {1: 0.9})
+    (trials.search.slot(7).choice_path).write_text("{")
+    lines(trials.trial(7), {3: 0.5, 9: 0.5})
+    (said,) = caplog.messages
+    assert said.endswith("this trial is compared without what it has logged before")
+    assert RungFiles(trials.search).read() == {3: {7: 0.5}, 9: {7: 0.5}}
 
 
 @pytest.mark.parametrize("total", [9, 10, 13])

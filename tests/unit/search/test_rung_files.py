@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heyhi.experiment.slots import SearchDir
-from heyhi.search.rung_files import RungFiles
+from heyhi.search.rung_files import EndedAt, RungFiles
 
 ID = "0123456789abcdef"
 
@@ -39,3 +39,14 @@ def test_a_value_is_read_as_it_was_written(value: float) -> None:
 def test_what_nobody_has_come_to_is_empty(tmp_path: Path) -> None:
     files = RungFiles(SearchDir(tmp_path, ID))
     assert files.read() == {} and files.of(7) == {}
+
+
+def test_where_a_trial_is_to_be_ended_is_known_when_it_comes_again(tmp_path: Path) -> None:
+    files = RungFiles(SearchDir(tmp_path, ID))
+    for step in (3, 9, 27):
+        for slot in (7, 8):
+            files.note(step, slot, step / slot)
+    assert files.ended(7) is None
+    files.note_ended(7, EndedAt(9, 9 / 7, 2, 3))
+    assert files.ended(7) == EndedAt(9, 9 / 7, 2, 3) and files.ended(8) is None
+    assert files.read()[9] == {7: 9 / 7, 8: 9 / 8}
