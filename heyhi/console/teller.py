@@ -99,7 +99,8 @@ class Teller:
         self._names: dict[str, str] = {}
         self._by_id: dict[str, str] = {}  # exp path by exp id
         self._ended: dict[str, str] = {}  # exp path -> how, of what has failed
-        self._logged: dict[str, str] = {}  # exp path -> exp id, of what is DEAD and has a log
+        self._dead: list[str] = []  # exp paths
+        self._logged: dict[str, str] = {}  # exp path -> exp id, of those that have a log
         self._said: set[str] = set()  # why trials of a search have ended
         self._again: set[str] = set()  # exp paths of what is tried again
         self._trials = Trials()
@@ -203,7 +204,11 @@ class Teller:
         return True
 
     def _before(self, count: int) -> str:
-        """Say how so many had ended before that aren't run now: trials that are final are left, however they ended."""
+        """Say how so many had ended before that aren't run now: trials that are final are left, however they ended.
+
+        Of a search that is run in part, all of its trials count.
+        """
+        count += self._trials.others
         left = {one: self._trials.before[one] for one in (Status.PRUNED, Status.DEAD) if self._trials.before[one]}
         done = count - sum(left.values())
         counted = ({Status.DONE: done} if done > 0 else {}) | left
@@ -305,18 +310,20 @@ class Teller:
             is_new = ended.why not in self._said
             self._said.add(ended.why)
             ended = ended if is_new or len(ended.why) < _LONG else ended._replace(why="likewise")
-        if ended.log and ended.word == Status.DEAD.value:
-            self._logged[folder] = self._exp_id(folder)
+        if ended.word == Status.DEAD.value:
+            self._dead.append(folder)
+            if ended.log:
+                self._logged[folder] = self._exp_id(folder)
         if self._progress is not None:
             self._progress.fail(folder, ended.word)
-        if ended.log or ended.word == Status.PRUNED.value:
+        if ended.log or is_slot(folder) or ended.word == Status.PRUNED.value:
             self._tell("", ended.word, self._name(folder), ended.why, f"log: {ended.log}" if ended.log else "")
         else:
-            name = self._trials.name(folder) or self._exp_id(folder)
-            self._tell("", ended.word, f"{name}: {ended.why}")
+            self._tell("", ended.word, f"{self._exp_id(folder)}: {ended.why}")
 
     def _say_again(self, job: _Job) -> None:
         word = self._ended.pop(job.folder, "")
+        self._dead = [folder for folder in self._dead if folder != job.folder]
         self._logged.pop(job.folder, None)
         if word and self._progress is not None:
             self._progress.again(word)
@@ -381,12 +388,13 @@ class Teller:
         return ", ".join(shown) + (f" and {len(folders) - len(shown)} more" if len(folders) > len(shown) else "")
 
     def _what_next(self) -> str:
-        if not self._logged or self._is_interrupted:
+        if not self._dead or self._is_interrupted:
             return ""
         # Several may have died for different reasons: of a sweep, it shows each of these once.
         which = next(iter(self._logged.values())) if len(self._logged) == 1 else self._asked.words()
+        shows = [f"{f'heyhi logs --error {which}'.rstrip()} shows more"] if self._logged else []
         goes_on = "the same command goes on"
-        trials = [folder for folder in self._logged if has_ended(folder)]
+        trials = [folder for folder in self._dead if has_ended(folder)]
         if trials:  # what is final for its search is started again by nothing else
             again = (
                 self._named[trials[0]].exp_id if len(trials) == 1 and trials[0] in self._named else self._asked.words()
@@ -394,8 +402,9 @@ class Teller:
             goes_on = f"{f'heyhi retry --dead {again}'.rstrip()} starts {'it' if len(trials) == 1 else 'them'} again"
         slots = list(filter(is_slot, self._ended))
         if len(slots) == len(self._ended) and all(map(lacks_values, searches_of(slots))):  # none of them goes anywhere
-            return f"; {f'heyhi logs --error {which}'.rstrip()} shows more"
-        return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and {goes_on}"
+            goes_on = ""
+        said = ", and ".join(filter(None, [*shows, goes_on]))
+        return f"; {said}" if said else ""
 
     # --- names and lines
 

@@ -7,7 +7,7 @@ that has come to its end since.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from heyhi.console.names import Named
@@ -15,7 +15,7 @@ from heyhi.errors import UnknownError
 from heyhi.experiment.directions import is_better
 from heyhi.experiment.names import Status, is_slot, trial_of
 from heyhi.experiment.since import end_now
-from heyhi.experiment.slots import SlotEnd, slot_dir
+from heyhi.experiment.slots import SlotEnd, ended_slots, searches_of, slot_dir
 from heyhi.text import shorten
 
 _LONGEST = 60  # characters of what was chosen
@@ -34,28 +34,33 @@ class TrialEnd(NamedTuple):
 
 
 class Trials:
-    """The trials of a run.
+    """The trials of a run, and the others of their searches.
 
     Args:
         named: what a run was asked for, by its exp paths; what is no slot among it is left out.
 
     Attributes:
         before: how many of them had ended before, by how.
+        others: how many of these the run was not asked for.
     """
 
     def __init__(self, named: Mapping[str, Named] | None = None) -> None:
-        self._searches = {path: one.search for path, one in (named or {}).items() if one.search is not None}
-        self._best: dict[str, float] = {}  # by the id of a search
+        slots = {path: one.search for path, one in (named or {}).items() if one.search is not None}
+        self._searches = {_folder(path): search for path, search in slots.items()}  # by the folder of their slots
+        self._dirs = {str(one.slots_path): one for one in searches_of(slots)}
+        self._best: dict[str, tuple[str, float]] = {}  # slot and value, by that folder
+        self._seen: set[str] = set()  # slots that had ended
         self.before: Counter[Status] = Counter()
-        for path in self._searches:
-            if (end := self._end_of(path)) is not None:
+        self.others = 0
+        for folder in self._searches:
+            for path, end in self._look(folder):
                 self.before[end.shown_status] += 1
-                self._is_best(path, end)
+                self.others += path not in slots
 
     @property
     def at_once(self) -> int:
         """How many of them run at once, by what their searches say; 0 where one leaves it open."""
-        each = [search.parallel for search in {one.search_id: one for one in self._searches.values()}.values()]
+        each = [search.parallel for search in self._searches.values()]
         return sum(each) if all(each) else 0
 
     def name(self, path: str) -> str:
@@ -71,7 +76,7 @@ class Trials:
             return None
         if not end.exp_id:
             return TrialEnd(Status.DONE, end.reason or "nothing was left to choose")
-        search = self._searches.get(path)
+        search = self._searches.get(_folder(path))
         value = ""
         if search is not None and end.value is not None:
             value = search.valued(end.value)
@@ -82,17 +87,38 @@ class Trials:
         return TrialEnd(end.shown_status, " ".join(filter(None, (value, best, why))))
 
     def _is_best(self, path: str, end: SlotEnd) -> bool:
-        search = self._searches.get(path)
+        """Return whether a trial is the best of its search so far, by those that somebody else runs, too."""
+        self._seen.add(path)
+        folder = _folder(path)
+        if self._is_better(folder, end):
+            self._note(path, end)
+            list(self._look(folder))
+        return self._best.get(folder) == (path, end.value)
+
+    def _is_better(self, folder: str, end: SlotEnd) -> bool:
+        search = self._searches.get(folder)
         if search is None or end.value is None or end.value != end.value or end.shown_status is not Status.DONE:
             return False
-        known = self._best.get(search.search_id)
-        if known is not None and not is_better(end.value, known, search.direction):
-            return False
-        self._best[search.search_id] = end.value
-        return True
+        known = self._best.get(folder)
+        return known is None or is_better(end.value, known[1], search.direction)
+
+    def _note(self, path: str, end: SlotEnd) -> None:
+        if end.value is not None and self._is_better(_folder(path), end):
+            self._best[_folder(path)] = (path, end.value)
+
+    def _look(self, folder: str) -> Iterator[tuple[str, SlotEnd]]:
+        """Look at the trials of a search that have ended since the last time, and yield how each has."""
+        most = self._searches[folder].trials  # there may be more of before, when it had more
+        for path in ended_slots(self._dirs[folder]):
+            if path in self._seen or trial_of(path) >= most:
+                continue
+            self._seen.add(path)
+            if (end := self._end_of(path)) is not None:
+                self._note(path, end)
+                yield path, end
 
     def _end_of(self, path: str) -> SlotEnd | None:
-        slot, search = slot_dir(path), self._searches.get(path)
+        slot, search = slot_dir(path), self._searches.get(_folder(path))
         try:
             end = slot.read_end()
         except UnknownError:
@@ -100,6 +126,10 @@ class Trials:
         if end is None or search is None:
             return end
         return end_now(slot.search.results_root, end, search.metric, search.direction)
+
+
+def _folder(slot: str) -> str:
+    return slot.rpartition("/")[0]
 
 
 def chosen_text(path: str) -> str:

@@ -205,21 +205,24 @@ def lacks_values(search: SearchDir) -> bool:
 
     Mostly the first one has, and no other is read.
     """
-    try:
-        names = sorted(os.listdir(search.slots_path))  # noqa: PTH208 (thousands of names)
-    except OSError:  # who looks at its trials is told
-        return False
     is_done = False
-    for name in names:
-        slot, suffix = name[: -len(_SUFFIX)], name[-len(_SUFFIX) :]
-        if suffix != _SUFFIX or not slot.isdecimal():
-            continue
+    for slot in ended_slots(search):
         with contextlib.suppress(UnknownError):  # its status says so
-            end = read_end(f"{search.slots_path}/{slot}")
+            end = read_end(slot)
             if end is not None and end.value is not None:
                 return False
             is_done |= end is not None and end.status == Status.DONE.value
     return is_done
+
+
+def ended_slots(search: SearchDir) -> list[str]:
+    """Return the folders of those slots of a search that have ended, in order; none where nobody can tell."""
+    try:
+        names = sorted(os.listdir(search.slots_path))  # noqa: PTH208 (thousands of names)
+    except OSError:  # who looks at its trials is told
+        return []
+    ended = (name[: -len(_SUFFIX)] for name in names if name.endswith(_SUFFIX))
+    return [f"{search.slots_path}/{slot}" for slot in ended if slot.isdecimal()]
 
 
 def searches_of(slots: Iterable[str]) -> list[SearchDir]:

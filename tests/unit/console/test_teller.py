@@ -211,7 +211,7 @@ def test_what_is_blocked_is_named_once_and_what_was_only_not_started_is_not(tmp_
     assert stage.lines[-3:] == [
         "DEAD    p/x=1: boom",
         "BLOCKED x=2, x=3",
-        "end     0 done, 1 DEAD, 2 BLOCKED, 2 not done in 0 s",
+        "end     0 done, 1 DEAD, 2 BLOCKED, 2 not done in 0 s; the same command goes on",
     ]
 
 

@@ -130,6 +130,32 @@ def test_a_run_that_goes_on_says_how_the_trials_of_before_have_ended(tmp_path: P
     assert run.lines[0].startswith("run     1 trial, on 2 cores of this machine, 3 DONE, 4 PRUNED, 1 DEAD before, 20")
 
 
+def test_a_run_of_some_trials_knows_the_best_of_all_and_counts_them(tmp_path: Path) -> None:
+    run = Run(tmp_path, 2)
+    run.end(5, "DONE", 0.9, told=False)
+    run.end(6, "DEAD", reason="exit code 1", told=False)
+    run.end(9, "DONE", 0.95, told=False)  # of a time when the search had more
+    run.begin()
+    run.start(0)
+    run.end(0, "DONE", 0.5)
+    run.start(1)
+    run.end(1, "DONE", 0.92)
+    assert run.lines[0].startswith("run     2 trials, on 2 cores of this machine, 1 DONE, 1 DEAD before, 20")
+    assert [line for line in run.lines if line.startswith("done")] == [
+        "done    trial 0 lr=0.1  acc=0.5  0 s",
+        "done    trial 1 lr=0.2  acc=0.92 (best so far)  0 s",
+    ]
+
+
+def test_a_better_one_that_another_run_has_ended_meanwhile_is_the_best(tmp_path: Path) -> None:
+    run = Run(tmp_path, 2)
+    run.begin()
+    run.start(0)
+    run.end(5, "DONE", 0.9, told=False)
+    run.end(0, "DONE", 0.5)
+    assert run.lines[-1] == "done    trial 0 lr=0.1  acc=0.5  0 s"
+
+
 @pytest.mark.parametrize(("status", "word"), [("DONE", "done"), ("DEAD", "DEAD")])
 def test_what_has_ended_in_the_end_is_told_as_it_has(tmp_path: Path, status: str, word: str) -> None:
     run = Run(tmp_path, 1)
@@ -169,8 +195,8 @@ def test_a_trial_whose_shell_alone_was_killed_goes_on(tmp_path: Path) -> None:
         with claim:
             run.say("job_error", jobid=number, rule_name="slot", rule_msg=None)
     chooses, starts = (line for line in run.lines if line.startswith("ERROR"))
-    assert chooses.startswith("ERROR   trial 0: its shell has ended, and it goes on")
-    assert starts.startswith("ERROR   trial 1 lr=0.1: its shell has ended, and it goes on")
+    assert chooses.startswith("ERROR   trial 0  its shell has ended, and it goes on")
+    assert starts.startswith("ERROR   trial 1 lr=0.1  its shell has ended, and it goes on")
 
 
 def test_a_long_reason_that_ends_many_trials_is_said_once(tmp_path: Path) -> None:
@@ -196,8 +222,11 @@ def test_a_trial_that_is_not_over_is_told_of_by_one_name(tmp_path: Path, form: s
     slot = form.format(slot=f"searches/{SPEC.search_id}/slots/0000")
     run.say("job_error", jobid=0, rule_name="slot", rule_msg=f"{slot}: DEAD: CANCELLED (job 36 on n1)")
     said = "CANCELLED (job 36 on n1)"
-    told = f"  {said}  log: results/p/lr=0.1_0/log.txt" if has_log else f": {said}"
-    assert run.lines[-1] == f"DEAD    trial 0 lr=0.1{told}"
+    told = f"{said}{'  log: results/p/lr=0.1_0/log.txt' if has_log else ''}"
+    assert run.lines[-1] == f"DEAD    trial 0 lr=0.1  {told}"
+    run.teller.close()
+    shows = "heyhi logs --error p/lr=0.1_0 shows more, and " if has_log else ""
+    assert run.lines[-1] == f"end     0 done, 1 DEAD in 0 s; {shows}the same command goes on"
 
 
 @pytest.mark.parametrize(
