@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from heyhi.cli.redoing import Redoing
-    from heyhi.control.controller import ControllerSpec
+    from heyhi.control.controller import Controller, ControllerSpec
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
     from heyhi.control.used_before import Starting
@@ -409,6 +409,9 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     _print_unknown(survey, survey.others)
     if others <= goings.left.keys() | unknown.keys() and not redoing.folders:
         return 0 if args.dry_run else 1
+    if not (starting or args.dry_run or args.foreground) and _say_left(survey, others, args, words):
+        launching.record_unknown()
+        return 0
     own = {path for group in groups for path in group.own_folders}
     spec = ControllerSpec.for_launch(
         project,
@@ -554,17 +557,8 @@ def _control(
             controller, is_new = start(project, spec)
         if not is_new:  # what is being run already is on record
             record.take_back()
-    owner = controller.owner
-    assert owner is not None
-    if not is_new and args.jobs:
-        print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
-    print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
-    print(f"  follow:  heyhi status --watch {words}".rstrip())
-    print(f"  its log: {project.relative(controller.log)}")
-    left = f"; kill {owner.pid} only the controller: jobs go on" if spec.uses_slurm else ""
-    whose = "its runs" if words else "all that runs here, whoever started it"
     try:
-        print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)
+        _say_controller(project, controller, args, words, uses_slurm=spec.uses_slurm, is_new=is_new)
         if not is_new:
             return 0
         lines, failed = first.wait(controller)
@@ -574,6 +568,51 @@ def _control(
         raise
     print_wrapped(lines)
     return int(failed)
+
+
+def _say_left(survey: Survey, others: Collection[str], args: argparse.Namespace, words: str) -> bool:
+    """Say which controllers run the trials that are left of a search, where all of these have one; return whether.
+
+    Of other experiments one more controller waits for the end, and makes their table.
+
+    Args:
+        survey: of what is named.
+        others: what isn't done of it, and isn't to be started.
+        args: of the command.
+        words: by which it is named.
+    """
+    from heyhi.control.attendance import who_runs_all
+    from heyhi.experiment.names import is_slot
+
+    living = who_runs_all(survey, others) if all(map(is_slot, others)) else []
+    for project, controller in living:
+        spec = controller.spec()
+        _say_controller(project, controller, args, words, uses_slurm=spec is not None and spec.uses_slurm)
+    if living:
+        print(f"  its table: heyhi report {words}")
+    return bool(living)
+
+
+def _say_controller(
+    project: Project,
+    controller: Controller,
+    args: argparse.Namespace,
+    words: str,
+    *,
+    uses_slurm: bool,
+    is_new: bool = False,
+) -> None:
+    """Say which controller runs what was asked for, and how to follow and to stop it."""
+    owner = controller.owner
+    assert owner is not None
+    if not is_new and args.jobs:
+        print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
+    print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
+    print(f"  follow:  heyhi status --watch {words}".rstrip())
+    print(f"  its log: {project.relative(controller.log)}")
+    left = f"; kill {owner.pid} only the controller: jobs go on" if uses_slurm else ""
+    whose = "its runs" if words else "all that runs here, whoever started it"
+    print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)
 
 
 def cancel(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ A Snakemake that somebody has started by hand counts as one (`heyhi.sweep.sign_o
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +69,7 @@ class Attendance:
         loose: how many wait or run, and none of these follows them.
         trials: how many of the dead ones are trials that aren't over for their search: what starts others of it goes on
             with them.
+        over: how many of the dead ones are trials that are over for their search: only a retry starts these.
         is_stuck: whether nothing would start any of these: they are trials of searches for what no trial has.
         ended: the last controller that was to run some of those that nobody runs; None where there is none.
         unknown: why nobody can tell which controllers there are; empty where anybody can.
@@ -84,6 +85,7 @@ class Attendance:
     were_done: int = 0
     loose: int = 0
     trials: int = 0
+    over: int = 0
     is_stuck: bool = False
     ended: Ended | None = None
     unknown: str = ""
@@ -103,10 +105,7 @@ class Attendance:
         try:
             for project in projects:
                 for controller in find_controllers(project):
-                    its = folders_of_controller(project, controller)
-                    mine = survey.others.keys() if its is None else survey.others.keys() & set(its)
-                    if its is not None and len(mine) < len(survey.others) and any(map(is_slot, its)):
-                        mine = survey.others.keys() & {*its, *shown_folders(filter(is_slot, its))}
+                    mine = _run_by(project, controller, survey)
                     if mine:
                         living.append((controller, len(mine)))
                         is_full = any(_waits_for_job(survey.others[path]) for path in mine)
@@ -121,7 +120,8 @@ class Attendance:
         dead = [path for path, (status, _) in left.items() if status is Status.DEAD]
         were_done = sum(map(was_done, map(survey.shown, dead[:_MOST_LOOKED_AT])))
         loose = sum(status.is_alive for status, _ in left.values())
-        trials = sum(is_slot(path) and path not in survey.ended for path in dead)
+        over = sum(path in survey.ended for path in dead)
+        trials = sum(map(is_slot, dead)) - over
         ended = next(filter(None, (_ended(project, alone) for project in projects)), None) if alone else None
         slots = list(filter(is_slot, (*alone, *dead)))
         is_stuck = bool(slots) and len(stuck_slots(slots)) == len(alone) + len(dead)
@@ -133,6 +133,7 @@ class Attendance:
             were_done,
             loose,
             trials,
+            over,
             is_stuck,
             ended,
             silence=survey.silence,
@@ -186,15 +187,28 @@ class Attendance:
             lines.append(f"no controller runs {what}{starts}")
             lines += ended_lines(self.ended, reasons)
         elif self.dead and not self.living:
-            # What goes on with another config is left, unless that is said.
-            again = f"{commands.again}{f' {CONTINUE_OPTION}' if self.were_done else ''}"
-            starts = f": {again} starts {'them' if self.dead > 1 else 'it'} again" if commands.again else ""
+            starts = self._again(commands)
             which = f"the {self.dead} that are DEAD" if self.dead > 1 else "the one that is DEAD"
             lines.append(f"no controller runs {_all(self.dead) if self.dead == self.left else which}{starts}")
         if self.idle:
             stay, them = ("are NOT_STARTED and stay", "them") if self.idle > 1 else ("is NOT_STARTED and stays", "it")
             lines.append(f"{self.idle} {stay} so: all that needs {them} is DONE")
         return lines
+
+    def _again(self, commands: Commands) -> str:
+        """Say what goes on with those that are DEAD: of trials, a launch does with those that aren't over."""
+        # What goes on with another config is left, unless that is said.
+        option = f" {CONTINUE_OPTION}" if self.were_done else ""
+        them = "them" if self.dead > 1 else "it"
+        again = f"{commands.again}{option} starts" if commands.again else ""
+        if not (self.trials and commands.start):
+            return f": {again} {them} again" if again else ""
+        launch = f": {commands.start}{option} goes on with"
+        if not self.over:
+            return f"{launch} {them}"
+        count = self.dead - self.over
+        which = f"{count} that {'are' if count > 1 else 'is'} not over for the search"
+        return f"{launch} the {which}" + (f", and {again} all {self.dead} again" if again else "")
 
 
 def ended_lines(ended: Ended | None, reasons: Collection[str] = ()) -> list[str]:
@@ -204,6 +218,39 @@ def ended_lines(ended: Ended | None, reasons: Collection[str] = ()) -> list[str]
     lines = [f"the last one {ended.words.how} ({ended.log})"]
     known = set(reasons)
     return [*lines, *(f"  {line}" for line in ended.words.summary(lambda text: text in known))]
+
+
+def who_runs_all(survey: Survey, paths: Collection[str]) -> list[tuple[Project, Controller]]:
+    """Return the controllers that live and run some experiments, each with its project; none where one has none.
+
+    Args:
+        survey: that was looked at.
+        paths: folders that they were asked for by.
+    """
+    found: list[tuple[Project, Controller]] = []
+    left = set(paths)
+    try:
+        for project in dict.fromkeys(part.project for part in survey.parts):
+            for controller in find_controllers(project):
+                # One that can't tell what it does may do something else.
+                known = controller.owner is not None and controller.spec() is not None
+                if known and left & (mine := _run_by(project, controller, survey)):
+                    found.append((project, controller))
+                    left -= mine
+    except UnknownError:
+        return []
+    return found if not left else []
+
+
+def _run_by(project: Project, controller: Controller, survey: Survey) -> Set[str]:
+    """Return which of those that aren't done a controller runs; one that nobody knows the orders of runs all."""
+    its = folders_of_controller(project, controller)
+    if its is None:
+        return survey.others.keys()
+    mine = survey.others.keys() & set(its)
+    if len(mine) < len(survey.others) and any(map(is_slot, its)):
+        mine = survey.others.keys() & {*its, *shown_folders(filter(is_slot, its))}
+    return mine
 
 
 def _waits_for_job(state: State) -> bool:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,24 @@ def test_status_says_that_a_launch_goes_on_with_trials_that_were_killed(searched
     assert "mode start_continue: 5 would start" in run("plan", *WORDS)[1]
 
 
+def test_status_says_what_goes_on_with_trials_that_were_cancelled_and_what_starts_all_that_are_dead(
+    searched: Searched, run: Run
+) -> None:
+    for number in range(4):
+        searched.start(number, 0.1 * (number + 1), Start(1, pid=12, host="h"), End(1, "failed", exception="cancelled"))
+    for number in (4, 5):
+        searched.end(number, 0.1 * (number + 1), "DEAD", reason="ValueError: boom")
+    _, out, _ = run("status", searched.word)
+    launch, retry = f"heyhi launch {searched.word}", f"heyhi retry --dead {searched.word}"
+    assert (
+        f"no controller runs these: {launch} goes on with the 4 that are not over for the search,"
+        f" and {retry} starts all 6 again" in " ".join(out.split())
+    )
+    for number in (4, 5):
+        searched.end(number, 0.1 * (number + 1), "DONE", 0.5)
+    assert f"no controller runs these: {launch} goes on with them" in " ".join(run("status", searched.word)[1].split())
+
+
 @pytest.mark.parametrize("status", ["PRUNED", "DEAD"])
 def test_a_trial_that_somebody_has_brought_to_its_end_since_counts_with_its_new_value(
     searched: Searched, run: Run, status: str
@@ -289,6 +308,29 @@ def test_an_ended_search_starts_nothing_and_a_higher_number_of_trials_adds_some(
     assert code == 0 and "a higher trials= in conf/tune.py goes on" in out and not started
     code, out, _ = run("launch", *WORDS[:-1], "8", "--profile", "local")
     assert code == 0 and "2 to start" in out and len(started) == 1
+
+
+@pytest.mark.parametrize("runs_all", [True, False])
+def test_a_controller_that_runs_the_last_trials_is_named_and_no_second_one_is_started(
+    searched: Searched, run: Run, started: list[ControllerSpec], runs_all: bool
+) -> None:
+    for number in range(4):
+        searched.end(number, 0.1 * (number + 1), "DONE", 0.5)
+    for number in (4, 5):
+        searched.claim(searched.start(number, 0.1 * (number + 1)).path)
+    targets = tuple(searched.targets[4 : 6 if runs_all else 5])
+    folder = searched.project.state_root / "controllers" / "retry-1"
+    folder.mkdir(parents=True)
+    (folder / "controller.json").write_text(json.dumps(asdict(ControllerSpec("retry-1", "", targets=targets))))
+    claim = Claim.acquire(folder, kind="controller")
+    assert isinstance(claim, Claim)
+    with claim:
+        code, out, _ = run("launch", searched.word, "--profile", "local")
+    assert code == 0 and "0 to start" in out and len(started) == (not runs_all)
+    if runs_all:
+        said = f"nothing started: this is being run already by controller {claim.owner.describe()}\n"
+        assert said in out and f"  its table: heyhi report {searched.word}\n" in out
+        assert "  its log: results/.heyhi/controllers/retry-1.log\n" in out
 
 
 def test_a_dead_trial_makes_the_exit_code_1_and_is_started_again_only_when_asked_for(
