@@ -87,7 +87,9 @@ def _twins(selection: Selection, group: Group) -> list[str]:
     """Say what of a sweep or config is DONE under other names."""
     from heyhi.sweep.twins import Twins
 
-    return Twins(group.project, selection.schema).lines(group.part.configs) if group.expansion is not None else []
+    if group.expansion is None:
+        return []
+    return Twins(group.project, selection.schema).lines(group.expansion.complete_configs)
 
 
 def _written(selection: Selection, group: Group, *, is_look: bool = False, less: Container[str] = ()) -> list[Manifest]:

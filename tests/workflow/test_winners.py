@@ -247,3 +247,18 @@ def test_snakemake_chooses_anew_where_all_is_done_and_redoes_nothing(tiny: Tiny)
     said = status(tiny, "launch", *local, "--redo-drifted=stale")
     assert Counter(tiny.ledger[len(before) :]) == REDONE, said
     assert "stale" not in status(tiny, "status", "conf/test.py")
+
+
+def test_nothing_is_compared_with_a_config_whose_best_is_not_chosen_yet(tiny: Tiny) -> None:
+    write(tiny)
+    (tiny.root / "conf/seeds.py").write_text(SEEDS.format(best=BEST).replace("(11, 12)", "(1, 2)"))
+    # What the config says before the best is taken over, under a name of its own, and DONE.
+    (tiny.root / "task.py").write_text("import heyhi\nfrom run import main\nheyhi.parse_args_and_maybe_launch(main)\n")
+    task = [sys.executable, "task.py", "--cfg", "conf/work.prototxt", "size=1"]
+    subprocess.run(task, cwd=tiny.root, env=tiny.env, check=True)
+    for words in (("plan", "conf/seeds.py"), ("launch", "--dry-run", "conf/seeds.py")):
+        assert "NOT_STARTED" in status(tiny, *words) and "the same config" not in status(tiny, *words)
+    alone = subprocess.run([*task, f"I={BEST}"], cwd=tiny.root, env=tiny.env, capture_output=True, text=True)
+    assert alone.returncode == 2 and "the same config" not in alone.stderr
+    ended = tiny.snakemake("--config", "sweep=conf/seeds.py")
+    assert ended.returncode == 0 and "the same config" not in ended.stderr
