@@ -397,6 +397,7 @@ def test_plan_says_what_a_search_may_take(searched: Searched, run: Run) -> None:
     code, out, _ = run("plan", *WORDS)
     assert code == 0 and "mode start_continue: 5 would start" in out and f": 6 trials of {searched.word}\n" in out
     assert f"launch: heyhi search {' '.join(WORDS[:4])} 'lr=loguniform(1e-3,1)'" in out.replace('"', "'")
+    assert "heyhi launch takes" not in out, "it takes the same profile"
     code, out, _ = run("plan", *WORDS, "launcher.slurm.hours=2")
     assert code == 0 and "Slurm: 5 experiments in 5 jobs, at most 20 GPU-hours" in out
     code, out, err = run("plan", searched.word, "--mode", "restart")
