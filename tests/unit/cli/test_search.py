@@ -562,6 +562,16 @@ def test_what_is_no_search_is_told(searched: Searched, run: Run, words: tuple[st
     assert code == 2 and said in err
 
 
+def test_words_that_declare_a_search_are_refused_with_those_that_name_it(searched: Searched, run: Run) -> None:
+    asked = ("status", "--where", "lr>1", *WORDS[:3], f"--space={WORDS[4]}", *WORDS[5:], "--json")
+    code, out, err = run(*asked)
+    told = f"heyhi status takes a search as searches/ID: heyhi status {searched.word} '--where=lr>1' --json"
+    assert code == 2 and not out and told in " ".join(err.split()), err
+    assert run("status", searched.word, "--where=lr>1", "--json")[0] == 0
+    code, _, err = run("status", *WORDS, "--where", "lr>1", "--lr")
+    assert code == 2 and "unknown option '--lr'" in err
+
+
 def test_more_trials_have_the_same_label_and_another_space_has_another(searched: Searched, run: Run) -> None:
     names = [run("expand", *words, "--manifest")[1] for words in (WORDS, (*WORDS[:-1], "9"), (*WORDS, "--seed", "1"))]
     labels = [Path(name).name.rpartition("-")[0] for name in names]
