@@ -317,7 +317,7 @@ def test_a_metric_that_no_trial_has_is_an_error_where_all_have_ended_and_a_line_
     for number in range(6):
         folder = searched.end(number, 0.1 * (number + 1), "DONE")
         folder.write_result({"yy": 0.5})
-    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about, but yy"
+    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about (it has: yy)"
     for words in (("launch", searched.word), ("search", *WORDS)):
         code, _, err = run(*words, "--profile", "local")
         assert code == 1 and f"error: {searched.word}: {why}\n" in err and not started
@@ -336,7 +336,7 @@ def test_nothing_starts_trials_of_a_search_for_what_none_has_and_nothing_is_said
     searched.end(0, 0.1, "DONE").write_result({"yy": 0.5})
     for number in (1, 2):
         searched.fail(number, "trial 0 is done and has no 'y'")
-    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about, but yy"
+    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about (it has: yy)"
     for command in ("launch", "search"):
         code, _, err = run(command, *WORDS, "--profile", "local")
         assert code == 1 and f"{why}: no more trials are started" in err
