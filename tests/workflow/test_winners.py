@@ -139,9 +139,11 @@ def test_what_was_chosen_stays_and_it_is_told_that_another_one_is_better_by_now(
     run(tiny)
     assert Counter(tiny.ledger) == before, "nothing is orphaned"
     for command in (("status", "conf/seeds.py"), ("plan", "conf/seeds.py")):
-        said = " ".join(status(tiny, *command).split())
+        shown = status(tiny, *command)
+        said = " ".join(shown.split())
         assert "the best of conf/tune.py: experiments are made of p/work/size=1,x=3_" in said, said
         assert "and by now it is p/work/size=1,x=4_" in said
+        assert f"\n  rm {winner_of(tiny, 'tune.py').relative_to(tiny.root)}\n" in shown, "a line that can be copied"
 
 
 def test_what_nothing_has_is_told_when_it_is_chosen_and_before_where_all_is_done(tiny: Tiny) -> None:

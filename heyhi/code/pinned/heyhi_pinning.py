@@ -247,7 +247,7 @@ def outside(root: str, copy: str, results: str) -> list[str]:
         paths below the root, in order; without those of environments that lie in it, and of this package.
     """
     real_root, real_copy, real_results = (f"{os.path.realpath(folder)}/" for folder in (root, copy, results))
-    # Where HeyHi's own code is the project's, each Python of a job has begun by these modules, which have found the copy.
+    # Where HeyHi's own code is the project's, each Python of a job has begun by these modules, which found the copy.
     began = getattr(sys.modules.get("heyhi_pinning"), "HERE", HERE)
     own = tuple(f"{os.path.realpath(folder)}/" for folder in (HERE, began))
     folders: dict[str, str] = {}
