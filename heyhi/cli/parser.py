@@ -134,7 +134,7 @@ def _with_words_as_options(command: argparse.ArgumentParser, args: Sequence[str]
 
 def _refuse_search(command: argparse.ArgumentParser, option: str, found: Sequence[str]) -> NoReturn:
     """Refuse words that declare a search, and say by which ones the command takes it, if that can be said."""
-    from heyhi.cli.search_words import id_of
+    from heyhi.cli.searching import id_of
     from heyhi.errors import OverrideError
     from heyhi.text import shell_line
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from heyhi.errors import HeyhiError, SweepError
+from heyhi.errors import SweepError
 
 if TYPE_CHECKING:
     from heyhi.sweep.search import Search
@@ -73,23 +73,6 @@ def search_of(cfg: str, overrides: Sequence[str], given: Sequence[tuple[str, str
         return Search(cfg, list(overrides), **values)
     except SweepError as error:
         raise SweepError(_as_options(str(error))) from None
-
-
-def id_of(given: Sequence[tuple[str, str]]) -> str:
-    """Return how commands name the search that words declare: `searches/ID`; empty where they declare none.
-
-    Args:
-        given: words and options in the order of the command line, each with its kind.
-    """
-    from heyhi.cli.selection import read_words
-    from heyhi.project import find_project
-
-    try:
-        groups = read_words(find_project(), given).groups
-    except HeyhiError:
-        return ""
-    search = groups[0].search if len(groups) == 1 else None
-    return f"searches/{search.search_id}" if search is not None else ""
 
 
 def _number(name: str, text: str) -> int:
