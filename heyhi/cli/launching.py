@@ -87,7 +87,9 @@ def _twins(selection: Selection, group: Group) -> list[str]:
     """Say what of a sweep or config is DONE under other names."""
     from heyhi.sweep.twins import Twins
 
-    return Twins(group.project, selection.schema).lines(group.part.configs) if group.expansion is not None else []
+    if group.expansion is None:
+        return []
+    return Twins(group.project, selection.schema).lines(group.expansion.complete_configs)
 
 
 def _written(selection: Selection, group: Group, *, is_look: bool = False, less: Container[str] = ()) -> list[Manifest]:
@@ -217,6 +219,8 @@ def plan(args: argparse.Namespace) -> int:
         would -= left.keys() | idle | survey.ended | stuck.keys()
         is_alike = not wipes and would == starting
         kind = "slurm" if jobs else "local"
+        if is_alike:
+            print(_other_profile(selection, kind), end="")
         print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")
     return 0
 
@@ -323,6 +327,18 @@ def _snakemake_line(selection: Selection, profile: str) -> str:
     if len(selection.groups) == 1 and selection.groups[0].sweep and selection.groups[0].expansion is not None:
         return f"snakemake --profile profiles/{profile} --config sweep={shell_word(selection.groups[0].sweep)}"
     return f"snakemake --profile profiles/{profile} $(heyhi expand {shell_line(words)})"
+
+
+def _other_profile(selection: Selection, profile: str) -> str:
+    """Say which profile `heyhi launch` takes where it is another one than that of the line with Snakemake's command."""
+    from heyhi.cli.profiles import default_profile
+    from heyhi.errors import HeyhiError
+
+    with contextlib.suppress(HeyhiError):  # of trials that can't be launched from here, which it says itself
+        taken = default_profile(selection)
+        if taken != f"profiles/{profile}":
+            return f"heyhi launch takes {taken} unless it has --profile profiles/{profile}\n"
+    return ""
 
 
 def _run_py_line(selection: Selection, mode: str) -> str:

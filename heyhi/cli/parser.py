@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from heyhi.cli.options import ALL_RANKS, OVERRIDE_HELP, add_redo_arguments
 
@@ -100,14 +101,19 @@ def _with_words_as_options(command: argparse.ArgumentParser, args: Sequence[str]
         # Of a config that isn't searched, `--seed=1` is an override.
         args = [f"{_WORD}={text}" if "=" in text and text.partition("=")[0] in _SEARCHING else text for text in args]
     found: list[str] = []
+    of_search = ""  # the first option of a search that the command hasn't
     left = list(args)
     while left:
         text = left.pop(0)
-        name, equals, _ = text.partition("=")
+        name, equals, value = text.partition("=")
         action = options.get(name)
         if text == "--":
             found += [f"{_WORD}={word}" for word in left]
             break
+        if action is None and name in _SEARCHING:
+            of_search = of_search or name
+            found.append(f"{name}={value if equals or not left else left.pop(0)}")
+            continue
         if action is None and text.startswith("-") and text != "-" and text[:2] not in options:
             _check_option(command, text)
         if action is None and (not text.startswith("-") or (text[:2] not in options and "=" in text)):
@@ -121,7 +127,28 @@ def _with_words_as_options(command: argparse.ArgumentParser, args: Sequence[str]
             del left[: action.nargs]
         else:
             found.append(text if left[0] in options else f"{text}={left.pop(0)}")
+    if of_search:
+        _refuse_search(command, of_search, found)
     return found
+
+
+def _refuse_search(command: argparse.ArgumentParser, option: str, found: Sequence[str]) -> NoReturn:
+    """Refuse words that declare a search, and say by which ones the command takes it, if that can be said."""
+    from heyhi.cli.searching import id_of
+    from heyhi.errors import OverrideError
+    from heyhi.text import shell_line
+
+    given: list[tuple[str, str]] = []
+    others: list[str] = []
+    for text in found:
+        name, _, value = text.partition("=")
+        if name in (_WORD, "--cfg") or name in _SEARCHING:
+            given.append((name[2:].lower().replace("-", "_"), value))
+        else:
+            others.append(text)
+    name, known = command.prog.rpartition(" ")[2], id_of(given)
+    how = f": {shell_line(['heyhi', name, known, *others])}" if known else ", which heyhi plan with these words names"
+    raise OverrideError(f"'{option}': heyhi {name} takes a search as searches/ID{how}")
 
 
 def _is_value(action: argparse.Action, text: str) -> bool:
@@ -146,10 +173,6 @@ def _check_option(command: argparse.ArgumentParser, text: str) -> None:
     if text.startswith("-") and "=" not in text:
         flags = [flag for action in command._actions for flag in action.option_strings if flag != _WORD]
         name = command.prog.rpartition(" ")[2]
-        if text in _SEARCHING:
-            raise OverrideError(
-                f"'{text}': heyhi {name} takes a search as searches/ID, which heyhi plan with these words names"
-            )
         raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {name} --help")
 
 

@@ -47,12 +47,22 @@ def profile_for(args: argparse.Namespace, selection: Selection, starting: Sequen
     from heyhi.control.controller import find_profile
 
     if args.profile is None:
-        if starting and not (selection and selection.is_whole):
-            kinds = set(_of_folders(starting, selection))
-        else:
-            kinds = {kind for group in selection.groups for kind in profiles_of(group, selection)}
-        args.profile = LOCAL if kinds == {LOCAL} else SLURM
+        args.profile = default_profile(selection, starting)
     return find_profile(selection.project, args.profile)
+
+
+def default_profile(selection: Selection, starting: Sequence[str] = ()) -> str:
+    """Return the profile by which what is named runs where none is given.
+
+    Args:
+        selection: what is named.
+        starting: as `profile_for` has it.
+    """
+    if starting and not (selection and selection.is_whole):
+        kinds = set(_of_folders(starting, selection))
+    else:
+        kinds = {kind for group in selection.groups for kind in profiles_of(group, selection)}
+    return LOCAL if kinds == {LOCAL} else SLURM
 
 
 def profiles_of(group: Group, selection: Selection) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from heyhi.cli.few_points import few_points_text
 from heyhi.cli.launching import launch_selected
 from heyhi.cli.profiles import check_profile, profile_for, profiles_of
-from heyhi.cli.selection import Group, select
+from heyhi.cli.selection import Group, read_words, select
 from heyhi.cli.whose import may_change
 
 
@@ -49,3 +50,20 @@ def described(group: Group) -> str:
     trials = f"{search.trials} trial{'s' * (search.trials != 1)}"
     how += [text] if (text := few_points_text(search)) else []
     return f"searches/{search.search_id}: {aim} of {base} over {space}; {trials}, {', '.join(how)}"
+
+
+def id_of(given: Sequence[tuple[str, str]]) -> str:
+    """Return how commands name the search that words declare: `searches/ID`; empty where they declare none.
+
+    Args:
+        given: words and options in the order of the command line, each with its kind.
+    """
+    from heyhi.errors import HeyhiError
+    from heyhi.project import find_project
+
+    try:
+        groups = read_words(find_project(), given).groups
+    except HeyhiError:
+        return ""
+    search = groups[0].search if len(groups) == 1 else None
+    return f"searches/{search.search_id}" if search is not None else ""

@@ -23,7 +23,8 @@ def winner_lines(selection: Selection) -> list[str]:
         if manifest is not None and manifest.contests:
             from heyhi.report.winner import changed_winners  # mostly there are none, and pandas takes its time
 
-            lines.update(dict.fromkeys(changed_winners(group.project, manifest)))
+            told = changed_winners(group.project, manifest)
+            lines.update(dict.fromkeys(line for text in told for line in text.split("\n")))
     return list(lines)
 
 

@@ -327,8 +327,8 @@ class Launch:
         """Which others with the same config are DONE, in lines."""
         from heyhi.sweep.twins import Twins
 
-        one = self.experiment
-        return Twins(self.project, self.schema).lines({str(one.exp_path): one.config})
+        own, complete = str(self.experiment.exp_path), self.expansion.complete_configs
+        return Twins(self.project, self.schema).lines({own: complete[own]} if own in complete else {})
 
     @property
     def dependents(self) -> str:

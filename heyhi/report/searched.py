@@ -123,6 +123,8 @@ class Searched:
 
     @cached_property
     def _importance(self) -> tuple[Mapping[str, float], str]:
+        if len(self.spec.axes) < 2:
+            return {}, "importance of keys: the space has one key only"
         done = [trial for trial in self.trials if trial.state == "done" and trial.value is not None]
         if len(done) < FEWEST:
             return {}, f"importance of keys: too few trials are done ({len(done)}, of which {FEWEST} are needed)"

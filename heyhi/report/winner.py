@@ -265,6 +265,8 @@ def _trials(project: Project, manifest: Manifest, row: ContestRow, best: Best) -
 def changed_winners(project: Project, manifest: Manifest) -> list[str]:
     """Say what the best ones of sweeps would be by now, where these are others than were chosen, or can't be chosen.
 
+    Below what is said of one may stand a command, on a line of its own.
+
     Args:
         project: whose experiments they are.
         manifest: has what they are chosen from, and what is made of them.
@@ -288,8 +290,8 @@ def _changed_winner(project: Project, manifest: Manifest, row: ContestRow) -> st
         return ""
     name = Best.parse(row.words, manifest.written_for.project_root).text
     return (
-        f"{name}: experiments are made of {known.exp_id}, and by now it is {today.exp_id}: it stays until"
-        f" {shell_line(['rm', project.relative(path)])}, after which the next launch chooses anew"
+        f"{name}: experiments are made of {known.exp_id}, and by now it is {today.exp_id}: it stays until its file is"
+        f" removed, after which the next launch chooses anew:\n  {shell_line(['rm', project.relative(path)])}"
     )
 
 

@@ -66,6 +66,6 @@ def why_missed(spec: SearchSpec, trials: Iterable[Trial], folder_of: Callable[[s
         names = names_in(Path(folder_of(first.exp_id)))
     except HeyhiError:
         names = []
-    has = f"but {', '.join(names[:_MOST_NAMES])}" if names else "and no other metric"
+    has = f"it has: {', '.join(names[:_MOST_NAMES])}" if names else "it has no other metric"
     lacks = f"'{spec.metric}'{suggest(spec.metric, names)}"
-    return f"trial {first.slot} is done and has no {lacks}, which its search is about, {has}"
+    return f"trial {first.slot} is done and has no {lacks}, which its search is about ({has})"

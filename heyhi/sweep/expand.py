@@ -161,6 +161,11 @@ class Expansion:
         return replace(self, planned=planned)
 
     @property
+    def complete_configs(self) -> dict[str, bytes]:
+        """Exp path -> root message, serialised, of those whose config is known: the others' may become any other."""
+        return {one.folder: one.config for one in self.planned if not one.is_open}
+
+    @property
     def experiments_of_own(self) -> list[Planned]:
         """The sweep's own experiments, in its order."""
         found = {p.exp_id: p for p in self.planned}

@@ -701,7 +701,7 @@ def _expand(project: Project, path: Path, *, is_run: bool) -> Path:
             expansion = expansion.completed(project, schema)
     configs = {p.folder: p.config for p in expansion.planned}
     made = Inspector(project, schema).look(configs, most=MAX_COMPARED)
-    for line in (*made.lines, *Twins(project, schema).lines(configs)):
+    for line in (*made.lines, *Twins(project, schema).lines(expansion.complete_configs)):
         print(line, file=sys.stderr)
     if is_renewed and made.drifted:
         words = shell_word(project.relative(path))

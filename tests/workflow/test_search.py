@@ -103,9 +103,9 @@ def test_a_search_for_what_no_trial_has_ends_with_exit_code_1_also_where_all_hav
     tiny.open_gate(1)
     tiny.open_gate(2)
     out, err = first.communicate(timeout=SECONDS)
-    why = "trial 0 is done and has no 'yy' (did you mean 'y'?), which its search is about, but"
+    why = "trial 0 is done and has no 'yy' (did you mean 'y'?), which its search is about (it has:"
     assert first.returncode == 1 and searching.statuses(2) == ["DONE", "DONE"], err
-    assert f"error: {why} loss, y\n" in err and why not in out and "has no yy" in err
+    assert f"error: {why} loss, y)\n" in err and why not in out and "has no yy" in err
     again = searching.heyhi("search", "conf/tune.py")
     assert again.returncode == 1 and why in again.stderr and len(tiny.ledger) == 2
 

@@ -67,6 +67,10 @@ def test_one_command_tunes_takes_over_what_is_best_and_measures_it(tiny: Tiny) -
     tuned, seeds = winners(tiny)["conf/tune.py max=y"], winners(tiny)["conf/seeds.py max=y"]
     assert tuned["overrides"] == ["x=3"] and tuned["left_out"] == ["size=1"]
     assert tuned["value"] == 30 and len(tuned["replicates"]) == 2  # type: ignore[arg-type]
+    mean = "mean of 2: 30"  # beside the name of one of them
+    [best] = [line for line in said.splitlines() if "best    the best of conf/tune.py is " in line]
+    assert best.endswith(f"  {mean}")
+    assert f"({mean})" in winner_of(tiny, "conf/tune.py").with_suffix(".log").read_text()
     assert seeds["overrides"] == ["I={{best conf/tune.py max=y}}"]
     folder = tiny.root / "results" / str(seeds["exp_id"])
     assert "x: 3" in (folder / "config.prototxt").read_text()
@@ -135,9 +139,11 @@ def test_what_was_chosen_stays_and_it_is_told_that_another_one_is_better_by_now(
     run(tiny)
     assert Counter(tiny.ledger) == before, "nothing is orphaned"
     for command in (("status", "conf/seeds.py"), ("plan", "conf/seeds.py")):
-        said = " ".join(status(tiny, *command).split())
+        shown = status(tiny, *command)
+        said = " ".join(shown.split())
         assert "the best of conf/tune.py: experiments are made of p/work/size=1,x=3_" in said, said
         assert "and by now it is p/work/size=1,x=4_" in said
+        assert f"\n  rm {winner_of(tiny, 'tune.py').relative_to(tiny.root)}\n" in shown, "a line that can be copied"
 
 
 def test_what_nothing_has_is_told_when_it_is_chosen_and_before_where_all_is_done(tiny: Tiny) -> None:
@@ -234,7 +240,7 @@ def test_snakemake_chooses_anew_where_all_is_done_and_redoes_nothing(tiny: Tiny)
     assert not winners(tiny), "who only looks chooses nothing"
 
     said = run(tiny)
-    assert "chosen: the best of conf/tune.py max=y: p/work/size=1,x=4_" in said, said
+    assert "chosen: the best of conf/tune.py max=y: p/work/size=1,x=4_" in said and "(mean of 2: 40)" in said, said
     assert "made with another config: work.x 3 → 4 (3 experiments)" in said, said
     assert "heyhi launch --redo-drifted=stale conf/test.py makes anew what has drifted" in said, said
     assert len(winners(tiny)) == 2 and tiny.ledger == before
@@ -247,3 +253,18 @@ def test_snakemake_chooses_anew_where_all_is_done_and_redoes_nothing(tiny: Tiny)
     said = status(tiny, "launch", *local, "--redo-drifted=stale")
     assert Counter(tiny.ledger[len(before) :]) == REDONE, said
     assert "stale" not in status(tiny, "status", "conf/test.py")
+
+
+def test_nothing_is_compared_with_a_config_whose_best_is_not_chosen_yet(tiny: Tiny) -> None:
+    write(tiny)
+    (tiny.root / "conf/seeds.py").write_text(SEEDS.format(best=BEST).replace("(11, 12)", "(1, 2)"))
+    # What the config says before the best is taken over, under a name of its own, and DONE.
+    (tiny.root / "task.py").write_text("import heyhi\nfrom run import main\nheyhi.parse_args_and_maybe_launch(main)\n")
+    task = [sys.executable, "task.py", "--cfg", "conf/work.prototxt", "size=1"]
+    subprocess.run(task, cwd=tiny.root, env=tiny.env, check=True)
+    for words in (("plan", "conf/seeds.py"), ("launch", "--dry-run", "conf/seeds.py")):
+        assert "NOT_STARTED" in status(tiny, *words) and "the same config" not in status(tiny, *words)
+    alone = subprocess.run([*task, f"I={BEST}"], cwd=tiny.root, env=tiny.env, capture_output=True, text=True)
+    assert alone.returncode == 2 and "the same config" not in alone.stderr
+    ended = tiny.snakemake("--config", "sweep=conf/seeds.py")
+    assert ended.returncode == 0 and "the same config" not in ended.stderr

@@ -244,9 +244,12 @@ def outside(root: str, copy: str, results: str) -> list[str]:
         results: folder of the results, where runs may compile modules for themselves.
 
     Returns:
-        paths below the root, in order; without those of environments that lie in it.
+        paths below the root, in order; without those of environments that lie in it, and of this package.
     """
     real_root, real_copy, real_results = (f"{os.path.realpath(folder)}/" for folder in (root, copy, results))
+    # Where HeyHi's own code is the project's, each Python of a job has begun by these modules, which found the copy.
+    began = getattr(sys.modules.get("heyhi_pinning"), "HERE", HERE)
+    own = tuple(f"{os.path.realpath(folder)}/" for folder in (HERE, began))
     folders: dict[str, str] = {}
     found = set()
     for module in list(sys.modules.values()):
@@ -262,7 +265,7 @@ def outside(root: str, copy: str, results: str) -> list[str]:
         real = folders[folder] + name
         if os.path.islink(file):  # noqa: PTH114
             real = os.path.realpath(file)
-        if not real.startswith(real_root) or real.startswith((real_copy, real_results)):
+        if not real.startswith(real_root) or real.startswith((real_copy, real_results, *own)):
             continue
         below = real[len(real_root) :]
         if not is_package(f"/{below}") and not real.startswith(_STANDARD):

@@ -359,7 +359,7 @@ def test_a_metric_that_no_trial_has_is_an_error_where_all_have_ended_and_a_line_
     for number in range(6):
         folder = searched.end(number, 0.1 * (number + 1), "DONE")
         folder.write_result({"yy": 0.5})
-    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about, but yy"
+    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about (it has: yy)"
     for words in (("launch", searched.word), ("search", *WORDS)):
         code, _, err = run(*words, "--profile", "local")
         assert code == 1 and f"error: {searched.word}: {why}\n" in err and not started
@@ -378,7 +378,7 @@ def test_nothing_starts_trials_of_a_search_for_what_none_has_and_nothing_is_said
     searched.end(0, 0.1, "DONE").write_result({"yy": 0.5})
     for number in (1, 2):
         searched.fail(number, "trial 0 is done and has no 'y'")
-    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about, but yy"
+    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about (it has: yy)"
     for command in ("launch", "search"):
         code, _, err = run(command, *WORDS, "--profile", "local")
         assert code == 1 and f"{why}: no more trials are started" in err
@@ -439,6 +439,7 @@ def test_plan_says_what_a_search_may_take(searched: Searched, run: Run) -> None:
     code, out, _ = run("plan", *WORDS)
     assert code == 0 and "mode start_continue: 5 would start" in out and f": 6 trials of {searched.word}\n" in out
     assert f"launch: heyhi search {' '.join(WORDS[:4])} 'lr=loguniform(1e-3,1)'" in out.replace('"', "'")
+    assert "heyhi launch takes" not in out, "it takes the same profile"
     code, out, _ = run("plan", *WORDS, "launcher.slurm.hours=2")
     assert code == 0 and "Slurm: 5 experiments in 5 jobs, at most 20 GPU-hours" in out
     code, out, err = run("plan", searched.word, "--mode", "restart")
@@ -601,6 +602,16 @@ def test_contradicting_words_are_one_error_and_nothing_is_started(
 def test_what_is_no_search_is_told(searched: Searched, run: Run, words: tuple[str, ...], said: str) -> None:
     code, _, err = run(*words)
     assert code == 2 and said in err
+
+
+def test_words_that_declare_a_search_are_refused_with_those_that_name_it(searched: Searched, run: Run) -> None:
+    asked = ("status", "--where", "lr>1", *WORDS[:3], f"--space={WORDS[4]}", *WORDS[5:], "--json")
+    code, out, err = run(*asked)
+    told = f"heyhi status takes a search as searches/ID: heyhi status {searched.word} '--where=lr>1' --json"
+    assert code == 2 and not out and told in " ".join(err.split()), err
+    assert run("status", searched.word, "--where=lr>1", "--json")[0] == 0
+    code, _, err = run("status", *WORDS, "--where", "lr>1", "--lr")
+    assert code == 2 and "unknown option '--lr'" in err
 
 
 def test_more_trials_have_the_same_label_and_another_space_has_another(searched: Searched, run: Run) -> None:

@@ -184,7 +184,8 @@ def test_several_of_all_kinds_are_one_launch(run: Any, words: dict[str, str]) ->
 
     code, out, _ = run("plan", manifest, "conf/three.py", "--cfg", "fit/work", "--sweep", "seed=7,8")
     assert code == 0 and "6 would start" in out
-    line = out.splitlines()[-1]
+    other, line = out.splitlines()[-2:]
+    assert other == "heyhi launch takes profiles/slurm unless it has --profile profiles/local"
     assert line == (
         f"launch: snakemake --profile profiles/local"
         f" $(heyhi expand {manifest} conf/three.py --cfg fit/work --sweep seed=7,8)"

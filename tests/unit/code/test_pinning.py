@@ -332,6 +332,21 @@ def test_without_another_sitecustomize_python_starts_as_ever(lab: Lab) -> None:
         assert (done.stdout, done.stderr) == ("[] module\n", "")
 
 
+def test_what_finds_the_copy_is_no_code_of_the_work_tree_where_heyhi_is_the_project(lab: Lab) -> None:
+    lab.make("src/mypkg")
+    finds = lab.root / "heyhi/code/pinned"
+    shutil.copytree(Path(heyhi.__file__).with_name("code") / "pinned", finds)
+    snapshot = lab.pin()
+    said = lab.probe(
+        snapshot,
+        PYTHONPATH=f"{finds}:{lab.root}/src",
+        HEYHI_CODE_ROOT=str(lab.root),
+        HEYHI_CODE_COPY=str(snapshot.root),
+    )
+    assert said["itself"]["loss"] == 0.5
+    assert said["outside"] == [f"src/mypkg/_bisect{SUFFIX}"]
+
+
 def test_a_job_that_another_one_submitted_runs_its_own_copy(lab: Lab) -> None:
     lab.make("src/mypkg")
     first = lab.pin()

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +194,18 @@ def test_the_keys_that_matter_most_are_named_once_enough_trials_are_done(made: C
     (searched,) = shaped.searches
     assert next(iter(searched.importance)) == "lr" and sum(searched.importance.values()) == pytest.approx(1)
     assert "most important: lr " in search.printed()
+
+
+def test_of_one_key_nothing_is_said_of_which_matters(made: Callable[..., Made]) -> None:
+    search = made(trials=12)
+    for slot in range(12):
+        search.trial(slot, value=-abs(slot - 6) / 10)
+    spec = search.manifest.search
+    assert spec is not None
+    searched = Searched.read(search.project.results_root, replace(spec, axes=spec.axes[:1]))
+    assert not [line for line in searched.lines() if "most important" in line]
+    payload = search_payload(searched, [])
+    assert payload["importance"] == [] and payload["unknown"] == "importance of keys: the space has one key only"
 
 
 def test_what_was_found_to_matter_is_kept_until_more_trials_are_done(

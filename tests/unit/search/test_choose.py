@@ -159,7 +159,7 @@ def test_a_search_whose_trials_do_not_have_its_aim_chooses_no_more(search: Make)
         one.choose(3)
     said = str(caught.value)
     assert "has no 'val_acuracy' (did you mean 'val_accuracy'?)" in said
-    assert "which its search is about, but loss, val_accuracy: no more trials are started" in said
+    assert "which its search is about (it has: loss, val_accuracy): no more trials are started" in said
     assert said.startswith("trial 1 is done")
     assert not one.folder.slot(3).choice_path.exists()
     one.end(2, "PRUNED", 0.25)  # it was logged, after all
