@@ -176,12 +176,14 @@ def winner_of(tiny: Tiny, sweep: str) -> Path:
     return path
 
 
-def renew(tiny: Tiny, *sweeps: str) -> None:
+def renew(tiny: Tiny, *sweeps: str, with_table: bool = False) -> None:
     """Have another one be the best of TUNE than what all is made of, and the choices of sweeps be forgotten."""
     write(tiny)
     run(tiny)
     write(tiny, xs=(1, 2, 3, 4))
     assert tiny.snakemake("--config", "sweep=conf/tune.py").returncode == 0
+    if with_table:
+        run(tiny)
     for sweep in sweeps:
         winner_of(tiny, sweep).unlink()
 
@@ -206,13 +208,17 @@ REDONE = Counter({"work 4": 3, "look 5": 1, "look 6": 1})
 
 
 @pytest.mark.parametrize(
-    ("command", "forgotten"),
-    [(("launch", "--foreground"), ("tune.py",)), (("retry", "--foreground"), ("tune.py", "seeds.py"))],
+    ("command", "forgotten", "with_table"),
+    [
+        (("launch", "--foreground"), ("tune.py",), False),
+        (("launch", "--foreground"), ("tune.py",), True),
+        (("retry", "--foreground"), ("tune.py", "seeds.py"), False),
+    ],
 )
 def test_one_command_makes_all_anew_that_another_choice_has_changed(
-    tiny: Tiny, command: tuple[str, ...], forgotten: tuple[str, ...]
+    tiny: Tiny, command: tuple[str, ...], forgotten: tuple[str, ...], with_table: bool
 ) -> None:
-    renew(tiny, *forgotten)
+    renew(tiny, *forgotten, with_table=with_table)
     before = Counter(tiny.ledger)
     redo = (*command, "--profile", "profiles/local", "--redo-drifted=stale", "--force", "conf/test.py")
     said = status(tiny, *redo)
