@@ -279,7 +279,7 @@ def _users(survey: Survey) -> dict[str, str]:
     for path, (status, _) in survey.others.items():
         left = [path] if status.is_alive else []
         while left:
-            for need in survey.needs_of(left.pop()):
+            for need in survey.uses_of(left.pop()):
                 if need not in found:
                     found[need] = Path(path).name
                     left.append(need)

@@ -233,6 +233,26 @@ def test_one_command_makes_all_anew_that_another_choice_has_changed(
     assert Counter(tiny.ledger) - before == REDONE
 
 
+def test_what_is_given_the_folder_of_a_best_one_that_is_made_anew_waits_for_it(tiny: Tiny) -> None:
+    renew(tiny, "tune.py")
+    before = len(tiny.ledger)
+    (tiny.root / "fail-4").touch()
+    local = ("launch", "--foreground", "--profile", "profiles/local")
+    said = status(tiny, *local, "--redo-drifted=stale", "--force", "conf/test.py")
+    assert "work 4" in tiny.ledger[before:] and not {"look 5", "look 6"} & {*tiny.ledger[before:]}, said
+    rows = status(tiny, "status", "conf/test.py").splitlines()
+    assert len([row for row in rows if row.startswith("BLOCKED ") and " p/look/" in row and "size=11" in row]) == 2, (
+        rows
+    )
+
+    (tiny.root / "fail-4").unlink()
+    failed = len(tiny.ledger)
+    said = status(tiny, *local, "conf/test.py")
+    # The other seed was chosen from, and nothing waits for it any more.
+    assert Counter(tiny.ledger[failed:]) == REDONE - Counter(["work 4"]), said
+    assert all(one.startswith("look ") for one in tiny.ledger[failed + 2 :]), said
+
+
 def test_snakemake_chooses_anew_where_all_is_done_and_redoes_nothing(tiny: Tiny) -> None:
     renew(tiny, "tune.py", "seeds.py")
     before = tiny.ledger
