@@ -258,7 +258,7 @@ class Teller:
             winner = read_winner(Path(result_of(job.folder)))
             if winner is not None:
                 folder = f"{self._project.results_root}/{winner.exp_id}"
-                self._tell(_PROGRESS, BEST, f"{name} is {self._name(folder)}", f"{winner.value:.4g}")
+                self._tell(_PROGRESS, BEST, f"{name} is {self._name(folder)}", winner.shown_value(4))
 
     def _tell_trial(self, folder: str, trial: TrialEnd) -> None:
         """Tell of a trial that has ended otherwise than DONE: its search goes on without it."""

@@ -55,6 +55,15 @@ class Winner:
     manifest: str
     time: str
 
+    def shown_value(self, digits: int) -> str:
+        """Write its value: it is the experiment's own only where the configuration has no other.
+
+        Args:
+            digits: so many count.
+        """
+        mean = f"mean of {len(self.replicates)}: " if len(self.replicates) > 1 else ""
+        return f"{mean}{self.value:.{digits}g}"
+
     @property
     def given(self) -> str:
         """Digest of what others are given by it: another time, or more to choose from, makes nothing stale."""

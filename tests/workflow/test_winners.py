@@ -67,6 +67,10 @@ def test_one_command_tunes_takes_over_what_is_best_and_measures_it(tiny: Tiny) -
     tuned, seeds = winners(tiny)["conf/tune.py max=y"], winners(tiny)["conf/seeds.py max=y"]
     assert tuned["overrides"] == ["x=3"] and tuned["left_out"] == ["size=1"]
     assert tuned["value"] == 30 and len(tuned["replicates"]) == 2  # type: ignore[arg-type]
+    mean = "mean of 2: 30"  # beside the name of one of them
+    [best] = [line for line in said.splitlines() if "best    the best of conf/tune.py is " in line]
+    assert best.endswith(f"  {mean}")
+    assert f"({mean})" in winner_of(tiny, "conf/tune.py").with_suffix(".log").read_text()
     assert seeds["overrides"] == ["I={{best conf/tune.py max=y}}"]
     folder = tiny.root / "results" / str(seeds["exp_id"])
     assert "x: 3" in (folder / "config.prototxt").read_text()
@@ -260,7 +264,7 @@ def test_snakemake_chooses_anew_where_all_is_done_and_redoes_nothing(tiny: Tiny)
     assert not winners(tiny), "who only looks chooses nothing"
 
     said = run(tiny)
-    assert "chosen: the best of conf/tune.py max=y: p/work/size=1,x=4_" in said, said
+    assert "chosen: the best of conf/tune.py max=y: p/work/size=1,x=4_" in said and "(mean of 2: 40)" in said, said
     assert "made with another config: work.x 3 → 4 (3 experiments)" in said, said
     assert "heyhi launch --redo-drifted=stale conf/test.py makes anew what has drifted" in said, said
     assert len(winners(tiny)) == 2 and tiny.ledger == before

@@ -17,6 +17,7 @@ import pytest
 from heyhi.console.names import Named
 from heyhi.console.teller import Asked, Passing, Teller
 from heyhi.experiment.claim import Claim
+from heyhi.experiment.winners import Winner, winner_path, write_winner
 from heyhi.project import Project, Settings
 
 TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
@@ -180,6 +181,23 @@ def test_a_choice_that_has_failed_is_one_line_with_its_reason_or_its_log(tmp_pat
         "ERROR   no experiment has 'los'",
         f"ERROR   {text}: that has failed, log: {wildcards['winner']}.log",
     ]
+
+
+@pytest.mark.parametrize(("replicates", "shown"), [(("p/x=1",), "0.03581"), (("p/x=1", "p/x=2"), "mean of 2: 0.03581")])
+def test_a_mean_is_not_shown_as_the_value_of_the_experiment_beside_it(
+    tmp_path: Path, replicates: tuple[str, ...], shown: str
+) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2")
+    stage.begin(1)
+    words = "conf/tune.py min=loss"
+    winner = Winner(words, "p/x=1", 0.0358149, replicates, "c", (), (), (), "", "", "")
+    path = winner_path(tmp_path / "results", words)
+    write_winner(path, winner)
+    wildcards = {"winner": f"results/winners/{path.stem}"}
+    text = "choose the best of conf/tune.py"
+    stage.say("", "job_info", jobid=1, rule_name="winner", wildcards=wildcards, rule_msg=text, output=[])
+    stage.finish(1)
+    assert stage.lines[1:] == [f"best    the best of conf/tune.py is x=1  {shown}"]
 
 
 def test_what_is_tried_again_says_so_and_counts_once(tmp_path: Path) -> None:
