@@ -103,7 +103,7 @@ def _export_part(name: str, part: Part, to: Path | None) -> Iterator[tuple[str, 
     from heyhi.sweep.target import exp_ids_of
 
     project = part.project
-    statuses = Statuses(part.folders, needs_of=part.needs_of, best_of=part.best_of, results_root=project.results_root)
+    statuses = Statuses(part.folders, needs_of=part.waits_for, best_of=part.best_of, results_root=project.results_root)
     shown = {path: shown_folder(path) for path in part.folders}  # a trial is the experiment that it has become
     sweeps = _sweeps(project, shown)
     tick = show_progress(len(part.folders), "exported", every=1)

@@ -421,20 +421,22 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     for line in (*goings.lines, *(line for group in groups for line in _twins(selection, group))):
         print(line)
     print_wrapped(unchosen_lines(selection))
+    stopped = goings.left.keys() | unknown.keys()
     named = [target_of(f, project.root) for f in single if f not in unknown]
     _print_unknown(survey, survey.others)
-    if others <= goings.left.keys() | unknown.keys() and not redoing.folders:
+    if others <= stopped and not redoing.folders:
         return 0 if args.dry_run else 1
     if not (starting or args.dry_run or args.foreground) and _say_left(survey, others, args, words):
         launching.record_unknown()
         return 0
-    own = {path for group in groups for path in group.own_folders}
     spec = ControllerSpec.for_launch(
         project,
         whole,
         named,
         profile,
-        more=[target_of(path, project.root) for path in redoing.folders if path not in own],
+        more=[
+            target_of(path, project.root) for path in _beside_tables(whole, named, survey, redoing, others - stopped)
+        ],
         no_snapshot=args.no_snapshot,
         continue_drifted=continues_in(args),
     )
@@ -448,6 +450,32 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order
     )
     return code or int(bool(goings.left or unknown) and not args.dry_run)
+
+
+def _beside_tables(
+    whole: list[Manifest], named: list[str], survey: Survey, redoing: Redoing, missing: Container[str]
+) -> list[str]:
+    """Return the exp paths of what has to be asked for beside the tables of sweeps, in the order of these.
+
+    To Snakemake, a table that is there speaks for what it was made of: what is wiped is asked for itself, and where no
+    `rule all` asks for it, what is missing.
+
+    Args:
+        whole: manifests of the sweeps.
+        named: targets that are named beside them.
+        survey: how it all is.
+        redoing: what of it is made anew.
+        missing: exp paths of what isn't DONE, and can be.
+    """
+    from heyhi.files import is_there
+    from heyhi.sweep.manifest import table_of
+
+    asked = set(redoing.folders)
+    if len(whole) > 1 or (whole and named):
+        root = redoing.project.root
+        told = [manifest for manifest in whole if is_there(root / table_of(redoing.project, manifest))]
+        asked.update(path for manifest in told for path in manifest.own_folders if path in missing)
+    return [path for path in survey.folders if path in asked]
 
 
 def _check_optuna(manifests: Iterable[Manifest], *, is_remote: bool) -> None:

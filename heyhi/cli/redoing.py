@@ -38,7 +38,7 @@ class Redoing:
     def __init__(
         self, selection: Selection, survey: Survey, redo: Redo, *, among: Container[str] | None = None
     ) -> None:
-        self._project = selection.project
+        self.project = selection.project
         self._redo = redo
         self.found = Provenance()
         self._inspected: dict[str, tuple[Inspector, bytes | None]] = {}  # by exp path
@@ -96,8 +96,8 @@ class Redoing:
 
         if not self.folders:
             return []
-        root = f"{self._project.results_root}/"
-        left = [one for one in dependents_of(self._project, self.folders) if f"{root}{one}" not in self.identities]
+        root = f"{self.project.results_root}/"
+        left = [one for one in dependents_of(self.project, self.folders) if f"{root}{one}" not in self.identities]
         could = self._redo is True and any(f"{root}{one}" in self._inspected for one in left)
         text = dependents_text(left)
         return [f"{text}; {REDO}=stale makes such ones anew, too" if could else text] if text else []
@@ -116,7 +116,7 @@ class Redoing:
 
         unread = self.found.unread.keys() - self._waiting
         may = [path for path in self._inspected if path not in self.identities and path not in unread]
-        root, chosen = self._project.results_root, self.folders
+        root, chosen = self.project.results_root, self.folders
         taken = dict(self._taken(survey, [*find_made_of(root, filter(is_done, may), chosen)]))
         # What is left keeps its result, and so does what is made of that alone.
         self._made_of = find_made_of(root, taken, chosen)
@@ -135,7 +135,7 @@ class Redoing:
 
         users = _users(survey) if chosen else {}
         for path in chosen:
-            name = path.removeprefix(f"{self._project.results_root}/")
+            name = path.removeprefix(f"{self.project.results_root}/")
             try:
                 identity = ExperimentDir(Path(path)).read_identity()
             except HeyhiError as error:
@@ -154,7 +154,7 @@ class Redoing:
         from heyhi.control.listing import terminal_width
         from heyhi.text import cut_alike
 
-        root, width = f"{self._project.results_root}/", terminal_width()
+        root, width = f"{self.project.results_root}/", terminal_width()
         listed = self.folders[:_MAX_LISTED]
         names = [path.removeprefix(root) for path in listed]
         names = cut_alike(names, max(_LEAST_NAME, width - 50)) if width else names
@@ -174,7 +174,7 @@ class Redoing:
         """
         from heyhi.control.controller import find_controllers
 
-        for controller in find_controllers(self._project):
+        for controller in find_controllers(self.project):
             if controller.name == spec.name and controller.owner is not None:
                 raise ModeError(
                     f"nothing was wiped: this is being run already by controller {controller.owner.describe()};"
@@ -206,7 +206,7 @@ class Redoing:
         wiped, places = [], []
         # What is made of others first: cut short, none is left that has a result of what is gone.
         for path, identity in reversed(self.identities.items()):
-            folder = ExperimentDir(Path(path), self._project.results_root)
+            folder = ExperimentDir(Path(path), self.project.results_root)
             try:
                 place = folder.wipe(
                     identity,
@@ -222,14 +222,14 @@ class Redoing:
                 places += [place] if place is not None else []
         if places:
             more = f", and of {len(places) - 1} more beside it" if len(places) > 1 else ""
-            print(f"what was there is in {self._project.relative(places[0])}{more}, until heyhi clean")
+            print(f"what was there is in {self.project.relative(places[0])}{more}, until heyhi clean")
         return wiped
 
     def _is_still_to_redo(self, path: str) -> bool:
         if path in self._made_of:  # of which the results may be gone by now
             from heyhi.experiment.given import find_made_of
 
-            return is_done(path) and path in find_made_of(self._project.results_root, [path], self.folders)
+            return is_done(path) and path in find_made_of(self.project.results_root, [path], self.folders)
         inspector, config = self._inspected[path]
         return path in self._to_redo(inspector.look({path: config}))
 
@@ -279,7 +279,7 @@ def _users(survey: Survey) -> dict[str, str]:
     for path, (status, _) in survey.others.items():
         left = [path] if status.is_alive else []
         while left:
-            for need in survey.needs_of(left.pop()):
+            for need in survey.uses_of(left.pop()):
                 if need not in found:
                     found[need] = Path(path).name
                     left.append(need)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _EXECUTOR = re.compile(r"^executor:\s*[\"']?(\S+?)[\"']?\s*$", re.MULTILINE)
 _TAIL_BYTES = 2000
+_ALL = "all"  # Snakemake's rule for a sweep
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class ControllerSpec:
         manifests: of the sweeps that are run whole, each with its table.
         tables: targets of these tables.
         targets: experiments that are run beside them.
-        more: experiments that these sweeps need, and that are run though all that needs them is done.
+        more: experiments of these sweeps, or that these need, that are run though all that is made of them is there.
         lookup: manifest in which targets are looked up; empty for the one that each was expanded into last.
         sweeps: sweep files that these experiments are of.
         uses_slurm: whether the profile hands experiments to Slurm.
@@ -93,7 +94,7 @@ class ControllerSpec:
             manifests: of the sweeps.
             targets: of the experiments.
             profile: Snakemake's.
-            more: targets of what the sweeps need that is run though all that needs it is done.
+            more: targets of what the sweeps have or need that is run though all that is made of it is there.
             no_snapshot: run the code of the work tree instead of a copy.
             continue_drifted: go on with another config than metrics that are there were logged with, too.
         """
@@ -143,8 +144,8 @@ class ControllerSpec:
     def words(self) -> list[str]:
         """What Snakemake is given."""
         if len(self.manifests) == 1 and not self.targets:
-            # Without a name, it is rule all.
-            asked, lookup = [*self.tables, *self.more] if self.more else [], self.manifests[0]
+            # Without a name, it is rule all, which has its own way with what is missing behind a table.
+            asked, lookup = [_ALL, *self.more] if self.more else [], self.manifests[0]
         else:
             asked, lookup = [*self.tables, *self.targets, *self.more], self.lookup
         told = {"manifest": lookup, CONTINUE_SETTING: "1" if self.continue_drifted else "", "launch": self.launch}
@@ -314,7 +315,7 @@ def folders_of_controller(project: Project, controller: Controller) -> list[str]
     for path in spec.manifests:
         with contextlib.suppress(HeyhiError), Manifest.open(project.root / path) as manifest:
             folders += manifest.folders
-    return folders
+    return list(dict.fromkeys(folders))
 
 
 def start(project: Project, spec: ControllerSpec) -> Started:

@@ -46,7 +46,7 @@ def needed_experiments(survey: Survey) -> dict[str, str]:
     """Return the exp paths of what experiments need that aren't done yet -> which one needs it."""
     found: dict[str, str] = {}
     for row in survey.not_done:
-        for need in survey.needs_of(row.asked):
+        for need in survey.waits_for(row.asked):
             found.setdefault(need, f"{row.exp_id} needs it, and is {row.status.value}")
     return found
 

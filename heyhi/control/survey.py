@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from heyhi.config.best import Best
     from heyhi.config.schema import Schema
     from heyhi.experiment.notes import Shown
+    from heyhi.experiment.winners import GivenBests
     from heyhi.sweep.drift import DriftCheck
     from heyhi.sweep.expand import Expansion
     from heyhi.sweep.index import ManifestIndex
@@ -116,6 +117,17 @@ def _job_of(exp_path: str) -> str:
     return ""
 
 
+def _given_bests(project: Project) -> Callable[[], GivenBests]:
+    """Return what makes, once, what tells which best ones of sweeps experiments are given: most are given none."""
+
+    def make() -> GivenBests:
+        from heyhi.experiment.winners import GivenBests
+
+        return GivenBests(project.results_root)
+
+    return cache(make)
+
+
 def _not_planned(path: str) -> bytes | None:
     return None
 
@@ -137,6 +149,7 @@ class Part(NamedTuple):
         best_of: returns which best of a sweep a need stands for, by its exp path.
         lacks: whether experiments may be missing, since a record of what was launched can't be read or is gone.
         own: returns the exp paths of those that were asked for, less what is only needed; None: all were.
+        given: returns what tells which best ones of sweeps experiments are given; the same at each call.
     """
 
     project: Project
@@ -150,6 +163,31 @@ class Part(NamedTuple):
     best_of: Callable[[str], Best | None] = no_best
     lacks: bool = False
     own: Callable[[], Sequence[str]] | None = None
+    given: Callable[[], GivenBests] | None = None
+
+    def waits_for(self, path: str) -> list[str]:
+        """Return what an experiment needs itself, with the best experiment whose folder it is given and isn't DONE."""
+        needs = self.needs_of(path)
+        return [*needs, *self.bests_of(path, needs, is_missing=True)]
+
+    def bests_of(self, path: str, needs: Iterable[str], *, is_missing: bool = False) -> list[str]:
+        """Return the exp paths of the best ones of sweeps whose folders an experiment is given.
+
+        Args:
+            path: of the experiment.
+            needs: exp paths of what it needs itself.
+            is_missing: only of those that aren't DONE.
+        """
+        if not any(map(is_winner, needs)):
+            return []
+        given = (self.given or _given_bests(self.project))()
+        return given.of(needs, lambda: self._config_of(path), is_missing=is_missing)
+
+    def _config_of(self, path: str) -> bytes | None:
+        config = self.planned(path)
+        if config is None and (plan := self.plan_of(path)) is not None:  # it never was started
+            config = plan.config
+        return config
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
@@ -182,6 +220,7 @@ class Part(NamedTuple):
             plans_of_expansion(project, planned),
             best_of=best_of,
             own=lambda: expansion.folders,
+            given=_given_bests(project),
         )
 
     @classmethod
@@ -204,6 +243,7 @@ class Part(NamedTuple):
             schema=manifest.schema,
             best_of=manifest.best_of,
             own=lambda: manifest.own_folders,
+            given=_given_bests(project),
         )
 
     @classmethod
@@ -249,6 +289,7 @@ class Part(NamedTuple):
             needing=index.needs,
             plan_of=plans_of_index(index, folders),
             best_of=partial(_best_in_index, index),
+            given=_given_bests(project),
         )
 
 
@@ -298,7 +339,7 @@ class Survey:
             its = [part.folders for part in survey.parts if part.project == project]
             folders = its[0] if len(its) == 1 else [path for some in its for path in some]
             statuses = Statuses(
-                folders, needs_of=survey.needs_of, best_of=survey.best_of, results_root=project.results_root
+                folders, needs_of=survey.waits_for, best_of=survey.best_of, results_root=project.results_root
             )
             others |= statuses.not_done()
             survey.silence = survey.silence or statuses.silence
@@ -320,6 +361,17 @@ class Survey:
         if len(self.parts) == 1:
             return list(self.parts[0].needs_of(path))
         return list(dict.fromkeys(need for part in self.parts for need in part.needs_of(path)))
+
+    def waits_for(self, path: str) -> list[str]:
+        """Return the same, with the best experiments whose folders it is given and that aren't DONE."""
+        if len(self.parts) == 1:
+            return self.parts[0].waits_for(path)
+        return list(dict.fromkeys(need for part in self.parts for need in part.waits_for(path)))
+
+    def uses_of(self, path: str) -> list[str]:
+        """Return the exp paths that a living experiment uses: what it needs, and the best ones that it is given."""
+        needs = self.needs_of(path)
+        return [*needs, *dict.fromkeys(one for part in self.parts for one in part.bests_of(path, needs))]
 
     def best_of(self, path: str) -> Best | None:
         """Return which best of a sweep a need stands for."""
@@ -348,7 +400,7 @@ class Survey:
         left = [path for path in asked if path in self.others]
         while left:
             path = left.pop()
-            needs: Sequence[str] = self.needs_of(path)
+            needs: Sequence[str] = self.waits_for(path)
             if is_winner(path):
                 needs = waited_for(self.best_of(path), needs, self.is_stuck, own)
             needs = [need for need in needs if need not in asked and self.is_missing(need)]
@@ -426,7 +478,7 @@ class Survey:
         seen = set(left)
         while left:
             path = left.pop()
-            for need in self.needs_of(path):
+            for need in self.waits_for(path):
                 users.setdefault(need, []).append(path)
                 if need not in seen:
                     seen.add(need)

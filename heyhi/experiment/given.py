@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from heyhi.errors import HeyhiError, UnknownError
+from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.given_files import digest_of, key_of, name_in
 from heyhi.experiment.names import is_winner
@@ -28,7 +28,7 @@ def given_to(experiment: Experiment) -> dict[str, str]:
     root, project = (experiment.roots.get(name) for name in ("results_root", "project_root"))
     results_root = Path(root) if root is not None else None
     folders = [ExperimentDir(need, results_root) for need in experiment.needs]
-    folders += [ExperimentDir(path, results_root) for path in _folders_of_best(experiment, folders)]
+    folders += [ExperimentDir(Path(path), results_root) for path in best_folders(experiment)]
     found = {folder.exp_id: digest for folder in folders if (digest := folder.result_digest())}
     if results_root is not None and project is not None:
         digests = {key_of(name): digest_of(name, project, results_root) for name in experiment.files}
@@ -36,21 +36,15 @@ def given_to(experiment: Experiment) -> dict[str, str]:
     return found
 
 
-def _folders_of_best(experiment: Experiment, needs: Iterable[ExperimentDir]) -> list[Path]:
+def best_folders(experiment: Experiment) -> list[str]:
     """Return the folders of the best ones of sweeps that stand in the text values of an experiment's config."""
-    found = []
-    for need in needs:
-        if is_winner(str(need.path)):
-            from heyhi.experiment.winners import read_winner  # most need none
+    needs = [str(need) for need in experiment.needs if is_winner(str(need))]
+    root = experiment.roots.get("results_root")
+    if not needs or root is None:
+        return []
+    from heyhi.experiment.winners import GivenBests  # most need none
 
-            winner = None
-            with contextlib.suppress(UnknownError):  # which is on record as no digest
-                winner = read_winner(need.result_path)
-            folder = f"{experiment.roots.get('results_root')}/{winner.exp_id}" if winner is not None else ""
-            # A serialised message has its texts as they are.
-            if folder and folder.encode(errors="surrogateescape") in experiment.config:
-                found.append(Path(folder))
-    return found
+    return GivenBests(root).of(needs, lambda: experiment.config)
 
 
 def given_in(history: History, metrics: Metrics) -> dict[str, list[str]]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Container, Sequence
+import os
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from heyhi.config.best import Best, Chosen, Winners, id_of
 from heyhi.config.templates import bests_in
 from heyhi.errors import ResultError, UnknownError
-from heyhi.experiment.names import WINNERS_NAME, result_of
+from heyhi.experiment.names import WINNERS_NAME, is_winner, result_of
 from heyhi.files import parse_json, read_bounded, replace_file, write_temp, writing
 
 _MOST_BYTES = 1 << 26
@@ -142,6 +143,45 @@ def waited_for(
     if best is None or best.of == "all":
         return list(candidates)
     return [one for one in candidates if one in own or not is_stuck(one)] or list(candidates)
+
+
+class GivenBests:
+    """The best ones of sweeps whose folders stand in text values of configs: their own experiments are needed, too.
+
+    Who takes over only what such a one overrides needs nothing of its folder: that is in the winner's file.
+
+    Args:
+        results_root: below which their exp ids are.
+    """
+
+    def __init__(self, results_root: Path | str) -> None:
+        self._root = results_root
+        self._folders: dict[str, str] = {}  # by what stands for the best of a sweep
+
+    def of(self, needs: Iterable[str], config: Callable[[], bytes | None], *, is_missing: bool = False) -> list[str]:
+        """Return the exp paths of those that an experiment is given.
+
+        Args:
+            needs: exp paths of what it needs itself.
+            config: returns its serialised root message, as it is completed; asked for only where it matters.
+            is_missing: only of those whose results aren't there.
+        """
+        folders = [folder for need in needs if is_winner(need) and (folder := self._folder(need))]
+        if is_missing:
+            folders = [folder for folder in folders if not os.access(result_of(folder), os.F_OK)]
+        data = config() or b"" if folders else b""
+        # A serialised message has its texts as they are.
+        return [folder for folder in folders if folder.encode(errors="surrogateescape") in data]
+
+    def _folder(self, need: str) -> str:
+        if need not in self._folders:
+            winner = None
+            with contextlib.suppress(UnknownError):  # who needs it is told
+                winner = read_winner(Path(result_of(need)))
+            if winner is None:
+                return ""
+            self._folders[need] = f"{self._root}/{winner.exp_id}"
+        return self._folders[need]
 
 
 def failure_path(folder: Path | str) -> Path:

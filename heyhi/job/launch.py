@@ -558,8 +558,11 @@ class Launch:
                 "snakemake --profile profiles/local",
             )
         missing = []
-        statuses = Statuses(list(map(str, self.experiment.needs)))
-        for need in self.experiment.needs:
+        from heyhi.experiment.given import best_folders
+
+        needs = [*self.experiment.needs, *map(Path, best_folders(self.experiment))]
+        statuses = Statuses(list(map(str, needs)))
+        for need in needs:
             state = statuses.of(str(need))
             if state.status is not Status.DONE:
                 text = state.line if state.status.is_trouble else state.status.value

@@ -125,7 +125,7 @@ class _Candidates:
         seen = set(left)
         while left:
             folder = left.pop()
-            needs = dict.fromkeys(need for part in self._parts for need in part.needs_of(folder))
+            needs = dict.fromkeys(need for part in self._parts for need in part.waits_for(folder))
             if needs:
                 found[folder] = tuple(needs)
                 left += needs.keys() - seen

@@ -152,7 +152,7 @@ def _waited_for(
     """Return all needs by which experiments may be blocked, and which best of a sweep one stands for."""
     if not outline.needs or not (only or manifest.contests):  # its own experiments have all of that in their outline
         return outline.needs, no_best
-    return manifest.needed_folders, manifest.best_of
+    return manifest.waited_folders, manifest.best_of
 
 
 def _searched(manifest: Manifest, reader: Reader, only: Sequence[str]) -> Searched | None:

@@ -44,7 +44,7 @@ def outline_trials(
     columns = filled(varying_columns(entries, values, today), no_gaps, values)
     axes = _keys(searched.spec.axes, entries[0].task if entries else "", today)
     needs = {entry.folder: entry.needs for entry in entries if entry.needs}
-    needs |= {f: tuple(its) for f, its in manifest.needed_folders.items()} if needs else {}
+    needs |= {f: tuple(its) for f, its in manifest.waited_folders.items()} if needs else {}
     outline = Outline(
         [entry.exp_id for entry in entries],
         [entry.folder for entry in entries],

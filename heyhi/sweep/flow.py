@@ -37,7 +37,15 @@ from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector
 from heyhi.sweep.sign_of_life import give_sign_of_life
-from heyhi.sweep.target import exp_ids_of, folder_of, folders_of, is_slot_target, is_target
+from heyhi.sweep.target import (
+    exp_ids_of,
+    folder_of,
+    folders_of,
+    is_slot_target,
+    is_target,
+    is_winner_target,
+    target_of,
+)
 from heyhi.sweep.twins import Twins
 from heyhi.sweep.validation import validate, validate_again
 from heyhi.sweep.write_manifest import write_manifest
@@ -113,7 +121,7 @@ class Flow:
         self.ended = ENDED
         self.options = f" {CONTINUE_OPTION}" if goes_on else ""
         self.reports = _literal(self.project.relative(self.project.reports_root))
-        self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards).node))
+        self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards)))
         self.files = _for_rule(lambda wildcards: self._files(self._find(wildcards).node))
         self.has_own_rules = (self.project.root / OWN_RULES).is_file()
         self.unknown = _literal(self.project.relative(self.project.state_root / _UNKNOWN_NAME))
@@ -301,16 +309,32 @@ class Flow:
         for manifest, targets in new.items():
             validate_again(self.project, manifest, targets)
 
-    def _needs(self, node: Node) -> list[str]:
+    def _needs(self, known: _Known) -> list[str]:
         """Return what an experiment needs.
 
         Raises:
             UnknownError: it was named itself, and nobody knows how it is.
         """
+        node = known.node
         if self._is_unknown(node.target):
             why = self._look(node.target).line
             raise UnknownError(f"{node.target}: {why}; nothing is started: leave it out to run others")
-        return self._touchable(node.needs) if node.needs else []
+        return [*self._touchable(node.needs), *self._bests(known)] if node.needs else []
+
+    def _bests(self, known: _Known) -> list[str]:
+        """Return the best experiments whose folders one is given and that aren't DONE: they may be made anew now."""
+        node, manifest = known
+        if not self._workflow.is_main_process or not any(map(is_winner_target, node.needs)):
+            return []
+        folder, *needs = folders_of([node.target, *node.needs], self.project.root)
+        found = [target_of(path, self.project.root) for path in manifest.missing_bests(folder, needs)]
+        # That of a search's trial is started by its slot alone.
+        return [target if self._can_run(target) else self._stand_in(target) for target in found]
+
+    def _can_run(self, target: str) -> bool:
+        with contextlib.suppress(ManifestError):  # it was expanded into none
+            return not self._is_unknown(target) and bool(self._find_target(target))
+        return False
 
     def _files(self, node: Node) -> Sequence[str]:
         """Return the files that an experiment needs.

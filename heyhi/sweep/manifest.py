@@ -27,7 +27,7 @@ from heyhi.experiment.names import STATE_NAME, WINNERS_NAME, is_winner, result_o
 from heyhi.files import is_there
 from heyhi.project import PROJECT_KEY, Project, Settings, find_project
 from heyhi.sweep import database
-from heyhi.sweep.target import exp_id_of, folder_of, folders_at, targets_at
+from heyhi.sweep.target import exp_id_of, folder_of, folders_at, target_of, targets_at
 from heyhi.text import shell_line, shell_word
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
     from heyhi.experiment.folder import Experiment
+    from heyhi.experiment.winners import GivenBests
     from heyhi.sweep.search_spec import SearchSpec
 
 SUFFIX = ".sqlite"
@@ -393,6 +394,31 @@ class Manifest:
         """Exp paths of what each experiment needs itself, by its own, for those that need any."""
         needs, root = self.needed_exp_ids, self.results_root
         return dict(zip(folders_at(needs, root), (folders_at(ids, root) for ids in needs.values()), strict=True))
+
+    @property
+    def waited_folders(self) -> dict[str, list[str]]:
+        """The same, with the best experiments whose folders they are given and that aren't DONE."""
+        found = self.needed_folders
+        for path, needs in found.items() if self.contests else ():
+            if any(map(is_winner, needs)):
+                found[path] = [*needs, *self.missing_bests(path, needs)]
+        return found
+
+    def missing_bests(self, exp_path: str, needs: Sequence[str]) -> list[str]:
+        """Return the exp paths of the best ones of sweeps whose folders an experiment is given and that aren't DONE.
+
+        Args:
+            exp_path: of the experiment.
+            needs: exp paths of what it needs itself.
+        """
+        target = target_of(exp_path, self.project_root)
+        return self._given_bests.of(needs, lambda: self.experiment(target).config, is_missing=True)
+
+    @cached_property
+    def _given_bests(self) -> GivenBests:
+        from heyhi.experiment.winners import GivenBests  # most need none
+
+        return GivenBests(self.results_root)
 
     @cached_property
     def size(self) -> int:

@@ -182,12 +182,14 @@ def winner_of(tiny: Tiny, sweep: str) -> Path:
     return path
 
 
-def renew(tiny: Tiny, *sweeps: str) -> None:
+def renew(tiny: Tiny, *sweeps: str, with_table: bool = False) -> None:
     """Have another one be the best of TUNE than what all is made of, and the choices of sweeps be forgotten."""
     write(tiny)
     run(tiny)
     write(tiny, xs=(1, 2, 3, 4))
     assert tiny.snakemake("--config", "sweep=conf/tune.py").returncode == 0
+    if with_table:
+        run(tiny)
     for sweep in sweeps:
         winner_of(tiny, sweep).unlink()
 
@@ -212,13 +214,17 @@ REDONE = Counter({"work 4": 3, "look 5": 1, "look 6": 1})
 
 
 @pytest.mark.parametrize(
-    ("command", "forgotten"),
-    [(("launch", "--foreground"), ("tune.py",)), (("retry", "--foreground"), ("tune.py", "seeds.py"))],
+    ("command", "forgotten", "with_table"),
+    [
+        (("launch", "--foreground"), ("tune.py",), False),
+        (("launch", "--foreground"), ("tune.py",), True),
+        (("retry", "--foreground"), ("tune.py", "seeds.py"), False),
+    ],
 )
 def test_one_command_makes_all_anew_that_another_choice_has_changed(
-    tiny: Tiny, command: tuple[str, ...], forgotten: tuple[str, ...]
+    tiny: Tiny, command: tuple[str, ...], forgotten: tuple[str, ...], with_table: bool
 ) -> None:
-    renew(tiny, *forgotten)
+    renew(tiny, *forgotten, with_table=with_table)
     before = Counter(tiny.ledger)
     redo = (*command, "--profile", "profiles/local", "--redo-drifted=stale", "--force", "conf/test.py")
     said = status(tiny, *redo)
@@ -231,6 +237,26 @@ def test_one_command_makes_all_anew_that_another_choice_has_changed(
     assert "stale" not in said and "drifted" not in said, said
     assert "nothing to redo" in status(tiny, *redo)
     assert Counter(tiny.ledger) - before == REDONE
+
+
+def test_what_is_given_the_folder_of_a_best_one_that_is_made_anew_waits_for_it(tiny: Tiny) -> None:
+    renew(tiny, "tune.py")
+    before = len(tiny.ledger)
+    (tiny.root / "fail-4").touch()
+    local = ("launch", "--foreground", "--profile", "profiles/local")
+    said = status(tiny, *local, "--redo-drifted=stale", "--force", "conf/test.py")
+    assert "work 4" in tiny.ledger[before:] and not {"look 5", "look 6"} & {*tiny.ledger[before:]}, said
+    rows = status(tiny, "status", "conf/test.py").splitlines()
+    assert len([row for row in rows if row.startswith("BLOCKED ") and " p/look/" in row and "size=11" in row]) == 2, (
+        rows
+    )
+
+    (tiny.root / "fail-4").unlink()
+    failed = len(tiny.ledger)
+    said = status(tiny, *local, "conf/test.py")
+    # The other seed was chosen from, and nothing waits for it any more.
+    assert Counter(tiny.ledger[failed:]) == REDONE - Counter(["work 4"]), said
+    assert all(one.startswith("look ") for one in tiny.ledger[failed + 2 :]), said
 
 
 def test_snakemake_chooses_anew_where_all_is_done_and_redoes_nothing(tiny: Tiny) -> None:

@@ -473,7 +473,43 @@ def test_a_need_that_is_redone_is_run_though_all_that_needs_it_is_done(
     assert run("launch", *LOCAL, "--cfg", "check", "noise=1", "--redo-drifted", "--force")[0] == 0
     (spec,) = started
     assert [Path(target).parent.parent.name for target in spec.more] == ["fit"] and spec.targets == ()
-    assert spec.words[: len(spec.tables) + 1] == [*spec.tables, *spec.more]
+    assert spec.words[:2] == ["all", *spec.more]
+
+
+CHECKS = "def yield_sweep():\n    for noise in (1, 2):\n        yield 'conf/check.prototxt', {'noise': noise}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("conf/checks.py",), ("conf/checks.py", "conf/many.py"), ("conf/checks.py", "--cfg", "fit", "lr=1")]
+)
+def test_all_that_is_wiped_is_asked_for_since_the_table_of_it_may_be_there(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec], words: tuple[str, ...]
+) -> None:
+    (project / "conf/checks.py").write_text(CHECKS)
+    maybe_launch(task, cfg="fit")
+    for noise in (1, 2):
+        maybe_launch(task, cfg="check", overrides=[f"noise={noise}"])
+    edit(project)
+    before = {path.relative_to(project) for path in (project / "results").rglob("result.json")}
+    assert run("launch", *LOCAL, "--redo-drifted=stale", "--force", *words)[0] == 0
+    (spec,) = started
+    wiped = {str(path) for path in before if not (project / path).exists()}
+    assert len(wiped) == 3 and wiped <= {*spec.words}
+
+
+def test_what_is_missing_behind_tables_of_several_sweeps_is_asked_for(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec]
+) -> None:
+    (project / "conf/one.py").write_text(SWEEP.replace("(1, 2, 3)", "(4,)"))
+    words = ("launch", *LOCAL, "conf/many.py", "conf/one.py")
+    assert run(*words)[0] == 0
+    assert started[0].more == (), "they are made for the tables"
+    maybe_launch(task, cfg="fit", overrides=["lr=2"])
+    table = project / started[0].tables[0]
+    table.parent.mkdir(parents=True)
+    table.touch()
+    assert run(*words)[0] == 0
+    assert [Path(target).parent.name.split("_")[0] for target in started[1].more] == ["lr=1", "lr=3"]
 
 
 def results(project: Path) -> list[str]:

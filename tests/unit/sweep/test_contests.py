@@ -157,6 +157,40 @@ def test_needs_lead_through_it_in_manifests_and_in_the_index(sweeps: Sweeps, pro
         assert others[own[0]].line == f"BLOCKED: by the best of {sweeps.folder}/tune.py: of 2, 1 is UNKNOWN", others
 
 
+def test_what_is_given_the_folder_of_a_best_one_waits_for_that_to_be_made_anew(
+    sweeps: Sweeps, project: Project
+) -> None:
+    winner = sweeps.expand().experiments[0]
+    sweeps.choose(winner.exp_id, "lr=0.01")
+    expansion = sweeps.expand()
+    manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+    taken, _, given = expansion.folders
+    parts = (
+        Part.of_manifest(project, manifest),
+        Part.of_expansion(project, expansion),
+        Part.of_folders(project, expansion.folders),
+    )
+    folder = str(winner.exp_path)
+    for part in parts:
+        assert part.waits_for(given) == [*part.needs_of(given), folder]
+        assert part.waits_for(taken) == list(part.needs_of(taken)), "what it takes over is on record"
+        assert Survey([part], {folder: State(Status.NOT_STARTED)}).uses_of(given)[-1] == folder
+    assert manifest.waited_folders[given][-1] == folder and len(manifest.waited_folders[taken]) == 1
+
+    (Path(folder) / "attempts.jsonl").parent.mkdir(parents=True)
+    (Path(folder) / "attempts.jsonl").write_text("{}\n")
+    for part in parts:
+        others = Survey.of_parts([part]).others
+        assert others[given].line.startswith(f"BLOCKED: by {winner.exp_id}, UNKNOWN"), others[given]
+        assert others[taken].status is Status.NOT_STARTED
+    table = gather([Source.of(manifest, project)]).table
+    assert table["status"].tolist() == ["NOT_STARTED", "NOT_STARTED", "BLOCKED"]
+
+    Path(result_of(folder)).write_text("{}")
+    assert all(part.waits_for(given) == list(part.needs_of(given)) for part in parts)
+    assert Survey([parts[1]], {}).uses_of(given)[-1] == folder, "who runs reads it"
+
+
 def test_what_takes_over_the_best_of_what_is_made_of_a_best_one_needs_both(sweeps: Sweeps, project: Project) -> None:
     sweeps.write(
         "other",

@@ -15,8 +15,10 @@ import pytest
 from heyhi.config.schema import load_schema
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.project_names import take_root
+from heyhi.experiment.winners import Winner, winner_path, write_winner
 from heyhi.project import Project, Settings, find_project
 from heyhi.sweep.expand import expand
+from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.flow import Flow
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import folder_of
@@ -325,3 +327,52 @@ def test_what_was_expanded_before_is_checked_again_before_it_is_run(
     (root / refused).parent.mkdir(parents=True)
     (root / refused).touch()  # DONE: results outlive checks
     ask(running, {})
+
+
+BEST = "{{best tune.py max=acc}}"
+GIVEN = f"""
+def yield_sweep():
+    yield "conf/c03_eval/eval.prototxt", {{"checkpoint": "{BEST}"}}
+    yield "conf/c02_sup_train/sl.prototxt", {{"I": "{BEST}", "seed": 7}}
+"""
+TUNE = """
+def yield_sweep():
+    yield "conf/c02_sup_train/sl.prototxt", {"lr": 0.1}
+"""
+
+
+def test_what_is_given_the_folder_of_a_best_one_needs_its_result_while_that_is_not_there(root: Path) -> None:
+    (root / "tune.py").write_text(TUNE)
+    (root / "sweep.py").write_text(GIVEN)
+    project = find_project(root)
+
+    def choose(exp_id: str) -> str:
+        """Write down which one is the best; return its target."""
+        words = "tune.py max=acc"
+        path = winner_path(project.results_root, words)
+        path.unlink(missing_ok=True)
+        write_winner(path, Winner(words, exp_id, 1.0, (exp_id,), "", ("lr=0.1",), (), ((exp_id, 1.0),), "", "", ""))
+        return f"results/{exp_id}/result.json"
+
+    def needs() -> list[list[str]]:
+        return [flow.needs(wildcards(target)) for target in manifest.targets]
+
+    (folder,) = expand_sweep_file(project, load_schema(project), root / "tune.py").folders
+    target = choose(str(Path(folder).relative_to(project.results_root)))
+    flow = Flow(Workflow(), {})
+    flow.report(None)
+    (manifest,) = flow._opened.values()
+    (best,) = manifest.contest_nodes()
+    assert needs() == [[best.target, target], [best.target]], "what it takes over is on record"
+    (root / target).parent.mkdir(parents=True)
+    (root / target).write_text("{}")
+    assert needs() == [[best.target], [best.target]]
+
+    choose("p/of/another")
+    flow = Flow(Workflow(), {})
+    flow.report(None)
+    (given, taken) = needs()
+    assert taken == [best.target] and "/unknown/" in given[1], "it waits in vain for what nobody can run"
+    assert "results/p/of/another/result.json: NOT_STARTED" in flow.why_unknown(
+        SimpleNamespace(digest=Path(given[1]).name)
+    )
