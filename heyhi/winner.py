@@ -26,7 +26,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     with reporting_errors(), Manifest.open(options.manifest) as manifest:
         winner = settle(project_of(manifest), manifest, options.target)
-        print(f"{winner.words}: {winner.exp_id} ({winner.shown_value(6)})")
+        print(winner.text)
     return 0
 
 

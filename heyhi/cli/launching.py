@@ -384,9 +384,10 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     selection.validate()
     survey = selection.survey()
     redoing = Redoing(selection, survey, redo_in(args))
-    while not args.dry_run and choose_first(selection, redoing.folders):
+    while not args.dry_run and (chosen := choose_first(selection, redoing.folders)):
+        print("\n".join(chosen))
         survey = selection.survey()
-        redoing = Redoing(selection, survey, redo_in(args))
+        redoing = Redoing(selection, survey, redo_in(args), is_renewed=True)
     unknown = {row.asked: row for row in survey.not_done if row.status is Status.UNKNOWN}
     written = [_written(selection, group, is_look=args.dry_run, less=unknown) for group in groups]
     startable = {row.asked for row in survey.not_done if action_of("start_continue", row.status).start} - survey.ended
@@ -755,9 +756,10 @@ def retry(args: argparse.Namespace) -> int:
         raise HeyhiError(f"retry which ones? {which}; {REDO} redoes those that are DONE with another config")
     among = chosen if args.where else None
     redoing = Redoing(selection, survey, redo_in(args), among=among)
-    while not args.dry_run and choose_first(selection, redoing.folders):
+    while not args.dry_run and (lines := choose_first(selection, redoing.folders)):
+        print("\n".join(lines))
         survey = selection.survey()
-        redoing = Redoing(selection, survey, redo_in(args), among=among)
+        redoing = Redoing(selection, survey, redo_in(args), among=among, is_renewed=True)
     print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
     dead = as_trials(project, dead) if wants_dead else redoing.begun
     if not dead and not redoing.folders:

@@ -11,6 +11,7 @@ from heyhi.cli.ask import agrees
 from heyhi.cli.options import REDO
 from heyhi.errors import HeyhiError, ModeError
 from heyhi.experiment.given import stale_text
+from heyhi.experiment.names import Status
 from heyhi.sweep.continuing import was_done
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector, Provenance, Redo, compared_by, is_done
 from heyhi.text import readable
@@ -33,12 +34,20 @@ class Redoing:
         survey: how it is.
         redo: what is made anew.
         among: exp paths of those that may be; default: all.
+        is_renewed: another one of a sweep was just chosen to be its best.
     """
 
     def __init__(
-        self, selection: Selection, survey: Survey, redo: Redo, *, among: Container[str] | None = None
+        self,
+        selection: Selection,
+        survey: Survey,
+        redo: Redo,
+        *,
+        among: Container[str] | None = None,
+        is_renewed: bool = False,
     ) -> None:
         self.project = selection.project
+        self._is_renewed = is_renewed
         self._redo = redo
         self.found = Provenance()
         self._inspected: dict[str, tuple[Inspector, bytes | None]] = {}  # by exp path
@@ -105,6 +114,9 @@ class Redoing:
     def _advice(self) -> list[str]:
         if not (self.found.drifted or self.found.recoded):
             return []
+        if self._is_renewed and self.found.drifted:
+            made = "makes anew what has drifted, and what was made of that"
+            return [f"what is DONE is left as it is; {REDO}=stale {made}"]
         return [f"what is DONE is left as it is; {REDO}{'' if self.found.drifted else '=code'} runs it again"]
 
     def _take_what_is_made_of_them(self, survey: Survey) -> None:
@@ -145,6 +157,8 @@ class Redoing:
                 self.left.append(f"not redone: {name}: {users[path]}, which needs it, runs or waits")
             elif identity is None:
                 self.left.append(f"not redone: {name}: nobody knows which experiment it is")
+            elif stuck := _unknown_need(survey, path):
+                self.left.append(f"not redone: {name}: it could not start: nobody knows how {Path(stuck).name} is")
             else:
                 yield path, identity
 
@@ -271,6 +285,19 @@ def _configs(group: Group) -> Mapping[str, bytes | None]:
     if group.manifest is not None:
         return {str(one.exp_path): one.config for one in group.manifest.experiments()}
     return dict.fromkeys(group.part.folders)
+
+
+def _unknown_need(survey: Survey, path: str) -> str:
+    """Return the exp path of one that is UNKNOWN and that an experiment needs, itself or by others; empty for none."""
+    left, seen = [path], {path}
+    while left:
+        for need in survey.waits_for(left.pop()):
+            if need in survey.others and need not in seen:
+                if survey.others[need].status is Status.UNKNOWN:
+                    return need
+                seen.add(need)
+                left.append(need)
+    return ""
 
 
 def _users(survey: Survey) -> dict[str, str]:

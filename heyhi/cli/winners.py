@@ -38,7 +38,7 @@ def unchosen_lines(selection: Selection) -> list[str]:
     return winner_lines(selection) if is_open else []
 
 
-def choose_first(selection: Selection, less: Container[str]) -> bool:
+def choose_first(selection: Selection, less: Container[str]) -> list[str]:
     """Choose the best ones of sweeps that can be, before what is made of them is compared with today.
 
     Args:
@@ -46,18 +46,18 @@ def choose_first(selection: Selection, less: Container[str]) -> bool:
         less: exp paths of experiments that are made anew: what is chosen from these isn't chosen yet.
 
     Returns:
-        whether one was chosen.
+        what was chosen, in lines; none where there was nothing to choose.
     """
-    found = False
+    found = []
     for group in selection.groups:
         if group.expansion is not None and any(one.is_open for one in group.expansion.planned):
             manifest = _manifest_of(selection, group)
             if manifest is not None:
                 from heyhi.report.winner import settle_what_is_there
 
-                if settle_what_is_there(group.project, manifest, less):
+                if chosen := settle_what_is_there(group.project, manifest, less):
                     group.complete(selection.schema_of(group.project))
-                    found = True
+                    found += [f"chosen: the best of {winner.text}" for winner in chosen]
     return found
 
 

@@ -109,7 +109,7 @@ class ControllerSpec:
             manifests=tuple(project.relative(manifest.path.absolute()) for manifest in manifests),
             tables=tuple(table_of(project, manifest) for manifest in manifests),
             targets=tuple(targets),
-            more=tuple(more),
+            more=tuple([target for target in more if target not in targets]),
             # By a sweep's name only what is all of it is ended.
             sweeps=sweeps if len(sweeps) == len(manifests) and not targets else (),
             uses_slurm=uses_slurm(profile),

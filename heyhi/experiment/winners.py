@@ -69,6 +69,11 @@ class Winner:
         """Digest of what others are given by it: another time, or more to choose from, makes nothing stale."""
         return hashlib.sha256(repr((self.exp_id, self.overrides)).encode()).hexdigest()[:16]
 
+    @property
+    def text(self) -> str:
+        """Which one it is, in a line."""
+        return f"{self.words}: {self.exp_id} ({self.shown_value(6)})"
+
 
 def winner_id(best: Best) -> str:
     """Return the exp id that stands for the best of a sweep."""
@@ -124,6 +129,17 @@ def write_winner(path: Path, winner: Winner) -> Winner:
         finally:
             temp.unlink(missing_ok=True)
     return read_winner(path) or winner
+
+
+def write_log(path: Path, winner: Winner) -> None:
+    """Have the log of a choice say what was chosen, and nothing of an earlier one; that it can't is no matter.
+
+    Args:
+        path: of the winner's file.
+        winner: what was chosen.
+    """
+    with contextlib.suppress(OSError, ResultError):
+        replace_file(path.with_suffix(".log"), f"{winner.text}\n")
 
 
 def waited_for(

@@ -30,6 +30,7 @@ from heyhi.experiment.winners import (
     read_winner,
     winner_path,
     write_failure,
+    write_log,
     write_winner,
 )
 from heyhi.files import is_there, read_bounded, utc_now
@@ -92,7 +93,7 @@ def settle(project: Project, manifest: Manifest, target: str) -> Winner:
     return write_winner(path, found)
 
 
-def settle_what_is_there(project: Project, manifest: Manifest, less: Container[str] = ()) -> bool:
+def settle_what_is_there(project: Project, manifest: Manifest, less: Container[str] = ()) -> list[Winner]:
     """Choose the best ones of sweeps all of whose results are there, before anything is compared with what they give.
 
     Who only waits for experiments that are DONE is never started, so that nothing else would choose them. One that is
@@ -104,9 +105,9 @@ def settle_what_is_there(project: Project, manifest: Manifest, less: Container[s
         less: exp paths of those whose results go; what is chosen from them is left to its rule.
 
     Returns:
-        whether one was chosen.
+        those that were chosen.
     """
-    found = False
+    found = []
     rows = {
         f"{manifest.results_root}/{row.exp_id}": row
         for row in manifest.choosable
@@ -115,8 +116,9 @@ def settle_what_is_there(project: Project, manifest: Manifest, less: Container[s
     for folder, row in rows.items():
         if rows.keys().isdisjoint(_needed_by(manifest, folder)):
             with contextlib.suppress(HeyhiError):  # its rule says why
-                write_winner(winner_path(manifest.results_root, row.words), choose(project, manifest, row))
-                found = True
+                path = winner_path(manifest.results_root, row.words)
+                found.append(write_winner(path, choose(project, manifest, row)))
+                write_log(path, found[-1])
     return found
 
 

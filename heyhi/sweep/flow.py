@@ -690,6 +690,8 @@ def _choose(project: Project, manifest: Manifest) -> bool:
         ended = subprocess.run(command, cwd=project.root, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if ended.returncode == 0:  # else its rule says why
             print(f"chosen: the best of {ended.stdout.strip()}", file=sys.stderr)
+            with contextlib.suppress(OSError, HeyhiError):  # as its rule does; the choice itself stands in its own file
+                replace_bytes((project.root / target).with_suffix(".log"), ended.stdout.encode())
             found = True
     return found
 

@@ -205,8 +205,12 @@ def test_what_is_chosen_anew_is_chosen_before_anything_is_compared_with_it(tiny:
         assert "made with another config" not in said and "drift" not in said.replace("--redo-drifted", ""), said
         assert "the best of conf/tune.py isn't chosen yet" in said, said
 
+    log = path.with_suffix(".log")
+    log.write_text("an earlier choice\n")
     said = status(tiny, "launch", "--foreground", "--redo-drifted", "--force", "conf/seeds.py")
     assert tiny.ledger == before and path.exists(), said
+    assert "chosen: the best of conf/tune.py max=y: p/work/size=1,x=3_" in said, said
+    assert log.read_text().startswith("conf/tune.py max=y: p/work/size=1,x=3_")
 
 
 # What seeds.py and test.py come to where 4 is the best.
@@ -270,6 +274,14 @@ def test_snakemake_chooses_anew_where_all_is_done_and_redoes_nothing(tiny: Tiny)
     assert "made with another config: work.x 3 → 4 (3 experiments)" in said, said
     assert "heyhi launch --redo-drifted=stale conf/test.py makes anew what has drifted" in said, said
     assert len(winners(tiny)) == 2 and tiny.ledger == before
+    path = winner_of(tiny, "tune.py")
+    assert path.with_suffix(".log").read_text().startswith("conf/tune.py max=y: p/work/size=1,x=4_")
+
+    path.unlink()
+    said = status(tiny, "launch", "--foreground", "--profile", "profiles/local", "conf/test.py")
+    assert "chosen: the best of conf/tune.py max=y: p/work/size=1,x=4_" in said, said
+    advice = "--redo-drifted=stale makes anew what has drifted, and what was made of that"
+    assert f"what is DONE is left as it is; {advice}" in said and tiny.ledger == before, said
 
     local = ("--foreground", "--profile", "profiles/local", "--force", "conf/test.py")
     said = status(tiny, "launch", *local, "--redo-drifted")

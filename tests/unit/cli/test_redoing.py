@@ -497,6 +497,21 @@ def test_all_that_is_wiped_is_asked_for_since_the_table_of_it_may_be_there(
     assert len(wiped) == 3 and wiped <= {*spec.words}
 
 
+@pytest.mark.parametrize("command", ["launch", "retry"])
+def test_what_could_not_start_since_nobody_knows_how_its_need_is_is_not_wiped(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec], command: str
+) -> None:
+    need = maybe_launch(task, cfg="fit")
+    maybe_launch(task, cfg="check")
+    (project / "conf/check.prototxt").write_text('check { of: "{{exp fit}}" noise: 7 }\n')
+    folder = ExperimentDir(need.exp_path)
+    folder.result_path.unlink()
+    (folder.path / "attempts.jsonl").write_text("{}\n")
+    out = run(command, *LOCAL, "--cfg", "check", "--redo-drifted", "--force")[1]
+    assert "not redone: p/check/default_" in out and "it could not start: nobody knows how default_" in out, out
+    assert results(project) == ["check"] and not any(spec.more or spec.targets for spec in started)
+
+
 def test_what_is_missing_behind_tables_of_several_sweeps_is_asked_for(
     run: Any, task: Task, project: Path, started: list[ControllerSpec]
 ) -> None:
