@@ -50,17 +50,12 @@ def choose(project, schema, spec, base, slot, others):
     exp_id = ExpPattern(project).exp_id(identity)
     slot.write_choice(Choice(exp_id, identity.cfg, identity.overrides, chosen))
 
-def value_of(exp_path, metric, direction):
-    result = Path(exp_path, "result.json")
-    return json.loads(result.read_text()).get(metric) if result.exists() else None
-
 def fake(name, **content):
     module = types.ModuleType(f"heyhi.{name}")
     module.__dict__.update(content)
     sys.modules[module.__name__] = module
 
 fake("search.choose", choose=choose)
-fake("experiment.values", value_of=value_of)
 """
 LOADS = """
 def choose_and_load(*args, real=choose):
