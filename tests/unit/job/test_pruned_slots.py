@@ -37,7 +37,6 @@ def main(task, cfg, log_level):
         {after}
     return {{"val": {{"y": cfg.lr}}}}
 """
-REAL = "del sys.modules['heyhi.experiment.values']"  # the real one
 WHY = "ended at epoch 3: val.y 0.1, among the worst 2 of 3"
 
 
@@ -56,7 +55,7 @@ def search(task_lab: Any) -> SearchLab:
 
 
 def run(search: SearchLab, main: str, number: int = 2, *words: str) -> int:
-    code, _ = search.run(main, *words, number=number, wrapper=REAL)
+    code, _ = search.run(main, *words, number=number)
     return code
 
 
@@ -123,7 +122,7 @@ def test_one_that_is_killed_while_it_is_ended_is_ended_when_it_comes_again(
     if "after" in kill:  # the process ends where main would go on that has caught it
         main = main.replace("        heyhi.log(", "        with contextlib.suppress(heyhi.Pruned): heyhi.log(")
         main = f"import contextlib\n{main}"
-    assert search.lab.end(search.start(main, number=2, wrapper=REAL))[0] == -9
+    assert search.lab.end(search.start(main, number=2))[0] == -9
     assert find_state(search.folder(2).path).status is Status.DEAD and search.slot(2).read_end() is None
     assert run(search, train()) == 0
     again = "save" in kill  # from the beginning, without a checkpoint
