@@ -27,7 +27,7 @@ from heyhi.experiment.names import SEARCHES_NAME, Status, result_of
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.slots import lacks_values, searches_of
 from heyhi.experiment.status import State, Statuses
-from heyhi.experiment.winners import waited_for
+from heyhi.experiment.winners import read_winner, waited_for, winner_path, write_log
 from heyhi.files import is_there, replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
@@ -685,13 +685,13 @@ def _choose(project: Project, manifest: Manifest) -> bool:
     """
     found = False
     for row in manifest.choosable:
-        target = project.relative(Path(result_of(f"{manifest.results_root}/{row.exp_id}")))
-        command = [sys.executable, "-P", "-m", "heyhi.winner", target, "--manifest", str(manifest.path)]
+        path = winner_path(manifest.results_root, row.words)
+        command = [sys.executable, "-P", "-m", "heyhi.winner", project.relative(path), "--manifest", str(manifest.path)]
         ended = subprocess.run(command, cwd=project.root, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if ended.returncode == 0:  # else its rule says why
-            print(f"chosen: the best of {ended.stdout.strip()}", file=sys.stderr)
-            with contextlib.suppress(OSError, HeyhiError):  # as its rule does; the choice itself stands in its own file
-                replace_bytes((project.root / target).with_suffix(".log"), ended.stdout.encode())
+        winner = read_winner(path) if ended.returncode == 0 else None  # else its rule says why
+        if winner is not None:
+            print(f"chosen: the best of {winner.text}", file=sys.stderr)
+            write_log(path, winner)  # as its rule does
             found = True
     return found
 
