@@ -122,6 +122,12 @@ format: $(STAMP)/dev ## Put all files into the house's format.
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflows
 
+# Without a word about what went well; a link that leads nowhere is an error.
+.PHONY: docs
+docs: $(STAMP)/docs ## Make a site of docs/, with a search, to be read without a network: build/docs/index.html.
+	@$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees -c docs_site docs build/docs $(ARGS)
+	@echo "build/docs/index.html"
+
 .PHONY: bench
 bench: $(STAMP)/bench ## Run the benchmarks and print their table.
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -156,6 +162,12 @@ $(STAMP)/bench: $(STAMP)/run requirements/bench.txt
 	@$(COMPILE)
 	@touch $@
 
+$(STAMP)/docs: $(STAMP)/run requirements/docs.txt
+	@echo "Installing what the docs are made with"
+	@$(PIP_INSTALL) --no-deps --no-compile --no-build-isolation --require-hashes -r requirements/docs.txt
+	@$(COMPILE)
+	@touch $@
+
 # One set of versions for every supported Python: resolved for the oldest, with
 # markers for other systems. Pins that are there stay; ARGS=--upgrade renews them.
 UV_COMPILE = $(VENV)/lock/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest \
@@ -169,6 +181,7 @@ lock: venv ## Resolve the dependencies of pyproject.toml anew into requirements/
 	printf '%s\n' pip 'hatchling>=1.27' 'setuptools>=77' | $(UV_COMPILE) -c requirements/run.txt - -o requirements/build.txt
 	$(UV_COMPILE) --extra example --extra search --extra tensorboard --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
 	$(UV_COMPILE) --extra example --extra search --extra tensorboard --extra bench -c requirements/run.txt pyproject.toml -o requirements/bench.txt
+	$(UV_COMPILE) --extra example --extra search --extra tensorboard --extra docs -c requirements/run.txt pyproject.toml -o requirements/docs.txt
 
 .PHONY: clean
 clean: ## Remove the environment, caches and builds; results stay.
