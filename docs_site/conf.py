@@ -18,7 +18,6 @@ _OUT = re.compile(r"(?<!!)\[([^\]]+)\]\(\.\./([^)#]+)(?:#[^)]*)?\)")
 
 project = "HeyHi"
 html_title = "HeyHi"
-author = copyright = "HeyHi's authors"
 extensions = ["myst_parser"]
 root_doc = "README"
 source_suffix = {".md": "markdown"}

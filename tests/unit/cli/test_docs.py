@@ -1,4 +1,4 @@
-"""`heyhi docs`: the pages, listed and shown; all of them in the index, and cited as who has only the package can read."""
+"""`heyhi docs`: the pages, listed and shown; each stands in the index, and messages cite them by this command."""
 
 from __future__ import annotations
 
