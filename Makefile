@@ -51,7 +51,7 @@ run: venv ## Set up, then run the example sweep and print its table (the main jo
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
 
 .PHONY: test
-test: $(STAMP)/dev ## Set up, then run all tests (ARGS='-k word -x' goes to pytest; ARGS=tests/slurm runs only these).
+test: $(STAMP)/dev $(STAMP)/docs ## Set up, then run all tests (ARGS='-k word -x' goes to pytest; ARGS=tests/slurm runs only these).
 	@$(if $(strip $(ARGS)),,echo "All tests: 3,500, about 9 minutes on 2 cores; make test-unit takes 1½ (CONTRIBUTING.md)")
 	@$(PYTEST) $(ARGS)
 

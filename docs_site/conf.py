@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.builders.html import StandaloneHTMLBuilder
 
 from heyhi.cli.docs import groups_in
 
 _ROOT = Path(__file__).resolve().parents[1]
 # A link out of docs/, into the tree: for a reader of the site it is the name of a file.
 _OUT = re.compile(r"(?<!!)\[([^\]]+)\]\(\.\./([^)#]+)(?:#[^)]*)?\)")
+
+# Where one searches the site; Sphinx's own name for it is that of a page of ours.
+_SEARCH, _FIND = "search", "find"
 
 project = "HeyHi"
 html_title = "HeyHi"
@@ -23,6 +28,7 @@ root_doc = "README"
 source_suffix = {".md": "markdown"}
 myst_heading_anchors = 4
 suppress_warnings = ["misc.highlighting_failure"]  # an ellipsis stands for what everybody writes otherwise
+smartquotes = False
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
@@ -37,9 +43,25 @@ html_use_index = False
 html_show_search_summary = False
 
 
+class Builder(StandaloneHTMLBuilder):
+    """Makes the pages; that to search in goes by another name."""
+
+    def handle_page(self, pagename: str, addctx: dict[str, Any], templatename: str = "page.html", **more: Any) -> None:
+        """Make a page."""
+        is_to_search_in = (pagename, templatename) == (_SEARCH, "search.html")
+        super().handle_page(_FIND if is_to_search_in else pagename, addctx, templatename, **more)
+
+
 def setup(app: Sphinx) -> None:
-    """Have each page read as `shown` makes it."""
+    """Have each page read as `shown` makes it, and templates lead to where one searches."""
+    app.add_builder(Builder, override=True)
     app.connect("source-read", lambda _, name, source: source.__setitem__(0, shown(name, source[0])))
+    app.connect("html-page-context", _lead_to_find)
+
+
+def _lead_to_find(_: Sphinx, name: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    path_to = context["pathto"]
+    context["pathto"] = lambda page, *more: path_to(_FIND if page == _SEARCH else page, *more)
 
 
 def shown(name: str, text: str) -> str:
