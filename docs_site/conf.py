@@ -76,9 +76,15 @@ def shown(name: str, text: str) -> str:
         return text
     lists = []
     for group in groups_in(text):
-        pages = "\n".join(page.name for page in group.pages)
+        # By title: Sphinx would give `search` one of its own.
+        pages = "\n".join(f"{_title(page.name)} <{page.name}>" for page in group.pages)
         lists.append(f"```{{toctree}}\n:hidden:\n:caption: {group.title}\n\n{pages}\n```\n")
     return "\n".join([text, *lists])
+
+
+def _title(name: str) -> str:
+    with (_ROOT / "docs" / f"{name}.md").open(encoding="utf-8") as file:
+        return file.readline().removeprefix("# ").strip()
 
 
 def _as_name(found: re.Match[str]) -> str:

@@ -23,6 +23,7 @@ def test_every_page_is_made_and_listed_beside_all_others(site: Path, repository:
         text = (site / f"{page}.html").read_text()
         listed = set(re.findall(r'<a class="reference internal" href="([\w-]+)\.html">', text))
         assert page == "index" or names - {"README", page} <= listed
+        assert page == "index" or 'href="search.html">Search</a>' in text, "not Sphinx's own"
     assert "trials" in (site / "search.html").read_text(), "where one searches has its place"
     assert 'url=README.html"' in (site / "index.html").read_text()
 
