@@ -122,9 +122,10 @@ format: $(STAMP)/dev ## Put all files into the house's format.
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflows
 
-# Without a word about what went well; a link that leads nowhere is an error.
+# To be read without a network; a link that leads nowhere is an error.
 .PHONY: docs
-docs: $(STAMP)/docs ## Make a site of docs/, with a search, to be read without a network: build/docs/index.html.
+docs: $(STAMP)/docs ## Write docs/api.md anew, and make a site of docs/ with a search: build/docs/index.html.
+	@$(BIN)/python -m docs_site.api
 	@$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees -c docs_site docs build/docs $(ARGS)
 	@echo "build/docs/index.html"
 
