@@ -53,11 +53,11 @@ _TYPES = {
 # Members that are there for other modules of HeyHi.
 _INTERNAL = {("ASHA", "of"), ("ASHA", "spec"), ("Search", "spec"), ("Status", "urgency"), ("HeyhiError", "anew")}
 _INTRODUCTION = """\
-# What can be imported from `heyhi`
+# The Python API
 
-From signatures and docstrings; `import heyhi` loads each name on first use. What stands in files is in
-[files.md](files.md), what a config's fields become in [configs.md](configs.md#what-the-task-gets), and a sweep file's
-`yield_sweep` in [sweeps.md](sweeps.md#many).
+What can be imported from `heyhi`, by signatures and docstrings; each name is loaded on first use. What stands in files
+is in [files.md](files.md), what a config's fields become in [configs.md](configs.md#what-the-task-gets), and a sweep
+file's `yield_sweep` in [sweeps.md](sweeps.md#many).
 """
 _SECTION = re.compile(r"^(\w[\w ]*(?: \(.*\))?):\n((?:[ ]{4}.*\n|\n)+)", re.MULTILINE)
 _ITEM = re.compile(r"^(\*{0,2}\w+): (.*(?:\n[ ]{4,}.*)*)", re.MULTILINE)

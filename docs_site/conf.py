@@ -84,7 +84,7 @@ def shown(name: str, text: str) -> str:
 
 def _title(name: str) -> str:
     with (_ROOT / "docs" / f"{name}.md").open(encoding="utf-8") as file:
-        return file.readline().removeprefix("# ").strip()
+        return file.readline().removeprefix("# ").replace("`", "").strip()
 
 
 def _as_name(found: re.Match[str]) -> str:

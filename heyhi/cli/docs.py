@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -131,14 +132,28 @@ def _show(text: str) -> None:
 
     console = ShownConsole()
     page = Markdown(_with_commands(text), hyperlinks=False, code_theme="ansi_dark")
-    pager = _pager()
-    if not pager:
-        console.print(page)
-        return
     with console.capture() as captured:
         console.print(page)
-    # As git has it: colours stay, and what fits the screen needs no key.
-    subprocess.run(pager, input=captured.get(), text=True, check=False, env={"LESS": "FRX", **os.environ})
+    if not _is_paged(captured.get()):
+        console.print(page)
+
+
+def _is_paged(text: str) -> bool:
+    """Show a text by the user's pager; return False where there is none that starts."""
+    pager = _pager()
+    if not pager:
+        return False
+    try:
+        # As git has it: colours stay, and what fits the screen needs no key.
+        child = subprocess.Popen(pager, stdin=subprocess.PIPE, env={"LESS": "FRX", **os.environ})
+    except OSError:
+        return False
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's
+    try:
+        child.communicate(text.encode(sys.stdout.encoding or "utf-8", "replace"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return True
 
 
 def _pager() -> list[str]:

@@ -1,4 +1,4 @@
-"""docs/files.md says the truth: what really lies in folders of experiments has the fields that stand there, and no others."""
+"""docs/files.md says the truth: what lies in folders of experiments has the fields that stand there, and no others."""
 
 from __future__ import annotations
 

@@ -16,9 +16,7 @@ from docs_site import api
 
 
 def test_the_page_says_what_the_docstrings_say_today(repository: Path) -> None:
-    assert api.page() == (repository / "docs/api.md").read_text(), (
-        "python -m docs_site.api writes it anew"
-    )
+    assert api.page() == (repository / "docs/api.md").read_text(), "python -m docs_site.api writes it anew"
 
 
 def test_every_public_name_has_a_place_there(repository: Path) -> None:

@@ -47,9 +47,13 @@ def test_what_is_no_page_is_looked_for_in_all_of_them(run: Run) -> None:
     assert "stands in" not in run("docs", "qqzzy.*")[2]
 
 
-@pytest.mark.parametrize("pager", ["", "cat", "no-such-pager", "'"])
-def test_a_terminal_gets_it_laid_out_whatever_its_pager(pager: str, repository: Path) -> None:
+@pytest.mark.parametrize("pager", ["", "cat", "no-such-pager", "'", "odd"])
+def test_a_terminal_gets_it_laid_out_whatever_its_pager(pager: str, repository: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
+    if pager == "odd":  # starts on no machine
+        (tmp_path / "odd").write_bytes(b"\x7fELF")
+        (tmp_path / "odd").chmod(0o755)
+        pager = str(tmp_path / "odd")
     env = {**os.environ, "PAGER": pager, "TERM": "xterm", "COLUMNS": "100"}
     command = [sys.executable, "-m", "heyhi.cli", "docs", "needs"]
     child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, cwd=repository)
