@@ -157,7 +157,7 @@ def _signature(name: str, found: Any, *, without_self: bool = False) -> str:
 
 
 def _parameter(one: inspect.Parameter) -> str:
-    star = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+    star = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
     kind = f": {_annotation(one.annotation)}" if one.annotation is not one.empty else ""
     if one.default is one.empty:
         return f"{star}{one.name}{kind}"

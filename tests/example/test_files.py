@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from heyhi.code.snapshot import take_snapshot
 from heyhi.experiment.notes import Note
 from heyhi.experiment.records import End, Start, Submission, Used
+from heyhi.project import find_project
 
 PROTO = """\
 syntax = "proto2";
@@ -117,6 +119,17 @@ def test_each_record_has_the_documented_fields_and_types(root: Path, page: str) 
     assert len(notes) == 2
     for path in notes:
         assert list(wrong(json.loads(path.read_text()), table(page, "Notes"))) == []
+
+
+def test_what_digests_stand_for_has_the_documented_fields(root: Path, page: str) -> None:
+    state = root / "results/.heyhi"
+    for kind, heading in (("versions", "What digests stand for"), ("environments", "An environment")):
+        found = list(state.glob(f"{kind}/*.json"))
+        assert found
+        for path in found:
+            assert list(wrong(json.loads(path.read_text()), table(page, heading))) == []
+    copy = take_snapshot(find_project(root))
+    assert list(wrong(json.loads(copy.record.read_text()), table(page, "`code.json`"))) == []
 
 
 def test_no_record_has_a_field_that_stands_nowhere(page: str) -> None:
