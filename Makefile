@@ -51,7 +51,7 @@ run: venv ## Set up, then run the example sweep and print its table (the main jo
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
 
 .PHONY: test
-test: $(STAMP)/dev ## Set up, then run all tests (ARGS='-k word -x' goes to pytest; ARGS=tests/slurm runs only these).
+test: $(STAMP)/dev $(STAMP)/docs ## Set up, then run all tests (ARGS='-k word -x' goes to pytest; ARGS=tests/slurm runs only these).
 	@$(if $(strip $(ARGS)),,echo "All tests: 3,500, about 9 minutes on 2 cores; make test-unit takes 1½ (CONTRIBUTING.md)")
 	@$(PYTEST) $(ARGS)
 
@@ -122,6 +122,13 @@ format: $(STAMP)/dev ## Put all files into the house's format.
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflows
 
+# To be read without a network; a link that leads nowhere is an error.
+.PHONY: docs
+docs: $(STAMP)/docs ## Write docs/api.md anew, and make a site of docs/ with a search: build/docs/index.html.
+	@$(BIN)/python -m docs_site.api
+	@$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees -c docs_site docs build/docs $(ARGS)
+	@echo "build/docs/index.html"
+
 .PHONY: bench
 bench: $(STAMP)/bench ## Run the benchmarks and print their table.
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -156,6 +163,12 @@ $(STAMP)/bench: $(STAMP)/run requirements/bench.txt
 	@$(COMPILE)
 	@touch $@
 
+$(STAMP)/docs: $(STAMP)/run requirements/docs.txt
+	@echo "Installing what the docs are made with"
+	@$(PIP_INSTALL) --no-deps --no-compile --no-build-isolation --require-hashes -r requirements/docs.txt
+	@$(COMPILE)
+	@touch $@
+
 # One set of versions for every supported Python: resolved for the oldest, with
 # markers for other systems. Pins that are there stay; ARGS=--upgrade renews them.
 UV_COMPILE = $(VENV)/lock/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest \
@@ -169,6 +182,7 @@ lock: venv ## Resolve the dependencies of pyproject.toml anew into requirements/
 	printf '%s\n' pip 'hatchling>=1.27' 'setuptools>=77' | $(UV_COMPILE) -c requirements/run.txt - -o requirements/build.txt
 	$(UV_COMPILE) --extra example --extra search --extra tensorboard --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
 	$(UV_COMPILE) --extra example --extra search --extra tensorboard --extra bench -c requirements/run.txt pyproject.toml -o requirements/bench.txt
+	$(UV_COMPILE) --extra example --extra search --extra tensorboard --extra docs -c requirements/run.txt pyproject.toml -o requirements/docs.txt
 
 .PHONY: clean
 clean: ## Remove the environment, caches and builds; results stay.

@@ -1,5 +1,5 @@
 # The way of every experiment: a sweep names it, one rule runs it, one gathers what came out.
-# What the rules ask is answered by heyhi/sweep/flow.py; docs/workflow.md explains both.
+# What the rules ask is answered by heyhi/sweep/flow.py; `heyhi docs workflow` explains both.
 from snakemake.utils import min_version
 
 from heyhi.job.interrupt import Interrupt

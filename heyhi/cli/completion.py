@@ -94,6 +94,7 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
         "mode": lambda _, __: dict.fromkeys(MODES, ""),
         "log_level": lambda _, __: dict.fromkeys(_LEVELS, ""),
         "profile": lambda _, __: _profiles(),
+        "page": lambda _, __: _pages(),
     }
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -139,6 +140,13 @@ def _sweep_files(prefix: str) -> Offers:
     project = find_project()
     named = [project.relative(p) for p in _files(project, "*.py") if "yield_sweep" in p.read_text(errors="replace")]
     return dict.fromkeys(named, "")
+
+
+def _pages() -> Offers:
+    from heyhi.cli.docs import INDEX, folder, groups_in
+
+    groups = groups_in((folder() / INDEX).read_text(encoding="utf-8"))
+    return {page.name: page.text for group in groups for page in group.pages}
 
 
 def _profiles() -> Offers:

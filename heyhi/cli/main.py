@@ -104,6 +104,10 @@ def _run(args: argparse.Namespace) -> int:
         from heyhi.cli.exporting import export
 
         return export(args)
+    if args.command == "docs":
+        from heyhi.cli.docs import docs
+
+        return docs(args)
     from heyhi.cli import looking
 
     return {

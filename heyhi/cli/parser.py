@@ -490,6 +490,11 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         )
         init.add_argument("--dry-run", action="store_true", help="with --refresh: only show what would change")
 
+    docs = command("docs", "list the pages of the docs, or show one of them", _DOCS_EPILOG)
+    if only in (None, "docs"):
+        docs.add_argument("page", nargs="?", metavar="PAGE", help="name of a page; default: list them")
+        docs.add_argument("--path", action="store_true", help="only say where its file lies, or the folder of all")
+
     completion = command("completion", 'print the shell\'s completion script: eval "$(heyhi completion bash)"')
     if only in (None, "completion"):
         completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
@@ -524,6 +529,14 @@ examples:
 The first word says for what. What counts is exported: what a later attempt logged again replaces what earlier ones had.
 To export again doubles nothing. `[tool.heyhi] log_to` does it while experiments run.
 
+"""
+
+
+_DOCS_EPILOG = """\
+examples:
+  heyhi docs                      what pages there are
+  heyhi docs slurm                one of them; on a terminal by the pager that PAGER names
+  heyhi docs configs | grep was:  its text, as Markdown
 """
 
 
@@ -648,7 +661,7 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_search_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what makes a config a search."""
-    options = parser.add_argument_group("search (docs/search.md)")
+    options = parser.add_argument_group("search (heyhi docs search)")
     for option, value, text in _SEARCH_HELP:
         options.add_argument(option, action=Given, metavar=value, help=text)
 

@@ -98,6 +98,11 @@ def load_root_config(
 ) -> FrozenConfig:
     """Compose a root config and return all of it.
 
+    Args:
+        cfg: config file that describes one task.
+        overrides: as for `load_config`.
+        extra_include_dirs: as for `load_config`.
+
     Returns:
         frozen root config; its `.task` is the chosen task's config, `.which_task` that task's name.
 
@@ -139,6 +144,9 @@ def load_proto_message(
         overrides: as for `load_config`.
         msg_class: as for `load_config`; of a generated class the message is an instance.
         extra_include_dirs: as for `load_config`.
+
+    Returns:
+        protobuf message: of a root config all of it.
 
     Raises:
         HeyhiError: a file or an override is wrong.
@@ -219,6 +227,10 @@ def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
 def save_config(cfg: Config, path: str | Path) -> None:
     """Write what is set in a config to a file, as a text message; whole or not at all.
 
+    Args:
+        cfg: frozen or editable.
+        path: of the file; one that is there is replaced.
+
     Raises:
         ConfigError: the file can't be written.
     """
@@ -250,6 +262,11 @@ def flatten_cfg(cfg: Config, *, with_all: bool = True) -> dict[str, Any]:
 def conf_get(cfg: Config, key: str) -> Any:
     """Read a key, such as `sgd.momentum`, `layers.0.width` or `scale.train`; in a root config it starts below the task.
 
+    Args:
+        cfg: frozen or editable.
+        key: names of fields joined by dots; in a list its numbers, from 0 on, or -1 for the last
+            element; in a map its keys.
+
     Returns:
         what attributes of a frozen config give; None where a list or map has no such element.
 
@@ -270,6 +287,11 @@ def conf_get(cfg: Config, key: str) -> Any:
 def conf_set(cfg: _Config, key: str, value: object) -> _Config:
     """Set a key to a value, which is cast as an override's would be (None clears).
 
+    Args:
+        cfg: frozen or editable.
+        key: as for `conf_get`.
+        value: a scalar, a list or a dict, as Python has them, or a text as on a command line.
+
     Returns:
         the same config, changed, where it is editable; a changed copy of a frozen one.
 
@@ -284,6 +306,10 @@ def conf_set(cfg: _Config, key: str, value: object) -> _Config:
 
 def conf_is_set(cfg: Config, key: str) -> bool:
     """Return whether a key is set, by a file or an override, and not only readable by its default.
+
+    Args:
+        cfg: frozen or editable.
+        key: as for `conf_get`.
 
     Raises:
         OverrideError: the schema has no such key.

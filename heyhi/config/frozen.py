@@ -121,7 +121,10 @@ class Frozen:
         return f"<{type_of(self._message).name} {text}>" if text else f"<{type_of(self._message).name}>"
 
     def WhichOneof(self, name: str) -> str | None:  # noqa: N802 (protobuf's name)
-        """Return the name of the chosen member of a oneof.
+        """Return the name of the chosen member of a oneof, None where none is chosen.
+
+        Args:
+            name: of the oneof.
 
         Raises:
             ValueError: there is no such oneof.
@@ -172,6 +175,10 @@ class FrozenConfig(Frozen):
     An unset message outside a oneof reads as an empty frozen config, so that its defaults can be read. An unchosen
     member of a oneof reads None, the oneof's own name the chosen value, `which_<oneof>` the chosen name. Enums read
     as names, lists as tuples, maps as read-only dicts. All of it can be compared, hashed, copied and pickled.
+
+    Args:
+        message: protobuf message to be read, which is the config's from then on.
+        folder: in which includes of overrides are looked up; no part of what the config is.
 
     Raises:
         AttributeError: there is no such field.

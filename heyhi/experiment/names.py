@@ -78,16 +78,29 @@ def has_ended(exp_path: str) -> bool:
 
 
 class Status(enum.StrEnum):
-    """How an experiment is; a result makes it DONE, whatever came after it was written."""
+    """How an experiment is; a result makes it DONE, whatever came after it was written.
+
+    Each is a text, too: `handle.get_status() == "DONE"`.
+
+    Attributes:
+        NOT_STARTED: nothing has begun.
+        PENDING: claimed by a process that is about to hand it over, or by a job that waits.
+        RUNNING: some process runs it.
+        PRUNED: ended early by a search: it may go on.
+        DONE: it has a result.
+        UNKNOWN: its folder or a record of it can't be read.
+        DEAD: was started, has no result, and nobody runs it.
+        BLOCKED: not started, and what it needs won't be done by itself.
+    """
 
     NOT_STARTED = "NOT_STARTED"
-    PENDING = "PENDING"  # claimed by a process that is about to hand it over, or by a job that waits
+    PENDING = "PENDING"
     RUNNING = "RUNNING"
-    PRUNED = "PRUNED"  # ended early by a search: it may go on
+    PRUNED = "PRUNED"
     DONE = "DONE"
-    UNKNOWN = "UNKNOWN"  # its folder or a record of it can't be read
-    DEAD = "DEAD"  # was started, has no result, and nobody runs it
-    BLOCKED = "BLOCKED"  # not started, and what it needs won't be done by itself
+    UNKNOWN = "UNKNOWN"
+    DEAD = "DEAD"
+    BLOCKED = "BLOCKED"
 
     @property
     def is_alive(self) -> bool:

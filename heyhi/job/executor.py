@@ -1,7 +1,7 @@
 """HeyHi's Snakemake executor: makes jobs of Slurm's of Snakemake's, and follows them until they have ended.
 
-It adds to the official Slurm executor what experiments need, each difference with its reason in docs/slurm.md; jobs of
-other rules are left to it.
+It adds to the official Slurm executor what experiments need, each difference with its reason in `heyhi docs slurm`;
+jobs of other rules are left to it.
 """
 
 # No `from __future__ import annotations`: Snakemake reads the types of the settings' fields.

@@ -112,6 +112,9 @@ def maybe_launch(
             `"stale"`: or of an earlier result of what it needs; `"continue"`: go on from its files instead, with its
             result moved to the trash, as `continue_drifted` does.
 
+    Returns:
+        the experiment's handle, whether it was started or left as it is.
+
     Raises:
         BusyError: this process runs an experiment; nothing was wiped or written.
         LostClaimError: another has taken the experiment over meanwhile; this run was ended.

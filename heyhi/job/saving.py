@@ -198,6 +198,12 @@ def save_result_in_cwd(result: Any) -> Any:
     In a job of several processes only the first one writes. What a function returns in a child that it has forked is
     not written.
 
+    Args:
+        result: what main would return: a dict of what JSON can hold; or a function that returns it.
+
+    Returns:
+        the result as it was given; of a function, one that writes what that returns.
+
     Example:
         >>> heyhi.save_result_in_cwd({"loss": 0.1})  # doctest: +SKIP
 

@@ -51,6 +51,9 @@ def best(
         direction: `min` or `max`; default: as the project has declared it (`table.attrs["minimize"]`), else as plain
             words of the metric's name say.
 
+    Returns:
+        these rows, with all their columns.
+
     Raises:
         GroupError: there is no such column, or it has no numbers.
         DirectionError: nobody knows which way the metric is better.
@@ -84,6 +87,9 @@ def pivot(
         metric: column that fills the cells; a cell without a number is None.
         mean_over: fields in which the experiments of a cell may differ.
         spread: what stands beside each mean, as `<column>.<spread>`; `<column>.n` says of how many it is.
+
+    Returns:
+        a row for each value of `rows`, in a column of that name, and columns `<columns>=<value>` of means.
 
     Raises:
         GroupError: there is no such column, or the experiments of a cell differ in something else, or are means.

@@ -222,7 +222,7 @@ def login(
             raise SheetsError(f"a service account needs no login ({who.where}): `heyhi sheets check` tries it")
         raise SheetsError(
             "there is no OAuth client to log in with: make one of the kind 'Desktop app' in the Google Cloud console,"
-            f" and save its JSON as {config_folder() / 'client_secret.json'} (docs/sheets.md)"
+            f" and save its JSON as {config_folder() / 'client_secret.json'} (heyhi docs sheets)"
         )
     done = log_in(client, ask, say)
     assert done.token_path is not None

@@ -31,7 +31,7 @@ CLIENT_VARIABLE = "HH_GOOGLE_CLIENT_SECRET"
 API_ROOT_VARIABLE = "HH_GOOGLE_API_ROOT"  # a server that stands for Google, in tests
 HOW_TO = (
     f"put a service account's key at {{folder}}/service_account.json or name it in {KEY_VARIABLE}, or an OAuth"
-    " client's at {folder}/client_secret.json and run `heyhi sheets login` (docs/sheets.md)"
+    " client's at {folder}/client_secret.json and run `heyhi sheets login` (heyhi docs sheets)"
 )
 _HOSTS = frozenset({"sheets.googleapis.com", "www.googleapis.com", "oauth2.googleapis.com", "accounts.google.com"})
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

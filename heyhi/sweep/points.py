@@ -29,6 +29,9 @@ def grid(*spaces: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None, **more
             points, as `heyhi.zipped`, `heyhi.sample` and this make them, each of which is combined with the rest.
         more: key=values for further keys, whose names Python takes for an argument.
 
+    Returns:
+        a point for each combination, a dict of keys to values.
+
     Raises:
         SweepError: a text can't be read, a key comes twice, or there are too many combinations.
 
@@ -57,6 +60,9 @@ def zipped(space: Mapping[str, Any] | None = None, /, **more: Any) -> Points:
     Args:
         space: as for `grid`; the lists are of one length.
         more: key=values for further keys, whose names Python takes for an argument.
+
+    Returns:
+        as many points as a list has values, each a dict of keys to values.
 
     Raises:
         SweepError: a text can't be read, or the lists differ in length.
@@ -110,6 +116,9 @@ def sample(n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, 
         space: key -> list or range to choose from, or text: `uniform(a,b)`, `loguniform(a,b)`, `choice(a,b,…)`.
         seed: of the draw; a key of that name goes into `space`.
         more: key=values for further keys, whose names Python takes for an argument.
+
+    Returns:
+        n points, each a dict of keys to values.
 
     Raises:
         SweepError: a text can't be read, or n is too many.

@@ -306,6 +306,8 @@ WRONG_WORDS = (
     "heyhi init run.py",
     "heyhi init --dry-run new",
     "heyhi init --refresh",
+    "heyhi docs slrm",
+    "heyhi docs slurm sweeps",
     "heyhi completion",
     "heyhi completion powershell",
     # The task file.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-LOCKS = ("build", "run", "dev", "bench")
+LOCKS = ("build", "run", "dev", "bench", "docs")
 
 
 def pins(repository: Path, lock: str) -> dict[str, str]:
@@ -40,6 +40,7 @@ def test_a_lock_names_no_package_index(repository: Path, lock: str) -> None:
         ("run", ["example", "search", "tensorboard"]),
         ("dev", ["example", "search", "tensorboard", "dev"]),
         ("bench", ["search", "bench"]),
+        ("docs", ["search", "docs"]),
     ],
 )
 def test_a_lock_holds_what_the_project_asks_for(repository: Path, lock: str, extras: list[str]) -> None:
@@ -53,7 +54,7 @@ def test_a_lock_holds_what_the_project_asks_for(repository: Path, lock: str, ext
 
 def test_locks_agree_on_versions(repository: Path) -> None:
     run = pins(repository, "run")
-    for lock in ("build", "dev", "bench"):
+    for lock in ("build", "dev", "bench", "docs"):
         other = pins(repository, lock)
         assert {name: other[name] for name in other.keys() & run.keys()} == {
             name: run[name] for name in other.keys() & run.keys()
@@ -77,12 +78,20 @@ def test_the_wheel_carries_the_workflow_of_a_new_project(repository: Path, tmp_p
         names = set(wheel.namelist())
         metadata = next(name for name in names if name.endswith("entry_points.txt"))
         assert "heyhi = heyhi.cli:main" in wheel.read(metadata).decode()
+        # There is no host of the docs: what an index shows of the package says which command has them.
+        description = next(name for name in names if name.endswith(".dist-info/METADATA"))
+        assert "`heyhi docs` lists all pages" in wheel.read(description).decode()
+        wheel.extractall(tmp_path / "installed")
     plugins = {f"snakemake_{kind}_plugin_heyhi/__init__.py" for kind in ("executor", "logger")}
     assert {"heyhi/__init__.py", "heyhi/py.typed", *plugins} <= names
     sources = [repository / "Snakefile", repository / "conf/launcher.proto", *(repository / "workflows").rglob("*.smk")]
     sources += (repository / "workflows").rglob("*.rst")
     sources += (repository / "profiles").rglob("*.yaml")
     assert len(sources) >= 7
+    sources += (repository / "docs").glob("*.md")
+    show = [sys.executable, "-c", "from heyhi.cli import main; main(['docs', 'slurm', '--path'])"]
+    shown = subprocess.run(show, cwd=tmp_path / "installed", capture_output=True, text=True, check=True)
+    assert shown.stdout == f"{tmp_path / 'installed/heyhi/template/docs/slurm.md'}\n"
     assert {f"heyhi/template/{path.relative_to(repository).as_posix()}" for path in sources} <= names
     own = {p.relative_to(repository).as_posix() for p in (repository / "heyhi").rglob("*") if p.is_file()}
     assert {name for name in own if "__pycache__" not in name} <= names
