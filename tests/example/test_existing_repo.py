@@ -46,7 +46,10 @@ FILES = {
     "results/theirs.csv": "1\n",
 }
 # What the user makes of the task file: a call of their own code.
-CALL = ('return {"fit": fit}[task](cfg)', "return {'baked': bakery.oven.bake(cfg.epochs), 'file': bakery.oven.__file__}")
+CALL = (
+    'return {"fit": fit}[task](cfg)',
+    "return {'baked': bakery.oven.bake(cfg.epochs), 'file': bakery.oven.__file__}",
+)
 
 
 @dataclass
