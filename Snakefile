@@ -26,7 +26,7 @@ include: "workflows/report.smk"
 
 if flow.has_own_rules:
 
-    include: "workflows/own.smk"
+    include: flow.own_rules
 
 
 rule all:

@@ -142,8 +142,9 @@ def _sweep_files(prefix: str) -> Offers:
 
 
 def _profiles() -> Offers:
-    project = find_project()
-    return dict.fromkeys(sorted(project.relative(p.parent) for p in project.root.glob("profiles/*/config*.yaml")), "")
+    from heyhi.profiles import known_profiles
+
+    return dict.fromkeys(known_profiles(find_project()), "")
 
 
 def _files(project: Project, pattern: str) -> list[Path]:

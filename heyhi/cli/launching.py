@@ -16,6 +16,7 @@ from heyhi.cli.options import REDO, continues_in, redo_in
 from heyhi.cli.profiles import check_profile, profile_for
 from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
+from heyhi.profiles import LOCAL, shown_profile, snakemake_command
 from heyhi.text import data_output, shell_line, shell_word
 
 if TYPE_CHECKING:
@@ -322,11 +323,12 @@ def _snakemake_line(selection: Selection, profile: str) -> str:
     if foreign:
         return f"in its own project: cd {shell_word(str(foreign[0].root))}"
     words = selection.words
+    snakemake = snakemake_command(selection.project, profile)
     if len(selection.groups) == 1 and selection.groups[0].search is not None and words[:1] == ["--cfg"]:
-        return f"heyhi search {shell_line(words)} --profile profiles/{profile}"
+        return f"heyhi search {shell_line(words)} --profile {profile}"
     if len(selection.groups) == 1 and selection.groups[0].sweep and selection.groups[0].expansion is not None:
-        return f"snakemake --profile profiles/{profile} --config sweep={shell_word(selection.groups[0].sweep)}"
-    return f"snakemake --profile profiles/{profile} $(heyhi expand {shell_line(words)})"
+        return f"{snakemake} --config sweep={shell_word(selection.groups[0].sweep)}"
+    return f"{snakemake} $(heyhi expand {shell_line(words)})"
 
 
 def _other_profile(selection: Selection, profile: str) -> str:
@@ -336,8 +338,8 @@ def _other_profile(selection: Selection, profile: str) -> str:
 
     with contextlib.suppress(HeyhiError):  # of trials that can't be launched from here, which it says itself
         taken = default_profile(selection)
-        if taken != f"profiles/{profile}":
-            return f"heyhi launch takes {taken} unless it has --profile profiles/{profile}\n"
+        if taken != profile:
+            return f"heyhi launch takes the profile {taken} unless it has --profile {profile}\n"
     return ""
 
 
@@ -418,7 +420,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         return _say_all_done(survey, words, stuck)
     more = f", {len(redoing.folders)} of them DONE and {redoing.before}," if redoing.folders else ""
     few = f"; {pointless.text}" if pointless.text else ""
-    print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}{few}")
+    print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {shown_profile(project, profile)}{few}")
     for line in (*goings.lines, *(line for group in groups for line in _twins(selection, group))):
         print(line)
     print_wrapped(unchosen_lines(selection))
@@ -565,7 +567,7 @@ def _redo_and_control(
         return 0
     if spec.uses_slurm and not is_here():
         raise HeyhiError(
-            f"this machine has no sbatch, which {args.profile} needs: --profile profiles/local runs them here"
+            f"this machine has no sbatch, which the profile {args.profile} needs: --profile {LOCAL} runs them here"
         )
     if spec.uses_slurm:
         check_clusters()
@@ -791,10 +793,11 @@ def retry(args: argparse.Namespace) -> int:
     would = "would start" if args.dry_run else "to start"
     more = f", and {len(blocked)} that they block" if blocked else ""
     if dead:
-        print(f"{len(dead)} {would} again{more}, by {project.relative(profile)}")
+        print(f"{len(dead)} {would} again{more}, by {shown_profile(project, profile)}")
     if redoing.folders:
         print(
-            f"{len(redoing.folders)} {would} {redoing.how}, DONE and {redoing.before}, by {project.relative(profile)}"
+            f"{len(redoing.folders)} {would} {redoing.how}, DONE and {redoing.before},"
+            f" by {shown_profile(project, profile)}"
         )
     one = groups[0] if len(groups) == 1 else None
     manifests: list[Manifest] = []

@@ -423,8 +423,9 @@ def protos(args: argparse.Namespace) -> int:
 
 
 def init_project(args: argparse.Namespace) -> int:
-    """Make a new project, or bring what is ours in one up to date."""
+    """Make a folder a project, or bring what is ours in one up to date."""
     from heyhi.cli.init import init
+    from heyhi.cli.made import say
     from heyhi.errors import ProjectError
 
     if args.refresh:
@@ -436,13 +437,12 @@ def init_project(args: argparse.Namespace) -> int:
             raise ProjectError(f"{args.folder}: {'is no folder' if there else 'no such folder'}: nothing was written")
         refresh(find_project(args.folder), is_dry_run=args.dry_run)
         return 0
-    if args.dry_run:
-        raise ProjectError("--dry-run goes with --refresh")
     if args.folder is None:
-        raise ProjectError("heyhi init makes a new project: give its folder (heyhi init DIR)")
-    for path in init(args.folder):
-        print(path)
-    print(f"next: cd {shell_word(str(args.folder))} && snakemake --profile profiles/local", file=sys.stderr)
+        raise ProjectError(
+            "which folder is to be a project? `heyhi init .` makes it this one, and leaves what is in it as it is;"
+            " `heyhi init DIR` makes a new one"
+        )
+    say(init(args.folder, is_dry_run=args.dry_run))
     return 0
 
 

@@ -480,15 +480,17 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     if only in (None, "protos"):
         protos.add_argument("--out", type=Path, metavar="DIR", help="where to (default: the project root)")
 
-    init = command("init", "make a new project that runs at once")
+    init = command(
+        "init", "make a folder a project that runs at once: a new one, or a repository that has things already"
+    )
     if only in (None, "init"):
-        init.add_argument("folder", type=_folder, metavar="DIR", nargs="?", help="folder to make")
+        init.add_argument("folder", type=_folder, metavar="DIR", nargs="?", help="the folder; what is in it stays")
         init.add_argument(
             "--refresh",
             action="store_true",
             help="bring conf/launcher.proto of the project in DIR (default: here) up to date, with what it has added",
         )
-        init.add_argument("--dry-run", action="store_true", help="with --refresh: only show what would change")
+        init.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
     completion = command("completion", 'print the shell\'s completion script: eval "$(heyhi completion bash)"')
     if only in (None, "completion"):
@@ -629,7 +631,7 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile",
         metavar="P",
-        help="Snakemake's profile (default: profiles/slurm; of a search, as its launcher says)",
+        help="Snakemake's profile: local, slurm, or a folder (default: slurm; of a search, as its launcher says)",
     )
     parser.add_argument(
         "--jobs", type=_jobs, metavar="N",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.cli.selection import Group, Selection
 from heyhi.experiment.names import is_slot
+from heyhi.profiles import LOCAL, SLURM, find_profile
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
 
-LOCAL, SLURM = "profiles/local", "profiles/slurm"
-
 
 def check_profile(project: Project, args: argparse.Namespace) -> None:
     """Refuse a profile that there isn't, before anything is composed.
@@ -26,8 +25,6 @@ def check_profile(project: Project, args: argparse.Namespace) -> None:
     Raises:
         HeyhiError: there is none of that name.
     """
-    from heyhi.control.controller import find_profile
-
     if args.profile is not None:
         find_profile(project, args.profile)
 
@@ -44,15 +41,13 @@ def profile_for(args: argparse.Namespace, selection: Selection, starting: Sequen
     Raises:
         HeyhiError: there is no such profile.
     """
-    from heyhi.control.controller import find_profile
-
     if args.profile is None:
         args.profile = default_profile(selection, starting)
     return find_profile(selection.project, args.profile)
 
 
 def default_profile(selection: Selection, starting: Sequence[str] = ()) -> str:
-    """Return the profile by which what is named runs where none is given.
+    """Return the name of the profile by which what is named runs where none is given.
 
     Args:
         selection: what is named.
@@ -66,7 +61,7 @@ def default_profile(selection: Selection, starting: Sequence[str] = ()) -> str:
 
 
 def profiles_of(group: Group, selection: Selection) -> list[str]:
-    """Return the profiles that go with a group: of a search or its slots, by the base's launcher; else Slurm's."""
+    """Name the profiles that go with a group: of a search or its slots, by the base's launcher; else Slurm's."""
     if group.search is not None and group.expansion is not None:
         return [_of_expansion(group, selection.schema)]
     if group.search is not None and group.manifest is not None:

@@ -8,10 +8,12 @@ import re
 import sys
 from pathlib import Path
 
-from heyhi.cli.init import LAUNCHER_PROTO, sources
+from heyhi.cli.init import LAUNCHER_PROTO
 from heyhi.errors import ProjectError, SchemaError
 from heyhi.files import replace_file
+from heyhi.profiles import SNAKEFILE
 from heyhi.project import Project
+from heyhi.shipped import shipped_root
 from heyhi.text import data_output
 
 _NAMES = re.compile(r"^(?:message|enum)\s+(\w+)", re.MULTILINE)  # of types that stand in no other
@@ -23,7 +25,7 @@ syntax line, and refresh again; configs go on as they are, and fields of your ow
 def refresh(project: Project, *, is_dry_run: bool) -> None:
     """Bring the launcher's messages of a project up to date, and print what changes.
 
-    What it has added to them stays; files that are its own to change are only named where they differ from ours.
+    What it has added to them stays. Copies of what is taken in from the package by now are only named.
 
     Args:
         project: the project.
@@ -33,11 +35,11 @@ def refresh(project: Project, *, is_dry_run: bool) -> None:
         ProjectError: its protos are such that this can't be done; then nothing is written.
         ResultError: the file can't be written.
     """
-    ours = dict(sources())
-    _refresh_launcher(project, ours[LAUNCHER_PROTO].read_text(encoding="utf-8"), is_dry_run=is_dry_run)
-    differing = [name for name, path in ours.items() if _differs(project.root / name, path) and name != LAUNCHER_PROTO]
-    for name in differing:
-        print(f"{name} differs from HeyHi's, and stays: it is yours to change", file=sys.stderr)
+    root = shipped_root()
+    _refresh_launcher(project, (root / LAUNCHER_PROTO).read_text(encoding="utf-8"), is_dry_run=is_dry_run)
+    if os.path.realpath(root) != os.path.realpath(project.root):
+        for line in _copies(project, root):
+            print(line, file=sys.stderr)
 
 
 def _refresh_launcher(project: Project, ours: str, *, is_dry_run: bool) -> None:
@@ -85,11 +87,20 @@ def _read(path: Path) -> str:
         raise ProjectError(f"{path}: is no UTF-8 text: nothing was written") from None
 
 
-def _differs(path: Path, ours: Path) -> bool:
-    """Return whether a file of the workflow is there and is another one."""
-    if path.suffix not in (".smk", ".rst", ".yaml") and path.name != "Snakefile":
-        return False
-    try:
-        return path.read_bytes() != ours.read_bytes()
-    except OSError:
-        return False
+def _copies(project: Project, root: Path) -> list[str]:
+    """Name the files of a project that are copies of what it could take in from the package."""
+    ours = [root / SNAKEFILE, *sorted(root.glob("workflows/*.smk")), *sorted(root.glob("profiles/*/config.yaml"))]
+    same: list[str] = []
+    other: list[str] = []
+    for path in ours:
+        name = path.relative_to(root).as_posix()
+        try:
+            content = (project.root / name).read_bytes()
+        except OSError:
+            continue
+        if b"heyhi" in content and b"heyhi.shipped" not in content:
+            (same if content == path.read_bytes() else other).append(name)
+    lines = [f"{name} differs from HeyHi's, and stays: it is yours to change" for name in other]
+    if same:
+        lines.append(f"{', '.join(same)}: copies of HeyHi's, which no upgrade reaches (`heyhi docs existing-repo`)")
+    return lines

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -21,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.control.spare import Spare
-from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors, suggest
+from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.owner import Owner
 from heyhi.files import parse_json, read_bounded, read_end, replace_file, utc_now, writing
+from heyhi.profiles import snakefile_words, uses_slurm
 from heyhi.project import Project
 from heyhi.slurm.request import request_of
 from heyhi.streams import guard_streams
@@ -36,7 +36,6 @@ from heyhi.sweep.target import folders_of
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-_EXECUTOR = re.compile(r"^executor:\s*[\"']?(\S+?)[\"']?\s*$", re.MULTILINE)
 _TAIL_BYTES = 2000
 _ALL = "all"  # Snakemake's rule for a sweep
 
@@ -213,31 +212,6 @@ class Started(NamedTuple):
     is_new: bool
 
 
-def find_profile(project: Project, name: str) -> Path:
-    """Find Snakemake's profile: as it is given, else below the project's `profiles`.
-
-    Raises:
-        HeyhiError: there is none of that name; the message has the nearest.
-    """
-    folder = project.root / "profiles"
-    for place in (Path.cwd() / name, project.root / name, folder / name):
-        if list(place.glob("config*.yaml")):
-            return Path(os.path.abspath(place))  # noqa: PTH100 (a link keeps its name)
-    known = sorted(p.parent.name for p in folder.glob("*/config*.yaml"))
-    near = suggest(Path(name).name, known, "profiles/" if "/" in name else "")
-    listed = f"; there are {', '.join(f'profiles/{one}' for one in known)}" if known and not near else ""
-    raise HeyhiError(f"profile '{name}' is no folder with a config.yaml{near}{listed}")
-
-
-def uses_slurm(profile: Path) -> bool:
-    """Return whether a profile hands experiments to Slurm."""
-    for path in profile.glob("config*.yaml"):
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            if any(name in ("heyhi", "slurm") for name in _EXECUTOR.findall(path.read_text(encoding="utf-8"))):
-                return True
-    return False
-
-
 def foresee(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[str]:
     """Say what some experiments may use on Slurm and what it would refuse: else only a controller's log would tell.
 
@@ -384,7 +358,7 @@ def _control(controller: Controller, spec: ControllerSpec) -> int:
 
     replace_file(controller.folder / NOTE_NAME, json.dumps(asdict(spec), indent=1) + "\n")
     try:
-        snakemake(spec.words)
+        snakemake([*spec.words, *snakefile_words(Path.cwd())])
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0

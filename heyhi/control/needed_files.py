@@ -11,6 +11,7 @@ from pathlib import Path
 
 from heyhi.errors import NeedsError
 from heyhi.experiment.given_files import NOT_THERE, OWN_RULES, not_given, why_missing
+from heyhi.profiles import snakefile_words
 from heyhi.text import readable
 
 _MAX_SAID = 8
@@ -56,9 +57,8 @@ def check_made(root: Path, needed: Mapping[str, str]) -> None:
 
 def _without_rule(root: Path, names: list[str]) -> str:
     """Ask Snakemake for one of some files that no rule makes; empty where there is none, or nobody can tell."""
-    if not (root / "Snakefile").is_file():
-        return ""
-    command = [sys.executable, "-P", "-m", "snakemake", "--dry-run", "--nolock", "--", *names]
+    words = ["--dry-run", "--nolock", *snakefile_words(root), "--", *names]
+    command = [sys.executable, "-P", "-m", "snakemake", *words]
     try:
         done = subprocess.run(
             command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False

@@ -21,6 +21,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.job.guard import check_not_importing, check_script
+from heyhi.profiles import LOCAL, SLURM, snakemake_command
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.file import file_expander
@@ -555,7 +556,7 @@ class Launch:
                 self.experiment.files,
                 self.project.root,
                 self.experiment.exp_id,
-                "snakemake --profile profiles/local",
+                snakemake_command(self.project, LOCAL),
             )
         missing = []
         from heyhi.experiment.given import best_folders
@@ -569,10 +570,11 @@ class Launch:
                 missing.append(f"  {self._named(need)}: {text}")
         if missing:
             command = shell_line(self.words)
+            snakemake = snakemake_command(self.project, SLURM if self.is_for_slurm else LOCAL)
             raise NeedsError(
                 f"{self.experiment.exp_id} needs what isn't done:\n" + "\n".join(missing) + "\n"
                 f"this runs what it needs, then it:\n"
-                f"  snakemake --profile profiles/{'slurm' if self.is_for_slurm else 'local'} $(heyhi expand {command})"
+                f"  {snakemake} $(heyhi expand {command})"
             )
 
     def _named(self, need: Path) -> str:

@@ -29,6 +29,7 @@ from heyhi.experiment.slots import lacks_values, searches_of
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.winners import read_winner, waited_for, winner_path, write_log
 from heyhi.files import is_there, replace_bytes, writing
+from heyhi.profiles import LOCAL, snakemake_command
 from heyhi.project import Project, find_project
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
 from heyhi.sweep.file import expand_sweep_file
@@ -78,7 +79,8 @@ class Flow:
         reports: folder of the reports, as a pattern.
         needs: for the rules: targets that an experiment needs.
         files: for the rules: files that an experiment needs, which rules of the project's own make.
-        has_own_rules: whether the project has any: workflows/own.smk.
+        own_rules: file of the project's own rules, workflows/own.smk; this Snakefile may be the package's.
+        has_own_rules: whether the project has any.
         unknown: folder of what stands for that an experiment is UNKNOWN, as a pattern; nothing is ever made there.
         why_unknown: for the rules: which experiment is UNKNOWN, and why.
         manifest: for the rules: manifest that an experiment's job reads.
@@ -123,7 +125,8 @@ class Flow:
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards)))
         self.files = _for_rule(lambda wildcards: self._files(self._find(wildcards).node))
-        self.has_own_rules = (self.project.root / OWN_RULES).is_file()
+        self.own_rules = str(self.project.root / OWN_RULES)
+        self.has_own_rules = os.path.isfile(self.own_rules)  # noqa: PTH113
         self.unknown = _literal(self.project.relative(self.project.state_root / _UNKNOWN_NAME))
         self.why_unknown = _for_rule(lambda wildcards: self._unknown[wildcards.digest])
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
@@ -540,7 +543,7 @@ class Flow:
             missing.append("--keep-incomplete")
         if missing:
             raise HeyhiError(
-                "run snakemake with --profile profiles/local (or another one of HeyHi's), or with"
+                f"run {snakemake_command(self.project, LOCAL)} (or another profile of HeyHi's), or snakemake with"
                 f" {' '.join(missing)}: otherwise an edit would make it remove and redo what is done"
             )
         self._check_whose()

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from heyhi.errors import HeyhiError, ManifestError, NeedsError, NoProjectError
 from heyhi.experiment.names import STATE_NAME, WINNERS_NAME, is_winner, result_of
 from heyhi.files import is_there
+from heyhi.profiles import LOCAL, snakemake_command
 from heyhi.project import PROJECT_KEY, Project, Settings, find_project
 from heyhi.sweep import database
 from heyhi.sweep.target import exp_id_of, folder_of, folders_at, target_of, targets_at
@@ -639,7 +640,7 @@ class Manifest:
                 target = self._targets([experiment.exp_id])[0]
                 raise NeedsError(
                     f"{experiment.exp_id} needs {best.text if best is not None else folder}, which isn't chosen yet:"
-                    f" snakemake --profile profiles/local {shell_word(target)} does that first"
+                    f" {snakemake_command(self.project, LOCAL)} {shell_word(target)} does that first"
                 )
 
     def _chosen(self) -> dict[str, str]:

@@ -71,6 +71,7 @@ FILES = {
     "conf/common/optimizer/heavy.prototxt": "momentum: 0.99\n",
     "conf/seeds.py": 'def yield_sweep():\n    for x in (1, 2):\n        yield "conf/train.prototxt", {"seed": x}\n',
     "pyproject.toml": '[tool.heyhi]\nsweep = "conf/seeds.py"\n',
+    "Snakefile": "",
     "profiles/local/config.yaml": "cores: 1\n",
     "profiles/slurm/config.yaml": "executor: heyhi\n",
     "run.py": "def main(task, cfg, log_level):\n    return {}\n",

@@ -132,7 +132,7 @@ def ask_task_file(line: str, **more: str) -> subprocess.CompletedProcess[str]:
         ("heyhi describe a/one lau", ["launcher", "launcher.local", "launcher.far", "launcher.kind"]),
         ("heyhi describe a/one launcher.far.", ["launcher.far.requeue", "launcher.far.hours"]),
         ("heyhi describe train act", ["act "]),
-        ("heyhi launch --profile ", ["profiles/local", "profiles/slurm"]),
+        ("heyhi launch --profile ", ["local", "slurm"]),
         ("heyhi cancel ", ["conf/a/sweep_it.py "]),
         ("heyhi export ", ["tensorboard", "wandb", "mlflow"]),
         ("heyhi export tensorboard ", ["conf/a/sweep_it.py "]),

@@ -43,6 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "project"
     (root / "conf").mkdir(parents=True)
     for name in ("local", "slurm"):
+        (root / "Snakefile").touch()
         (root / "profiles" / name).mkdir(parents=True)
         (root / "profiles" / name / "config.yaml").write_text(f"executor: {'heyhi' if name == 'slurm' else name}\n")
     (root / "conf/conf.proto").write_text(PROTO)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,12 +152,26 @@ def test_one_that_is_missing_is_made(root: Path, capsys: Any) -> None:
     assert launcher(root).read_text() == new
 
 
-def test_files_that_are_the_projects_own_stay_and_are_named(root: Path, capsys: Any) -> None:
-    (root / "profiles/local/config.yaml").write_text("cores: 3\n")
+def test_copies_of_what_the_package_has_stay_and_are_named(root: Path, repository: Path, capsys: Any) -> None:
+    """As projects have them that were made when all of it was copied."""
+    profile = "cores: 3\nlogger: [heyhi]\n"
+    (root / "profiles/local/config.yaml").write_text(profile)
+    shutil.copy(repository / "Snakefile", root)
+    shutil.copytree(repository / "workflows", root / "workflows")
     (root / "run.py").write_text("mine")
     older(root)
-    assert "profiles/local/config.yaml differs from HeyHi's, and stays" in refresh(capsys)[2]
-    assert (root / "profiles/local/config.yaml").read_text() == "cores: 3\n" and (root / "run.py").read_text() == "mine"
+    said = refresh(capsys)[2]
+    assert "profiles/local/config.yaml differs from HeyHi's, and stays" in said
+    assert "\nSnakefile, workflows/experiment.smk, " in said and ": copies of HeyHi's, which no upgrade reaches" in said
+    assert (root / "profiles/local/config.yaml").read_text() == profile and (root / "run.py").read_text() == "mine"
+
+
+def test_what_takes_the_packages_files_in_is_the_users_to_change(root: Path, capsys: Any) -> None:
+    with (root / "profiles/slurm/config.yaml").open("a") as file:
+        file.write("jobs: 7\n")
+    with (root / "Snakefile").open("a") as file:
+        file.write("# mine\n")
+    assert refresh(capsys) == (0, "conf/launcher.proto is up to date\n", "")
 
 
 def test_protoc_goes_on_working_in_a_new_project(root: Path) -> None:

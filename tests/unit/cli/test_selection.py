@@ -31,6 +31,7 @@ SWEEP = "def yield_sweep():\n    for seed in range({}):\n        yield 'conf/fit
 
 def make_project(root: Path) -> Path:
     (root / "conf/fit").mkdir(parents=True)
+    (root / "Snakefile").touch()
     (root / "conf/conf.proto").write_text(PROTO)
     (root / "conf/fit/work.prototxt").write_text("work { lr: 0.1 }\n")
     (root / "conf/two.py").write_text(SWEEP.format(2))
@@ -185,7 +186,7 @@ def test_several_of_all_kinds_are_one_launch(run: Any, words: dict[str, str]) ->
     code, out, _ = run("plan", manifest, "conf/three.py", "--cfg", "fit/work", "--sweep", "seed=7,8")
     assert code == 0 and "6 would start" in out
     other, line = out.splitlines()[-2:]
-    assert other == "heyhi launch takes profiles/slurm unless it has --profile profiles/local"
+    assert other == "heyhi launch takes the profile slurm unless it has --profile local"
     assert line == (
         f"launch: snakemake --profile profiles/local"
         f" $(heyhi expand {manifest} conf/three.py --cfg fit/work --sweep seed=7,8)"

@@ -1,4 +1,4 @@
-"""What a controller is told, and by which names profiles are found; real ones are started in tests/workflow."""
+"""What a controller is told, and what it is called; real ones are started in tests/workflow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.control.controller import ControllerSpec, find_controllers, find_profile, start, uses_slurm
+from heyhi.control.controller import ControllerSpec, find_controllers, start
 from heyhi.control.survey import Part, Survey
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
@@ -24,32 +24,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
         (folder / "config.yaml").write_text(text)
     monkeypatch.chdir(root)
     return Project(root)
-
-
-@pytest.mark.parametrize("name", ["profiles/slurm", "slurm", "profiles/slurm/"])
-def test_a_profile_is_found_by_path_and_by_name(project: Project, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_profile(project, name) == project.root / "profiles/slurm"
-    monkeypatch.chdir(project.root / "profiles/local")  # from anywhere in the project
-    assert find_profile(project, name) == project.root / "profiles/slurm"
-    assert find_profile(project, str(project.root / "profiles/mine")) == project.root / "profiles/mine"
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("slrum", r"did you mean 'slurm'\?"),
-        ("profiles/slrum", r"did you mean 'profiles/slurm'\?"),
-        ("xyz", "there are profiles/local, profiles/mine, profiles/slurm"),
-    ],
-)
-def test_an_unknown_profile_names_the_nearest(project: Project, name: str, said: str) -> None:
-    with pytest.raises(HeyhiError, match=said):
-        find_profile(project, name)
-
-
-def test_a_profile_says_whether_it_needs_slurm(project: Project) -> None:
-    found = {name: uses_slurm(project.root / "profiles" / name) for name in ("local", "slurm", "mine")}
-    assert found == {"local": False, "slurm": True, "mine": True}
 
 
 def test_snakemake_is_given_targets_first_since_a_setting_takes_all_that_follows(project: Project) -> None:

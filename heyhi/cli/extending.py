@@ -1,0 +1,101 @@
+"""How a user's pyproject.toml and .gitignore are extended: only at their end, what stands there stays."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pathspec
+
+from heyhi.errors import ProjectError
+from heyhi.project import name_line
+
+_COMMENTS = {
+    "name": 'By which its results are told from other projects\'; was = ["old-name"] where it had another one.',
+    "entry": "What runs an experiment: module:function.",
+    "conf": "Where protos and configs are.",
+    "results": "Where experiments and tables are.",
+    "sweep": "What `snakemake --profile {profiles}/local` and `heyhi expand` take when nothing is named.",
+    "checkpoints": "What of an experiment's files `heyhi clean` may remove: of each pattern all but the last.",
+}
+
+
+def with_settings(path: Path, old: bytes, settings: Mapping[str, object], profiles: str) -> bytes:
+    """Return the content of a pyproject.toml with `[tool.heyhi]` at its end.
+
+    Args:
+        path: of the file.
+        old: what it has; may be nothing.
+        settings: what is set there, beside the project's name.
+        profiles: folder of Snakemake's profiles.
+
+    Raises:
+        ProjectError: it is no TOML, has the table already, or is such that none can be added.
+    """
+    before = _parsed(path, old)
+    tool = before.get("tool")
+    if isinstance(tool, dict) and "heyhi" in tool:
+        raise ProjectError(
+            f"{path} has [tool.heyhi], so this is a project already: nothing was written (`heyhi init --refresh` brings"
+            " its launcher.proto up to date)"
+        )
+    about = before.get("project")
+    is_named = isinstance(about, dict) and isinstance(about.get("name"), str)
+    lines = ["[tool.heyhi]"]
+    if not is_named:
+        lines += [f"# {_COMMENTS['name']}", name_line(path.parent)]
+    for key, value in settings.items():
+        lines += [f"# {_COMMENTS[key].format(profiles=profiles)}", f"{key} = {_toml(value)}"]
+    new = _appended(old, lines, gap=bool(old.strip()))
+    try:
+        after = tomllib.loads(new.decode())
+        after["tool"].pop("heyhi")
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError):
+        after = {}
+    if {**before, "tool": before.get("tool", {})} != after:
+        raise ProjectError(
+            f"{path}: [tool.heyhi] can't be added at its end, since 'tool' is written in another way than as [tool.…]"
+            " tables: nothing was written"
+        )
+    return new
+
+
+def with_ignored(old: bytes, wanted: Sequence[tuple[str, str]]) -> tuple[bytes, list[str]]:
+    """Return the content of a .gitignore that ignores some files, and the lines that it lacked for that.
+
+    Args:
+        old: what it has; may be nothing.
+        wanted: lines, each with a path that it is for.
+    """
+    lines = old.decode(errors="surrogateescape").splitlines()
+    missing: list[str] = []
+    for line, sample in wanted:
+        if not pathspec.GitIgnoreSpec.from_lines([*lines, *missing]).match_file(sample):
+            missing.append(line)
+    return (_appended(old, missing, gap=False) if missing else old), missing
+
+
+def _appended(old: bytes, lines: Sequence[str], *, gap: bool) -> bytes:
+    """Put lines behind what there is, with its line ends."""
+    end = b"\r\n" if b"\r\n" in old else b"\n"
+    before = old if not old or old.endswith(b"\n") else old + end
+    if gap and not before.endswith(end * 2):
+        before += end
+    return before + b"".join(line.encode() + end for line in lines)
+
+
+def _parsed(path: Path, content: bytes) -> dict[str, object]:
+    try:
+        return tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProjectError(f"{path}: is no valid TOML, so nothing was written: {error}") from None
+
+
+def _toml(value: object) -> str:
+    """Write a setting: a text, or a list of texts."""
+    if isinstance(value, str):
+        quoted = "".join(c if c.isprintable() and c not in '\\"' else f"\\U{ord(c):08x}" for c in value)
+        return f'"{quoted}"'
+    assert isinstance(value, list | tuple)
+    return f"[{', '.join(map(_toml, value))}]"

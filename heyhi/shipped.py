@@ -1,0 +1,54 @@
+"""Rules, profiles and the launcher's proto, which lie beside HeyHi's code: in template/ of a wheel, in a tree's root.
+
+A project's own Snakefile and profiles are a few lines that take these in, so that upgrades reach them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_PACKAGE = Path(__file__).parent
+_PROFILES = "profiles"
+
+
+def shipped_root() -> Path:
+    """Return the folder that has the Snakefile, profiles/, workflows/ and conf/launcher.proto."""
+    template = _PACKAGE / "template"
+    return template if template.is_dir() else _PACKAGE.parent
+
+
+def shipped_snakefile() -> Path:
+    """Return the Snakefile by which experiments run."""
+    return shipped_root() / "Snakefile"
+
+
+def shipped_profiles() -> dict[str, Path]:
+    """Return the profiles' folders by their names: `local`, `slurm`."""
+    found = sorted((shipped_root() / _PROFILES).glob("*/config.yaml"))
+    return {path.parent.name: path.parent for path in found}
+
+
+def include_rules(workflow: Any) -> None:
+    """Take the rules in, as if they stood in the Snakefile that calls this; `rule all` is what it makes by default.
+
+    Args:
+        workflow: Snakemake's object of that name.
+    """
+    # Snakemake's own `include:` would leave the choice of the first rule to the file that includes.
+    workflow.include(str(shipped_snakefile()), overwrite_default_target=True)
+
+
+def profile(name: str) -> dict[str, Any]:
+    """Return what a profile says, for a profile of a project that begins with it: `<: ?profile("slurm")`.
+
+    Args:
+        name: of one of `shipped_profiles`.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    import yaml  # Snakemake brings it
+
+    found: dict[str, Any] = yaml.safe_load((shipped_profiles()[name] / "config.yaml").read_text(encoding="utf-8"))
+    return found
