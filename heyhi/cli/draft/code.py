@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import textwrap
@@ -41,9 +42,11 @@ def _string(text: str) -> str:
 
 
 def proto_default(kind: str, value: Any) -> str:
-    """Write a value as the default of a proto's field: of a scalar type, or the name of an enum's value."""
+    """Write a value as the default of a proto's field, or in a config: of a scalar type, or an enum's value."""
     if kind == "string":
-        return quoted(str(value))
+        text = str(value)
+        # Braces that aren't a template of HeyHi's.
+        return quoted(f"{{{{{json.dumps(text, ensure_ascii=False)}}}}}" if "{{" in text else text)
     if kind == "bool":
         return "true" if value else "false"
     if kind in ("int32", "int64"):

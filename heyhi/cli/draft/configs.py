@@ -62,18 +62,8 @@ def config_of(message: Message, where: Sequence[tuple[Field, str]], title: str) 
     for one in message.fields.fields:
         if one.is_list and one.default is not ABSENT and one.name not in named:
             kind = "enum" if one.enum is not None else one.type
-            lines += [f"  {one.name}: {_literal(kind, value)}" for value in one.default]
+            lines += [f"  {one.name}: {proto_default(kind, value)}" for value in one.default]
     return "\n".join([*lines, "}"]) + "\n"
-
-
-def _literal(kind: str, value: object) -> str:
-    text = str(value)
-    if kind != "string" or "{{" not in text:
-        return proto_default(kind, value)
-    import json
-
-    # Braces that aren't a template of HeyHi's.
-    return quoted(f"{{{{{json.dumps(text, ensure_ascii=False)}}}}}")
 
 
 def sweep_of(message: Message, config: str, profiles: str) -> str:

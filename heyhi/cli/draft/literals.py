@@ -109,8 +109,8 @@ def text_of(value: Any, conversion: int, spec: str) -> Any:
     """Return what stands in an f-string for a value."""
     if not is_literal(value) or len(spec) > 8 or any(len(digits) > 2 for digits in _digits(spec)):
         return UNREAD
-    make: Callable[[Any], Any] | None = {ord("r"): repr, ord("s"): str, ord("a"): ascii}.get(conversion)
-    return _tried(lambda: format(value if make is None else make(value), spec))
+    shown = {ord("r"): f"{value!r}", ord("s"): f"{value!s}", ord("a"): f"{value!a}"}.get(conversion, value)
+    return _tried(lambda: format(shown, spec))
 
 
 def _of_many(name: str, value: Any) -> Any:

@@ -11,32 +11,35 @@ _TAKEN = ("includes", "launcher", "task", "Include", "Launcher", "LocalLauncher"
 
 
 class Names:
-    """The names of one place, of which each is given once.
+    """The names of one place, of which each is given once: protobuf takes `a_b` and `aB` for one, too.
 
     Args:
         taken: what nothing else may be called.
     """
 
     def __init__(self, taken: Iterable[str] = _TAKEN) -> None:
-        self._taken = set(taken)
+        self._taken = set(map(_in_json, taken))
 
     def __contains__(self, name: str) -> bool:
-        return name in self._taken
+        return _in_json(name) in self._taken
 
     def take(self, name: str) -> None:
         """Have a name be taken."""
-        self._taken.add(name)
+        self._taken.add(_in_json(name))
 
     def new(self, wanted: str, otherwise: str = "field") -> str:
         """Return a name that is like the one wanted, and take it."""
         name = base = valid(wanted, otherwise)
         number = 2
-        if name in self._taken:
-            name = f"{base}_"
-        while name in self._taken:
+        while name in self:
             name, number = f"{base}_{number}", number + 1
-        self._taken.add(name)
+        self.take(name)
         return name
+
+
+def _in_json(name: str) -> str:
+    """Return a field's name as it is in JSON, where two of a message must differ."""
+    return re.sub(r"_+([A-Za-z0-9]?)", lambda found: found[1].upper(), name)
 
 
 def of_fields() -> Names:

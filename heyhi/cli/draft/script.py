@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import re
 import tokenize
 import warnings
@@ -108,7 +109,8 @@ def read_script(given: Path) -> Script:
             f"{shown}: is no UTF-8 text ({at}), and its first lines name no other encoding: nothing was written"
         ) from None
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    return Script(given.absolute(), shown, text, _tree_of(text, shown))
+    # abspath, not resolve: names are those that the user gave.
+    return Script(Path(os.path.abspath(given)), shown, text, _tree_of(text, shown))  # noqa: PTH100
 
 
 def _bytes_of(given: Path, shown: str) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from heyhi.cli.draft.code import comment, python
 from heyhi.cli.draft.fields import Field, read_code, words_code
+from heyhi.cli.draft.names import valid
 from heyhi.cli.draft.proto import Message
 from heyhi.cli.draft.running import How, Import, Running
 from heyhi.cli.draft.tasks import Task
@@ -19,10 +20,8 @@ from __future__ import annotations
 
 {imports}
 if TYPE_CHECKING:
-{types}
-ROOT = Path(__file__).parent
-
-
+{types}'''
+_MAIN = '''\
 def main(task: str, cfg: FrozenConfig, log_level: str) -> Any:
     """Run one experiment; what it returns becomes its result.json: best a dict of numbers, for the table."""
     heyhi.setup_logging(log_level)
@@ -73,6 +72,10 @@ def task_file_of(tasks: Sequence[Task], messages: Sequence[Message], running: Ru
     functions = list(_words_functions(tasks, messages)) if running.how in (How.BY_ITSELF, How.AS_A_WHOLE) else []
     text = "\n".join([*body, "", "", *functions])
     code = "\n\n".join([text.rstrip() + "\n", *(code for name, code in _FUNCTIONS.items() if f"*{name}(" in text)])
+    if "ROOT / " in code:
+        code = f"ROOT = Path(__file__).parent\n\n\n{_MAIN}{code}"
+    else:
+        code = f"\n{_MAIN}{code}"
     head = _HEAD.format(imports="\n".join(_imports(code)), types="\n".join(_types(code)))
     return f'{head}{code.rstrip()}\n\n\nif __name__ == "__main__":\n    heyhi.parse_args_and_maybe_launch(main)\n'
 
@@ -80,7 +83,8 @@ def task_file_of(tasks: Sequence[Task], messages: Sequence[Message], running: Ru
 def _imports(code: str) -> Iterator[str]:
     names = [name for name in ("argparse", "importlib", "runpy", "sys") if f"{name}." in code]
     yield from (f"import {name}" for name in names)
-    yield "from pathlib import Path"
+    if "Path(" in code:
+        yield "from pathlib import Path"
     yield "from typing import TYPE_CHECKING, Any"
     yield ""
     yield "import heyhi"
@@ -140,18 +144,19 @@ def _ending() -> Iterator[str]:
 
 
 def _namespace(task: Task, fields: Sequence[Field]) -> Iterator[str]:
-    plain = [one for one in fields if one.dest.isidentifier() and one.dest == one.name]
-    given = [f"{one.dest}={read_code(one)}" for one in plain if not one.is_suppressed]
-    odd = [f"{python(one.dest)}: {read_code(one)}" for one in fields if one not in plain and not one.is_suppressed]
+    later = [one for one in fields if one.is_suppressed or one.dest == "self"]
+    plain = [one for one in fields if one.dest == valid(one.dest) and one not in later]
+    given = [f"{one.dest}={read_code(one)}" for one in plain]
+    odd = [f"{python(one.dest)}: {read_code(one)}" for one in fields if one not in plain and one not in later]
     odd += [f"{python(name)}: {python(value)}" for name, value in task.constants.items() if _is_value(value)]
     yield "args = argparse.Namespace("
     yield from (f"    {one}," for one in given)
     yield from [f"    **{{{', '.join(odd)}}}," for _ in odd[:1]]
     yield ")"
-    for one in fields:
+    for one in later:
         if one.is_suppressed:
             yield f"if {python(one.name)} in cfg.to_dict():"
-            yield f"    setattr(args, {python(one.dest)}, {read_code(one)})"
+        yield f"{'    ' if one.is_suppressed else ''}setattr(args, {python(one.dest)}, {read_code(one)})"
 
 
 def _is_value(value: object) -> bool:
