@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from heyhi.cli.draft.drafts import Drafts, Place, draft
@@ -46,7 +47,8 @@ def init_from(script: Path, folder: Path, *, is_dry_run: bool) -> None:
     if is_dry_run:
         print("dry run: nothing was written", file=sys.stderr)
         return
-    print("\n".join(next_lines(made)), file=sys.stderr)
+    # The task file has the folders of the script's packages on its path.
+    print("\n".join(next_lines(replace(made, packages=()))), file=sys.stderr)
 
 
 def _said(drafts: Drafts, conf: str) -> list[str]:

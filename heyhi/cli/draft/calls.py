@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from heyhi.cli.draft.arguments import ABSENT, SUPPRESS, UNREAD, Argument, Missing, Parser, is_literal
 from heyhi.cli.draft.kinds import kind_of
-from heyhi.cli.draft.objects import Commands, Dotted, Group, Parsed
+from heyhi.cli.draft.objects import Commands, Dotted, Group, Instance, Parsed
 
 _ACTIONS = frozenset(
     {
@@ -182,7 +182,7 @@ def _argument(
     parser: Parser, group: str, given: Given, scene: Scene, dest: str, flags: tuple[str, ...], action: str
 ) -> Argument:
     def value(name: str, otherwise: Any = None) -> Any:
-        return _plain(given.named.get(name, otherwise))
+        return _plain(_of_enum(given.named.get(name, otherwise), given.named.get("type")))
 
     default = value("default", ABSENT)
     if default is ABSENT:
@@ -291,6 +291,13 @@ def _plain(value: Any) -> Any:
     if value == "==SUPPRESS==":
         return SUPPRESS
     return value if is_literal(value) else UNREAD
+
+
+def _of_enum(value: Any, kind: Any) -> Any:
+    """Return members of an enum that is the argument's type as what they are made of."""
+    if isinstance(value, Instance) and value.of is kind:
+        return value.names.get("value")
+    return [_of_enum(one, kind) for one in value] if isinstance(value, list) else value
 
 
 def _shown(given: Given, name: str, scene: Scene) -> str:

@@ -73,7 +73,10 @@ def sweep_of(message: Message, config: str, profiles: str) -> str:
 
 
 def override_of(message: Message) -> str:
-    """Return an override that may be tried on the first config, '' where no number can be set."""
+    """Return an override that may be tried on the first config: what has to be set, or else another number."""
+    for needed in message.fields.fields:
+        if needed.is_required:
+            return f"{needed.name}={needed.name.upper() if needed.type == 'string' and needed.enum is None else '…'}"
     one = _number(message.fields.fields)
     return f"{one.name}={_other(one)}" if one is not None else ""
 

@@ -126,7 +126,9 @@ def _inputs(message: Message, place: Place) -> list[tuple[Field, str]]:
         if one.enum is not None or one.is_list or one.type != "string" or one.default is ABSENT:
             continue
         path = str(one.default).removeprefix("./").rstrip("/")
-        is_name = bool(path) and not path.startswith(("/", "~", "..")) and "\0" not in path and "{{" not in path
+        is_name = (
+            path not in ("", ".") and not path.startswith(("/", "~", "..")) and "\0" not in path and "{{" not in path
+        )
         if is_name and len(path) < 200 and not _OUTPUT.search(one.name) and (place.root / path).exists():
             found.append((one, path))
     return found

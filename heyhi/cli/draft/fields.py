@@ -329,7 +329,12 @@ def _argument_words(one: Field, argument: Argument) -> list[str]:
         case "append_const":
             return [f"[{name}] * {value}.count({python(argument.const)})"] if is_literal(argument.const) else []
         case "count":
-            return [f"[{name}] * max(0, ({value} or 0) - {one.default if isinstance(one.default, int) else 0})"]
+            more = (
+                f"max(0, {value} - {one.default})"
+                if isinstance(one.default, int) and one.default
+                else f"({value} or 0)"
+            )
+            return [f"[{name}] * {more}"]
         case "append":
             return [f"each({name}, {value}, {default})"]
     if one.is_list and argument.nargs in (None, "?"):

@@ -380,7 +380,7 @@ class Reader:
                 return self._made(given)
             if called.name in ("copy.deepcopy", "copy.copy") and given.values:
                 return given.values[0]
-            values = [v.names["value"] if isinstance(v, Instance) and "value" in v.names else v for v in given.values]
+            values = [self._items(value) if isinstance(value, Class) else value for value in given.values]
             return UNREAD if given.named or given.is_open else literals.called(called.name, values)
         if isinstance(called, Function):
             return self._call_function(called, given)

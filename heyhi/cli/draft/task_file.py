@@ -73,7 +73,7 @@ def task_file_of(tasks: Sequence[Task], messages: Sequence[Message], running: Ru
     text = "\n".join([*body, "", "", *functions])
     code = "\n\n".join([text.rstrip() + "\n", *(code for name, code in _FUNCTIONS.items() if f"*{name}(" in text)])
     if "ROOT / " in code:
-        code = f"ROOT = Path(__file__).parent\n\n\n{_MAIN}{code}"
+        code = f"\nROOT = Path(__file__).parent\n\n\n{_MAIN}{code}"
     else:
         code = f"\n{_MAIN}{code}"
     head = _HEAD.format(imports="\n".join(_imports(code)), types="\n".join(_types(code)))
@@ -111,7 +111,7 @@ def _body(tasks: Sequence[Task], messages: Sequence[Message], running: Running, 
     if how is How.AS_A_WHOLE:
         why = f"The script is run as a whole, since {running.why} (line {running.line})."
         better = "With its work in a function that returns numbers, those would come into the table."
-        yield from comment(f"{why} {better}", sign="#")
+        yield from (line.strip() for line in comment(f"{why} {better}", "    ", "#"))
     if how is not How.WITH_ARGS:
         yield f"sys.argv = [str(ROOT / {python(imported.path)}), *words(task, cfg)]"
     if how is How.AS_A_WHOLE:

@@ -189,7 +189,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(calls())
 def test_the_first_config_gives_the_script_what_argparse_would(
     make: Callable[[str], Path], arguments: list[Call]
