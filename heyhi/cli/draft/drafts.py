@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +103,8 @@ def _messages(script: Script, tasks: Sequence[Task]) -> list[Message]:
     for task in tasks:
         wanted = "_".join(task.words) or script.stem
         name = names.new(valid(wanted.lower(), "task"), "task")
-        about = task.description.strip() or f"{' '.join([script.path.name, *task.words])}."
+        of_script = (ast.get_docstring(script.tree) or "").partition("\n\n")[0] if not task.words else ""
+        about = task.description.strip() or of_script.strip() or f"{' '.join([script.path.name, *task.words])}."
         found.append(Message(name, types.new(f"{of_type(name)}Task"), about, fields_of(task, of_fields())))
     return found
 

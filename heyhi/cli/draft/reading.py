@@ -244,8 +244,10 @@ class Reader:
                 return self._either(node, scope)
             case ast.IfExp():
                 test = self.value(node.test, scope)
+                if is_literal(test):
+                    return self.value(node.body if test else node.orelse, scope)
                 one, other = self.value(node.body, scope), self.value(node.orelse, scope)
-                return (one if test else other) if is_literal(test) else one if isinstance(one, Parser) else UNREAD
+                return one if isinstance(one, Parser) or _equal(one, other) else UNREAD
             case ast.Tuple() | ast.List() | ast.Set():
                 many = self._elements(node.elts, scope)
                 return many if isinstance(node, ast.List) else _tuple_or_set(node, many)
@@ -505,9 +507,11 @@ class Reader:
         found = {name: defaults.get(name, UNREAD) for name in (*names, *defaults)}
         found |= dict(zip(names, (*bound, *given.values), strict=False))
         found |= {name: value for name, value in given.named.items() if name in found}
-        for rest in (arguments.vararg, arguments.kwarg):
-            if rest is not None:
-                found[rest.arg] = UNREAD
+        if arguments.vararg is not None:
+            found[arguments.vararg.arg] = UNREAD if given.is_open else (*bound, *given.values)[len(names) :]
+        if arguments.kwarg is not None:
+            rest = {name: value for name, value in given.named.items() if name not in found}
+            found[arguments.kwarg.arg] = UNREAD if given.is_open_by_name else rest
         scope.names |= found
 
 

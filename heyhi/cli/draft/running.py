@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -77,6 +78,9 @@ def running_of(script: Script, *, has_commands: bool, is_whole: bool) -> Running
     functions = {one.name: one for one in script.tree.body if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef))}
     guard = next((one for one in script.tree.body if isinstance(one, ast.If) and is_guard(one)), None)
     working = next((one for one in script.tree.body if one is not guard and _works(one, functions)), None)
+    if script.stem in sys.stdlib_module_names and working is None and guard is not None:
+        why = f"{script.path.name} can't be imported: Python has a module of that name"
+        return Running(How.AS_A_WHOLE, why=why, line=guard.lineno)
     if working is not None:
         return Running(How.AS_A_WHOLE, why="it does its work when it is imported", line=working.lineno)
     if guard is not None:
