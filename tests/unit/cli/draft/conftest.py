@@ -70,7 +70,7 @@ def drafted(
 
     def make(text: str, name: str = "train") -> Drafted:
         root = tmp_path / "project"
-        root.mkdir()
+        root.mkdir(exist_ok=True)
         (root / f"{name}.py").write_text(text, encoding="utf-8")
         monkeypatch.chdir(root)
         monkeypatch.syspath_prepend(root)
