@@ -23,7 +23,7 @@ _TEMPLATES = Path(__file__).parent.parent / "newproject"
 _README = "README.md"  # of a new project only
 _CONFIG, _SWEEP, _OVERRIDE = "conf/fit/line.prototxt", "conf/fit/sweep.py", "lr=0.3"
 LAUNCHER_PROTO = "conf/launcher.proto"  # the same in every project; `heyhi init --refresh` renews it
-# Files of newproject/, by their names where no name is taken.
+# Files of newproject/, and one of the tree's own, by their names where no name is taken.
 _OWN = (
     _README,
     "run.py",
@@ -31,6 +31,7 @@ _OWN = (
     "profiles/local/config.yaml",
     "profiles/slurm/config.yaml",
     "conf/conf.proto",
+    LAUNCHER_PROTO,
     "conf/common/launcher/local.prototxt",
     "conf/common/launcher/slurm.prototxt",
     _CONFIG,
@@ -129,11 +130,10 @@ def project_names(folder: Path) -> Names:
 def sources() -> Iterator[tuple[str, Path]]:
     """Yield each file's name in a project where none is taken, and the file it is copied from."""
     for name in _OWN:
-        yield name, _TEMPLATES / name
-    proto = shipped_root() / LAUNCHER_PROTO
-    if not proto.is_file():
-        raise ProjectError(f"{proto} is missing: HeyHi is not installed as a whole")
-    yield LAUNCHER_PROTO, proto
+        path = shipped_root() / name if name == LAUNCHER_PROTO else _TEMPLATES / name
+        if not path.is_file():
+            raise ProjectError(f"{path} is missing: HeyHi is not installed as a whole")
+        yield name, path
 
 
 def _root_of(folder: Path) -> Path:

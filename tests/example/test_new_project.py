@@ -74,6 +74,50 @@ def test_a_project_made_by_the_installed_wheel_runs_at_once(repository: Path, tm
     check_that_it_runs(tmp_path / "new", **env)
 
 
+@pytest.mark.slow
+def test_snakemakes_own_options_work_with_the_rules_of_the_package(tmp_path: Path) -> None:
+    init(tmp_path / "new")
+    root = tmp_path / "new"
+    for profile in ("local", "slurm"):
+        planned = call(root, "-m", "snakemake", "--profile", f"profiles/{profile}", "-n")
+        assert planned.returncode == 0 and "4 experiments" in planned.stderr, planned.stderr
+    # A profile of the project's goes on from the package's, and a key below it goes before that.
+    with (root / "profiles/local/config.yaml").open("a") as file:
+        file.write("cores: 1\n")
+    ran = call(root, "-m", "snakemake", "--profile", "profiles/local")
+    assert ran.returncode == 0 and "on 1 core of this machine" in ran.stdout + ran.stderr
+    assert "4 done" in ran.stdout + ran.stderr, "HeyHi's logger speaks"
+    listed = call(root, "-m", "snakemake", "--profile", "profiles/local", "--summary").stdout
+    assert "fit-sweep" in listed and "aggregate" in listed
+    reported = call(root, "-m", "snakemake", "--profile", "profiles/local", "--report", "report.zip")
+    assert reported.returncode == 0 and (root / "report.zip").exists(), reported.stderr
+    linted = call(root, "-m", "snakemake", "--lint", "json")
+    assert str(root) not in linted.stdout, "what there is to say is not of the project's own file"
+    assert (
+        call(root, "-m", "heyhi.cli", "plan", "--cfg", "fit/line", "lr=0.2")
+        .stdout.splitlines()[-1]
+        .startswith("launch: snakemake --profile profiles/local $(")
+    )
+
+
+@pytest.mark.slow
+def test_rules_of_a_projects_own_stand_beside_those_of_the_package(tmp_path: Path) -> None:
+    root = tmp_path / "new"
+    init(root)
+    (root / "workflows").mkdir()
+    rule = "rule mine:\n    input: flow.report\n    output: '{}'\n    shell: 'cp {{input}} {{output}}'\n"
+    (root / "workflows/own.smk").write_text(rule.format("a.csv"))
+    with (root / "Snakefile").open("a") as file:
+        file.write(rule.replace("mine", "below").format("b.csv"))
+    made = call(root, "-m", "snakemake", "--profile", "profiles/local", "a.csv", "b.csv")
+    assert made.returncode == 0, made.stderr
+    assert (root / "a.csv").read_text() == (root / "b.csv").read_text() != ""
+    # Without any Snakefile, HeyHi's own commands have Snakemake take the package's.
+    (root / "Snakefile").unlink()
+    ran = call(root, "-m", "heyhi.cli", "launch", "--profile", "local", "--foreground", "--cfg", "fit/line", "lr=0.2")
+    assert "1 experiment: 1 DONE" in ran.stdout, ran.stderr
+
+
 def test_an_interrupted_run_of_the_new_task_ends_with_the_same_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
