@@ -10,6 +10,7 @@ from pathlib import Path
 from heyhi.cli.draft.drafts import Drafts, Place, draft
 from heyhi.cli.init import init, project_names
 from heyhi.cli.made import lines_of, next_lines
+from heyhi.cli.placing import is_empty
 from heyhi.text import in_line
 
 _MOST_REMARKS = 20
@@ -28,7 +29,10 @@ def init_from(script: Path, folder: Path, *, is_dry_run: bool) -> None:
     """
     names = project_names(folder)
     root = Path(os.path.abspath(folder))  # noqa: PTH100 (names in messages are those that the user gave)
-    drafts = draft(script, Place(root, names.task, names.conf, names.profiles))
+    # With those two, at most twelve files are made.
+    missing = sum(not os.path.lexists(root / name) for name in ("pyproject.toml", ".gitignore"))
+    place = Place(root, names.task, names.conf, names.profiles, 3 - missing, is_empty(root))
+    drafts = draft(script, place)
     made = init(
         folder,
         drafts=drafts.files,

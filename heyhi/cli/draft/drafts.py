@@ -18,7 +18,19 @@ from heyhi.cli.draft.script import Script, read_script
 from heyhi.cli.draft.task_file import task_file_of
 from heyhi.cli.draft.tasks import Task, tasks_of
 
-_MOST_CONFIGS = 3  # with more subcommands, the first ones have a config
+_README = """\
+# A HeyHi project
+
+```sh
+heyhi describe {config}    # all settings of a config
+python {task_file} --cfg {config} {override}    # run one experiment, unless it ran already
+snakemake --profile {profiles}/local    # run the sweep {sweep}, print its table
+heyhi plan    # what a launch would do
+heyhi launch {sweep}    # on a Slurm cluster, in the background
+```
+
+Settings are fields of `{conf}/conf.proto`, made of what {script} reads by argparse: `heyhi docs from-argparse`.
+"""
 # Names of what a script writes, which belongs into the experiment's folder.
 _OUTPUT = re.compile(r"(?i)out|save|log|ckpt|checkpoint|result|dump|cache|tmp|temp|dest|export|run|work|tensorboard")
 
@@ -32,12 +44,16 @@ class Place:
         task_file: name of its task file.
         conf: folder of its protos.
         profiles: folder of its profiles.
+        most_configs: how many configs are made; with more subcommands, the first ones have one.
+        is_new: whether nothing is there yet.
     """
 
     root: Path
     task_file: str = "run.py"
     conf: str = "conf"
     profiles: str = "profiles"
+    most_configs: int = 1
+    is_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,10 +98,15 @@ def draft(given: Path, place: Place) -> Drafts:
     include = _include_message()
     files[f"{place.conf}/conf.proto"] = proto_of(messages, remarks, place.conf, include)
     files[place.task_file] = task_file_of(tasks, messages, running, import_of(script, place.root))
+    override = override_of(messages[0])
+    if place.is_new:
+        files["README.md"] = _README.format(
+            config=config, override=override, sweep=sweep, script=script.path.name, **place.__dict__
+        )
     return Drafts(
         files={name: text.encode() for name, text in files.items()},
         config=config,
-        override=override_of(messages[0]),
+        override=override,
         sweep=sweep,
         summary=_summary(script, tasks, messages),
         remarks=unique(remarks),
@@ -113,7 +134,7 @@ def _configs(script: Script, messages: Sequence[Message], place: Place) -> tuple
     """Return configs and sweep by their names, and the names of the first ones."""
     folder = f"{place.conf}/{valid(script.stem.lower(), 'task')}"
     files: dict[str, str] = {}
-    for message in messages[:_MOST_CONFIGS]:
+    for message in messages[: place.most_configs]:
         name = f"{folder}/{'base' if len(messages) == 1 else message.name}.prototxt"
         title = script.path.name if len(messages) == 1 else f"{script.path.name} {message.name}"
         files[name] = config_of(message, _inputs(message, place), title)
@@ -166,9 +187,8 @@ def _notes(script: Script, running: Running, messages: Sequence[Message], place:
     required = [one.name for one in messages[0].fields.fields if one.is_required]
     if required:
         notes.append(f"to be set in the config, or as an override: {', '.join(required)}")
-    if len(messages) > _MOST_CONFIGS:
-        left = ", ".join(one.name for one in messages[_MOST_CONFIGS:])
-        notes.append(f"in the proto, but without a config yet: {left}")
+    if left := [one.name for one in messages[place.most_configs :]]:
+        notes.append(f"in the proto, but without a config yet: {', '.join(left)} (`{left[0]} {{ }}` is one)")
     for one, path in _inputs(messages[0], place):
         notes.append(f"{one.name} is the project's {path} in the config, since a run works in its experiment's folder")
     return notes

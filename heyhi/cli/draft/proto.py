@@ -112,7 +112,10 @@ def about(one: Field) -> str:
     notes = [one.first.help.strip()]
     for argument in one.arguments:
         notes += _notes(one, argument)
-    return "\n".join(dict.fromkeys(note for note in notes if note)) or _named(one)
+    told = list(dict.fromkeys(note for note in notes if note))
+    # `heyhi describe` shows them in one line.
+    ended = [note if note.endswith((".", "!", "?", ":")) else f"{note}." for note in told[:-1]]
+    return "\n".join([*ended, *told[-1:]]) or _named(one)
 
 
 def _notes(one: Field, argument: Argument) -> Iterator[str]:

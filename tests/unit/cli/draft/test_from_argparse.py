@@ -125,7 +125,9 @@ def test_fields_have_the_types_that_arguments_have(drafted: Draft) -> None:
     }
 
 
-def test_each_subcommand_is_a_task_with_the_arguments_before_it(drafted: Draft) -> None:
+def test_each_subcommand_is_a_task_with_the_arguments_before_it(tmp_path: Path, drafted: Draft) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/pyproject.toml").write_text("")
     made = drafted(SCRIPTS["tool"], "tool")
     assert sorted(path.name for path in (made.root / "conf/tool").iterdir()) == [
         "eval_all.prototxt", "sweep.py", "train.prototxt"
@@ -139,12 +141,33 @@ def test_each_subcommand_is_a_task_with_the_arguments_before_it(drafted: Draft) 
     assert told.getvalue() == "training d 0.5\n"
 
 
-def test_many_subcommands_have_tasks_and_the_first_three_have_configs(drafted: Draft) -> None:
+@pytest.mark.parametrize("is_repository", [True, False])
+def test_many_subcommands_have_tasks_and_the_first_ones_have_configs(
+    is_repository: bool, tmp_path: Path, drafted: Draft
+) -> None:
+    (tmp_path / "project").mkdir()
+    for name in ("pyproject.toml", ".gitignore") if is_repository else ():
+        (tmp_path / "project" / name).write_text("")
     lines = "".join(f"p = sub.add_parser('do-{n}')\np.add_argument('--x', default={n})\n" for n in range(20))
     made = drafted(f"{HEAD}sub = parser.add_subparsers()\n{lines}parser.parse_args()\n", "many")
     assert len(load_schema(find_project(made.root)).tasks) == 20
-    assert len(list((made.root / "conf/many").iterdir())) == 4
-    assert "in the proto, but without a config yet: do_3, do_4" in made.err
+    assert len([line for line in made.out.splitlines() if line.startswith("made")]) == 12
+    assert len(list((made.root / "conf/many").glob("*.prototxt"))) == (3 if is_repository else 1)
+    left = "do_3, do_4" if is_repository else "do_1, do_2"
+    assert f"in the proto, but without a config yet: {left}" in made.err
+
+
+def test_a_new_folder_for_a_script_elsewhere_says_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mnist.py").write_text(SCRIPTS["mnist"])
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "new", "--from", "mnist.py"]) == 0
+    assert f"note: mnist.py lies outside of {tmp_path}/new: jobs run it as it is then" in capsys.readouterr().err
+    assert "python run.py --cfg conf/mnist/base.prototxt seed=2" in (tmp_path / "new/README.md").read_text()
+    done = run(tmp_path / "new", "run.py", "--cfg", "conf/mnist/base.prototxt", "seed=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1\n2\n")
 
 
 def test_nested_subcommands_are_tasks(drafted: Draft) -> None:
@@ -421,3 +444,8 @@ def test_a_script_in_another_encoding_that_it_names_is_read(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     assert main(["init", "--from", "train.py"]) == 0
     assert "// größer" in (tmp_path / "conf/conf.proto").read_text(encoding="utf-8")
+
+
+def test_the_docs_show_the_script_that_they_port(repository: Path) -> None:
+    shown = (repository / "docs/from-argparse.md").read_text()
+    assert f"```python\n{(repository / 'docs/from-argparse/train.py').read_text()}```" in shown
