@@ -8,6 +8,7 @@ RATE = 0.1
 
 
 def parse_args():
+    """Read the command line."""
     parser = argparse.ArgumentParser(description="Fit a line to noisy points.")
     parser.add_argument("--lr", type=float, default=RATE, help="learning rate")
     parser.add_argument("--epochs", type=int, default=20, help="passes over the points")
@@ -20,6 +21,7 @@ def parse_args():
 
 
 def main():
+    """Fit the line."""
     args = parse_args()
     draw = random.Random(args.seed)
     xs = [draw.uniform(-1, 1) for _ in range(100)]

@@ -209,3 +209,71 @@ def test_the_first_config_gives_the_script_what_argparse_would(
     found = vars(given_args)
     assert set(found) == set(wanted)
     assert {name: (found[name], wanted[name]) for name in wanted if not same(found[name], wanted[name])} == {}
+
+
+# --- other values than the defaults, through a script's own parser ---------------------------------------------------
+
+WHOLE_END = "vars(parse_args())\n"
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "int": st.integers(-(2**31), 2**31 - 1),
+    "float": st.floats(allow_nan=False),
+    "str": st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="{"), max_size=8),
+}
+
+
+@st.composite
+def settings_of_a_script(draw: st.DrawFn) -> tuple[list[Call], dict[str, Any]]:
+    """Draw arguments, and values for the fields that they become."""
+    found: list[Call] = []
+    values: dict[str, Any] = {}
+    for number in range(draw(st.integers(1, 6))):
+        name, kind = f"x{number}", draw(st.sampled_from(sorted(VALUES)))
+        action = draw(st.sampled_from(["one", "flag", "no flag", "boolean", "count", "append", "many", "const", "own"]))
+        words: dict[str, str] = {}
+        one = VALUES[kind]
+        value: Any = draw(one)
+        if action in ("one", "append", "many"):
+            words["type"] = kind
+        if action in ("append", "many"):
+            # A word that begins with a dash can't be one of several.
+            some = one if action == "append" else one.filter(lambda v: not str(v).startswith("-"))
+            value = draw(st.lists(some, max_size=3))
+            words |= {"action": '"append"'} if action == "append" else {"nargs": '"*"'}
+        elif action == "one" and draw(st.booleans()):
+            words["default"] = code(draw(one))
+        elif action in ("flag", "no flag", "boolean"):
+            shown = {"flag": '"store_true"', "no flag": '"store_false"', "boolean": "argparse.BooleanOptionalAction"}
+            words["action"], value = shown[action], draw(st.booleans())
+        elif action == "count":
+            words["action"], value = '"count"', draw(st.integers(1, 3))
+        elif action == "const":
+            words |= {"action": '"store_const"', "const": code(value), "default": code(draw(one))}
+        elif action == "own":
+            words |= {"type": "own", "default": '"a"'}
+            value = draw(VALUES["str"])
+        found.append(([f"--{name}"], words))
+        if action != "const" and draw(st.booleans()):
+            values[name] = value
+    return found, values
+
+
+@settings(max_examples=40, deadline=None)
+@given(settings_of_a_script())
+def test_the_command_line_that_a_config_comes_to_is_read_as_the_config(
+    make: Callable[[str], Path], drawn: tuple[list[Call], dict[str, Any]]
+) -> None:
+    arguments, values = drawn
+    values = {name: value for name, value in values.items() if value != []}  # an option can't be given no time at all
+    by_function, as_a_whole = (
+        make(script_of(arguments)),
+        make(script_of(arguments).partition("if __name__")[0] + WHOLE_END),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)
+        patch.setattr(sys, "argv", ["run.py"])
+        patch.setitem(sys.modules, "train", module(by_function / "train.py", "train"))
+        cfg = heyhi.load_root_config(by_function / "conf/train/base.prototxt", values).task
+        wanted = vars(module(by_function / "run.py", "run").main("train", cfg, "ERROR"))
+        words = module(as_a_whole / "run.py", "run").words("train", cfg)
+        found = by_argparse(sys.modules["train"], words)
+    assert {name: (found[name], wanted[name]) for name in wanted if not same(found[name], wanted[name])} == {}
