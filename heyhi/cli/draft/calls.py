@@ -168,7 +168,9 @@ def add_argument(parser: Parser, group: str, given: Given, scene: Scene) -> Argu
     if action in _NOTHING_TO_SET:
         return None
     unknown = set(given.named) - _WORDS - _ODD_WORDS
-    if given.is_open_by_name or unknown:
+    if unknown:
+        scene.remark(node, f"{', '.join(sorted(unknown))} of {name}")
+    if given.is_open_by_name:
         scene.remark(node, f"parts of {scene.source(node)}")
     argument = _argument(parser, group, given, scene, name, flags, action)
     earlier = parser.add(argument)
@@ -206,7 +208,7 @@ def _argument(
     required = value("required", False)
     kind = kind_of(given.named["type"], given.nodes.get("type")) if given.named.get("type") is not None else None
     if kind is not None and not kind.text and kind.name in ("own", "unread"):
-        scene.remark(given.node, f"what the type {kind.shown or '?'} of {dest} does: main is given text")
+        scene.remark(given.node, f"what the type {kind.shown or '?'} of {dest} does: the field is a text")
     if default is UNREAD:
         scene.remark(given.node, f"the default of {dest}: {_shown(given, 'default', scene)}")
     if choices is UNREAD:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -226,8 +227,8 @@ def _fits(kind: str, value: Any) -> bool:
         return isinstance(value, bool) or (isinstance(value, int) and value in (0, 1))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    if kind == "double":
-        return isinstance(value, float) or abs(value) <= 2**53
+    if kind == "double":  # protobuf can't read the smallest ones back
+        return abs(value) <= 2**53 if isinstance(value, int) else value == 0 or not abs(value) < sys.float_info.min
     if not _is_whole(value):
         return False
     limit = _INT32 if kind == "int32" else _INT64

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from heyhi.cli.draft import literals
@@ -38,13 +39,13 @@ class Reader:
         script: what is read.
         parsers: in the order in which they were made.
         remarks: what couldn't be read.
-        conditions: under which what is read now happens.
+        conditions: under which what is read now happens, each with whether it holds.
     """
 
     script: Script
     parsers: list[Parser] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
-    conditions: list[str] = field(default_factory=list)
+    conditions: list[tuple[ast.expr, bool]] = field(default_factory=list)
     _steps: int = 0
     _running: list[ast.AST] = field(default_factory=list)
     _seen: set[ast.AST] = field(default_factory=set)
@@ -73,7 +74,9 @@ class Reader:
     @property
     def condition(self) -> str:
         """Under which conditions what is read now happens, as they are written."""
-        return " and ".join(self.conditions)
+        return " and ".join(
+            self.source(test) if holds else f"not ({self.source(test)})" for test, holds in self.conditions
+        )
 
     def _uncalled(
         self, body: Sequence[ast.stmt], scope: Scope, owner: Class | None
@@ -123,7 +126,7 @@ class Reader:
                 self._loop(node, scope)
             case ast.While():
                 self.value(node.test, scope)
-                self._maybe([node.body, node.orelse], scope, ["", ""])
+                self._maybe([node.body, node.orelse], scope)
             case ast.With() | ast.AsyncWith():
                 for item in node.items:
                     value = self.value(item.context_expr, scope)
@@ -132,11 +135,11 @@ class Reader:
                 return self._run(node.body, scope)
             case ast.Try() | ast.TryStar():
                 ended = self._run([*node.body, *node.orelse], scope)
-                self._maybe([handler.body for handler in node.handlers], scope, [""] * len(node.handlers))
+                self._maybe([handler.body for handler in node.handlers], scope)
                 return self._run(node.finalbody, scope) or (ended and not node.handlers)
             case ast.Match():
                 self.value(node.subject, scope)
-                self._maybe([case.body for case in node.cases], scope, [""] * len(node.cases))
+                self._maybe([case.body for case in node.cases], scope)
             case ast.Global() | ast.Nonlocal():
                 scope.elsewhere |= dict.fromkeys(node.names, scope.outermost)
             case ast.Delete():
@@ -154,23 +157,23 @@ class Reader:
             test = False
         if is_literal(test):
             return self._run(node.body if test else node.orelse, scope)
-        text = self.source(node.test)
-        ends = self._maybe([node.body, node.orelse], scope, [text, f"not ({text})"])
-        return all(ends)
+        return all(self._maybe([node.body, node.orelse], scope, [(node.test, True), (node.test, False)]))
 
-    def _maybe(self, bodies: Sequence[Sequence[ast.stmt]], scope: Scope, conditions: Sequence[str]) -> list[bool]:
+    def _maybe(
+        self, bodies: Sequence[Sequence[ast.stmt]], scope: Scope, conditions: Sequence[tuple[ast.expr, bool]] = ()
+    ) -> list[bool]:
         """Go each of several ways; afterwards a name is known where all that come out of them agree."""
         before = dict(scope.names)
         after: list[dict[str, Any]] = []
         ends: list[bool] = []
-        for body, condition in zip(bodies, conditions, strict=True):
+        outer = list(self.conditions)
+        for place, body in enumerate(bodies):
             scope.names = dict(before)
-            self.conditions += [condition] if condition else []
+            self.conditions = [*outer, *conditions[place : place + 1]]
             ends.append(self._run(body, scope))
-            if condition:
-                self.conditions.pop()
             if not ends[-1]:
                 after.append(scope.names)
+        self.conditions = outer
         if len(bodies) < 2:  # a loop, or one handler: it may also be passed by
             after.append(before)
         scope.names = _merged(after) if after else before
@@ -530,6 +533,7 @@ def _bind_imports(node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
             scope.set(one.asname or one.name, literals.NAMES.get(full, Dotted(full)))
 
 
+@cache
 def _makes_arguments(node: ast.AST) -> bool:
     """Return whether something happens to a parser below a node."""
     return any(

@@ -69,7 +69,19 @@ class Script:
 
     def source(self, node: ast.AST, limit: int = 80) -> str:
         """Return what stands in it at a node, in one line."""
-        return one_line(" ".join((ast.get_source_segment(self.text, node) or "").split()), limit)
+        first, last = getattr(node, "lineno", 0), getattr(node, "end_lineno", 0)
+        if not first or not last:
+            return ""
+        lines = self.lines[first - 1 : last]
+        lines[-1] = lines[-1][: getattr(node, "end_col_offset", 0)]
+        lines[0] = lines[0][getattr(node, "col_offset", 0) :]
+        text = b" ".join(lines[:100]).decode(errors="replace")
+        return one_line(" ".join(text.split()), limit)
+
+    @cached_property
+    def lines(self) -> list[bytes]:
+        """Its lines, as syntax trees count: columns are bytes."""
+        return self.text.encode(errors="replace").split(b"\n")
 
     @cached_property
     def imports(self) -> list[tuple[str, int]]:
