@@ -120,8 +120,9 @@ def project_names(folder: Path) -> Names:
     """Return the names by which `init` adds files to a folder.
 
     Raises:
-        ProjectError: something is in the way by all names.
+        ProjectError: it is a project already, or something is in the way by all names.
     """
+    _check_no_project(_root_of(folder))
     in_conf = [name.removeprefix("conf/") for name, _ in sources() if name.startswith("conf/")]
     return names_in(_root_of(folder), in_conf)
 

@@ -428,6 +428,13 @@ def init_project(args: argparse.Namespace) -> int:
     from heyhi.cli.made import say
     from heyhi.errors import ProjectError
 
+    if args.script is not None:
+        from heyhi.cli.from_argparse import init_from
+
+        if args.refresh:
+            raise ProjectError("--from makes a project, and --refresh brings one up to date: give one of them")
+        init_from(args.script, args.folder or Path(), is_dry_run=args.dry_run)
+        return 0
     if args.refresh:
         from heyhi.cli.refreshing import refresh
         from heyhi.project import find_project

@@ -486,6 +486,10 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     if only in (None, "init"):
         init.add_argument("folder", type=_folder, metavar="DIR", nargs="?", help="the folder; what is in it stays")
         init.add_argument(
+            "--from", dest="script", type=Path, metavar="SCRIPT",
+            help="settings are what this script reads by argparse; it isn't run (`heyhi docs from-argparse`)",
+        )  # fmt: skip
+        init.add_argument(
             "--refresh",
             action="store_true",
             help="bring conf/launcher.proto of the project in DIR (default: here) up to date, with what it has added",

@@ -309,6 +309,12 @@ WRONG_WORDS = (
     "heyhi init --refresh",
     "heyhi docs slrm",
     "heyhi docs slurm sweeps",
+    "heyhi init --from run.py",
+    "heyhi init new --from",
+    "heyhi init new --from rum.py",
+    "heyhi init new --from conf",
+    "heyhi init new --from run.py",
+    "heyhi init new --refresh --from run.py",
     "heyhi completion",
     "heyhi completion powershell",
     # The task file.
@@ -373,6 +379,17 @@ CASES = (
             {"conf/tune.py": f"import heyhi\nSEARCH = heyhi.Search(cfg='train', {words})\n"},
         )
         for what, words in SEARCHES.items()
+    ),
+    *(
+        Given(f"a script {what}", (f"heyhi init new --from {name}",), {name: content})
+        for what, name, content in (
+            ("that reads its arguments by click", "train.py", "import click\n"),
+            ("that reads its arguments by Hydra", "train.py", "import hydra\nfrom omegaconf import OmegaConf\n"),
+            ("of Python 2", "train.py", "import argparse\nprint 'loss'\n"),
+            ("with a mistake", "train.py", "import argparse\n\nparser = argparse.ArgumentParser(\n"),
+            ("that is a notebook", "train.ipynb", "{}"),
+            ("in an odd encoding", "train.py", b"import argparse  # gr\xf6\xdfer\n"),
+        )
     ),
     # Where there is no project, or a broken one.
     Given("in a folder of no project", ("heyhi status", "heyhi print train", "run.py --cfg train"), below="/"),

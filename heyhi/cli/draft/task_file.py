@@ -1,0 +1,199 @@
+"""The task file of a script: its main gives the script what argparse would have, and has it do its work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from heyhi.cli.draft.code import comment, python
+from heyhi.cli.draft.fields import Field, read_code, words_code
+from heyhi.cli.draft.names import valid
+from heyhi.cli.draft.proto import Message
+from heyhi.cli.draft.running import How, Import, Running
+from heyhi.cli.draft.tasks import Task
+
+_WIDTH = 116
+_HEAD = '''\
+# PYTHON_ARGCOMPLETE_OK (`heyhi completion bash` says how to complete this file's arguments)
+"""The task file: HeyHi calls `main`, with the working directory set to the experiment's folder."""
+
+from __future__ import annotations
+
+{imports}
+if TYPE_CHECKING:
+{types}'''
+_MAIN = '''\
+def main(task: str, cfg: FrozenConfig, log_level: str) -> Any:
+    """Run one experiment; what it returns becomes its result.json: best a dict of numbers, for the table."""
+    heyhi.setup_logging(log_level)
+'''
+_FUNCTIONS = {
+    "option": '''\
+def option(name: str, value: object, default: object) -> list[str]:
+    """Write an option with its value; none where it has its default."""
+    return [] if value is None or value == default else [f"{name}={value}"]
+''',
+    "flag": '''\
+def flag(name: str, is_on: bool) -> list[str]:
+    """Write an option without a value."""
+    return [name] if is_on else []
+''',
+    "word": '''\
+def word(value: object, default: object) -> list[str]:
+    """Write a word without a name; none where it has its default."""
+    return [] if value is None or value == default else [str(value)]
+''',
+    "many": '''\
+def many(name: str | None, values: Sequence[object], default: Sequence[object] | None) -> list[str]:
+    """Write an option with several values; none where it has its default."""
+    if list(values) == list(default or []):
+        return []
+    return [*([name] if name else []), *map(str, values)]
+''',
+    "each": '''\
+def each(name: str, values: Sequence[object], default: Sequence[object] | None) -> list[str]:
+    """Write an option once for each of its values, behind those that it has by default."""
+    known = list(default or [])
+    more = values[len(known) :] if list(values[: len(known)]) == known else values
+    return [f"{name}={value}" for value in more]
+''',
+}
+
+
+def task_file_of(tasks: Sequence[Task], messages: Sequence[Message], running: Running, imported: Import) -> str:
+    """Write the task file.
+
+    Args:
+        tasks: as the script has them.
+        messages: the same as the proto has them.
+        running: how the script does its work.
+        imported: how it is imported.
+    """
+    body = [f"    {line}" if line else "" for line in _body(tasks, messages, running, imported)]
+    functions = list(_words_functions(tasks, messages)) if running.how in (How.BY_ITSELF, How.AS_A_WHOLE) else []
+    text = "\n".join([*body, "", "", *functions])
+    code = "\n\n".join([text.rstrip() + "\n", *(code for name, code in _FUNCTIONS.items() if f"*{name}(" in text)])
+    if "ROOT / " in code:
+        code = f"\nROOT = Path(__file__).parent\n\n\n{_MAIN}{code}"
+    else:
+        code = f"\n{_MAIN}{code}"
+    head = _HEAD.format(imports="\n".join(_imports(code)), types="\n".join(_types(code)))
+    return f'{head}{code.rstrip()}\n\n\nif __name__ == "__main__":\n    heyhi.parse_args_and_maybe_launch(main)\n'
+
+
+def _imports(code: str) -> Iterator[str]:
+    names = [name for name in ("argparse", "importlib", "runpy", "sys") if f"{name}." in code]
+    yield from (f"import {name}" for name in names)
+    if "Path(" in code:
+        yield "from pathlib import Path"
+    yield "from typing import TYPE_CHECKING, Any"
+    yield ""
+    yield "import heyhi"
+    yield ""
+
+
+def _types(code: str) -> Iterator[str]:
+    if "Sequence[" in code:
+        yield "    from collections.abc import Sequence"
+        yield ""
+    yield "    from heyhi.config.frozen import FrozenConfig"
+    yield ""
+
+
+def _body(tasks: Sequence[Task], messages: Sequence[Message], running: Running, imported: Import) -> Iterator[str]:
+    how, called = running.how, f"script.{running.function}"
+    for folder in reversed(imported.folders):
+        yield f"sys.path.insert(0, str(ROOT / {python(folder)}))  # where the script's modules are"
+    if how is How.NOT_AT_ALL:
+        yield "# Put here what the script does with its arguments."
+        yield from _namespace(tasks[0], messages[0].fields.fields)
+        yield 'raise NotImplementedError(f"say in {__file__} what is done with {args}")'
+        return
+    if how is How.AS_A_WHOLE:
+        why = f"The script is run as a whole, since {running.why} (line {running.line})."
+        better = "With its work in a function that returns numbers, those would come into the table."
+        yield from (line.strip() for line in comment(f"{why} {better}", "    ", "#"))
+    if how is not How.WITH_ARGS:
+        yield f"sys.argv = [str(ROOT / {python(imported.path)}), *words(task, cfg)]"
+    if how is How.AS_A_WHOLE:
+        yield "try:"
+        if imported.is_relative:
+            yield f'    runpy.run_module({python(imported.module)}, run_name="__main__", alter_sys=True)'
+        else:
+            yield '    runpy.run_path(sys.argv[0], run_name="__main__")'
+        yield from _ending()
+        return
+    if imported.can_be_named:
+        yield f"import {imported.module} as script  # here, so that `--print` answers at once"
+    else:
+        yield f"script: Any = importlib.import_module({python(imported.module)})"
+    yield ""
+    if how is How.BY_ITSELF:
+        yield "try:"
+        yield f"    return {called}()"
+        yield from _ending()
+        return
+    yield from _namespace(tasks[0], messages[0].fields.fields)
+    yield f"return {called}(args)"
+
+
+def _ending() -> Iterator[str]:
+    yield "except SystemExit as end:"
+    yield "    if end.code not in (None, 0):"
+    yield "        raise"
+    yield "return {}"
+
+
+def _namespace(task: Task, fields: Sequence[Field]) -> Iterator[str]:
+    later = [one for one in fields if one.is_suppressed or one.dest == "self"]
+    plain = [one for one in fields if one.dest == valid(one.dest) and one not in later]
+    given = [f"{one.dest}={read_code(one)}" for one in plain]
+    odd = [f"{python(one.dest)}: {read_code(one)}" for one in fields if one not in plain and one not in later]
+    odd += [f"{python(name)}: {python(value)}" for name, value in task.constants.items() if _is_value(value)]
+    yield "args = argparse.Namespace("
+    yield from (f"    {one}," for one in given)
+    yield from [f"    **{{{', '.join(odd)}}}," for _ in odd[:1]]
+    yield ")"
+    for one in later:
+        if one.is_suppressed:
+            yield f"if {python(one.name)} in cfg.to_dict():"
+        yield f"{'    ' if one.is_suppressed else ''}setattr(args, {python(one.dest)}, {read_code(one)})"
+
+
+def _is_value(value: object) -> bool:
+    from heyhi.cli.draft.arguments import is_literal
+
+    return is_literal(value)
+
+
+def _words_functions(tasks: Sequence[Task], messages: Sequence[Message]) -> Iterator[str]:
+    yield "def words(task: str, cfg: FrozenConfig) -> list[str]:"
+    yield '    """Write a config as the script\'s command line, less what has its default."""'
+    for task, message in zip(tasks, messages, strict=True):
+        indent = "    "
+        if len(messages) > 1:
+            yield f"    if task == {python(message.name)}:"
+            indent = "        "
+        yield f"{indent}return ["
+        yield from (f"{indent}    {line}," for line in _words(task, message.fields.fields))
+        yield f"{indent}]"
+    if len(messages) > 1:
+        yield "    raise KeyError(task)"
+    yield ""
+    yield ""
+
+
+def _words(task: Task, fields: Sequence[Field]) -> Iterator[str]:
+    """Yield the words of each level: those without a name first, then options, those with several values first."""
+    left = list(fields)
+    last_of = {one.dest: place for place, level in enumerate(task.levels) for one in level.arguments}
+    for place, level in enumerate(task.levels):
+        if level.word:
+            yield python(level.word)
+        here = [one for one in left if last_of[one.dest] == place]
+        here.sort(key=lambda one: (bool(one.first.flags), not _is_open(one)))
+        for one in here:
+            yield from words_code(one)
+
+
+def _is_open(one: Field) -> bool:
+    return one.is_list and one.first.nargs in ("*", "+", "...")
