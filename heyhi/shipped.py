@@ -1,4 +1,4 @@
-"""Rules, profiles and the launcher's proto, which lie beside HeyHi's code: in template/ of a wheel, in a tree's root.
+"""Rules, profiles, pages and the launcher's proto, which lie beside HeyHi's code: in template/ of a wheel, in a tree's root.
 
 A project's own Snakefile and profiles are a few lines that take these in, so that upgrades reach them.
 """
@@ -13,7 +13,7 @@ _PROFILES = "profiles"
 
 
 def shipped_root() -> Path:
-    """Return the folder that has the Snakefile, profiles/, workflows/ and conf/launcher.proto."""
+    """Return the folder that has the Snakefile, profiles/, workflows/, docs/ and conf/launcher.proto."""
     template = _PACKAGE / "template"
     return template if template.is_dir() else _PACKAGE.parent
 

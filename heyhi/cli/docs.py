@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.errors import HeyhiError, suggest
+from heyhi.shipped import shipped_root
 
 INDEX = "README.md"  # the list of pages, by groups
-_PACKAGE = Path(__file__).parent.parent
 _LINE = re.compile(r"^- \[(?P<name>[\w-]+)\.md\]\((?P=name)\.md\): (?P<text>.+(?:\n  .+)*)$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([\w-]*)(?:\.md)?(?:#[^)]*)?\)")
 _MOST_NAMED = 5  # pages that have a word
@@ -63,8 +63,7 @@ def folder() -> Path:
     Raises:
         HeyhiError: they are missing.
     """
-    base = _PACKAGE / "template"
-    found = (base if base.is_dir() else _PACKAGE.parent) / "docs"
+    found = shipped_root() / "docs"
     if not (found / INDEX).is_file():
         raise HeyhiError(f"{found / INDEX} is missing: HeyHi is not installed as a whole")
     return found
