@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.errors import HeyhiError, SweepError, reporting_errors
 from heyhi.report.drift_lines import drift_line
-from heyhi.report.foreseen import check_jobs, end_lines, without_page
+from heyhi.report.foreseen import check_jobs, end_lines, lacking_in_jobs, without_page
 from heyhi.report.gather import gather
 from heyhi.report.shape import Shape
 from heyhi.report.shaped import Shaped
@@ -34,9 +34,13 @@ def foresee(flow: Flow) -> None:
     Raises:
         SystemExit: they would.
     """
+    if not flow.is_run:
+        return
     with reporting_errors():
-        for manifest, starting in flow.starting:
-            check_jobs(flow.project, [manifest], starting, uses_slurm=flow.is_remote)
+        searches = {manifest.search is not None for _, manifest in flow.asked}
+        if any(lacking_in_jobs(flow.project, is_search=one) for one in searches):
+            for manifest, starting in flow.starting:
+                check_jobs(flow.project, [manifest], starting, uses_slurm=flow.is_remote)
     if flow.reported and not flow.is_launched:
         for line in end_lines(flow.project, [manifest.sweep or "" for manifest in flow.reported]):
             print(line, file=sys.stderr, flush=True)

@@ -140,6 +140,7 @@ def test_a_run_that_is_to_log_to_tensorboard_without_it_is_refused_until_all_is_
     assert done.returncode == 2 and NO_TENSORBOARD in done.stderr.splitlines(), done.stderr
     code, _, err = core.heyhi("launch", "--profile", "profiles/local")
     assert code == 2 and err.splitlines()[-1] == NO_TENSORBOARD
+    assert core.tiny.snakemake("-n").returncode == 0  # who only looks starts nothing
     assert not core.tiny.ledger
     core.tiny.env, core_env = core.full, core.tiny.env
     assert core.tiny.snakemake().returncode == 0
