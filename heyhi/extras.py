@@ -6,14 +6,12 @@ What each is for, docs/dependencies.md says.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from heyhi.errors import ExtraError
 from heyhi.text import shell_word
@@ -73,11 +71,14 @@ def install_line(*extras: str) -> str:
 
 def _source() -> str:
     """Return what HeyHi was installed from, as pip takes it; braces stand for the extras."""
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlsplit
+
     try:  # https://packaging.python.org/en/latest/specifications/direct-url/
-        origin = json.loads(importlib.metadata.distribution("heyhi").read_text("direct_url.json") or "{}")
+        origin = json.loads(distribution("heyhi").read_text("direct_url.json") or "{}")
         url = str(origin.get("url", "")).replace("{", "{{").replace("}", "}}")
         vcs = origin.get("vcs_info")
-    except (importlib.metadata.PackageNotFoundError, ValueError, AttributeError):
+    except (PackageNotFoundError, ValueError, AttributeError):
         return "heyhi{}"
     if isinstance(vcs, dict):
         revision = vcs.get("requested_revision") or vcs.get("commit_id")
