@@ -66,27 +66,26 @@ def install_line(*extras: str) -> str:
     tree = Path(__file__).parents[1]
     if (tree / "pyproject.toml").is_file():  # this is a checkout, which stays the one that is imported
         return f"pip install -e {shell_word(f'{tree}{listed}')}"
-    return f"pip install {shell_word(_source().format(listed))}"
+    return f"pip install {shell_word(_as_installed(listed))}"
 
 
-def _source() -> str:
-    """Return what HeyHi was installed from, as pip takes it; braces stand for the extras."""
+def _as_installed(listed: str) -> str:
+    """Name HeyHi with some extras as pip is told where it was installed from."""
     from importlib.metadata import PackageNotFoundError, distribution
     from urllib.parse import unquote, urlsplit
 
     try:  # https://packaging.python.org/en/latest/specifications/direct-url/
         origin = json.loads(distribution("heyhi").read_text("direct_url.json") or "{}")
-        url = str(origin.get("url", "")).replace("{", "{{").replace("}", "}}")
-        vcs = origin.get("vcs_info")
+        url, vcs = str(origin.get("url", "")), origin.get("vcs_info")
     except (PackageNotFoundError, ValueError, AttributeError):
-        return "heyhi{}"
+        return f"heyhi{listed}"
     if isinstance(vcs, dict):
         revision = vcs.get("requested_revision") or vcs.get("commit_id")
-        return f"heyhi{{}} @ {vcs.get('vcs')}+{url}@{revision}"
-    if not url.startswith("file://"):
-        return f"heyhi{{}} @ {url}" if url else "heyhi{}"
-    path = unquote(urlsplit(url).path)
-    return f"{path}{{}}" if Path(path.replace("{{", "{").replace("}}", "}")).exists() else "heyhi{}"
+        return f"heyhi{listed} @ {vcs.get('vcs')}+{url}@{revision}"
+    if url.startswith("file://"):
+        path = unquote(urlsplit(url).path)
+        return f"{path}{listed}" if Path(path).exists() else f"heyhi{listed}"
+    return f"heyhi{listed} @ {url}" if url else f"heyhi{listed}"
 
 
 def _is_there(module: str) -> bool:

@@ -95,7 +95,7 @@ def test_a_package_that_is_there_and_broken_is_told_from_one_that_is_missing(
         ("no JSON", "pip install 'heyhi[page,sheets]'"),
         ([], "pip install 'heyhi[page,sheets]'"),
         ({"url": "file:///gone", "dir_info": {}}, "pip install 'heyhi[page,sheets]'"),
-        ({"url": "file://<tmp>/a%20{b}", "dir_info": {}}, "pip install '<tmp>/a {b}[page,sheets]'"),
+        ({"url": "file://<tmp>/a%20%7Bb%7D", "dir_info": {}}, "pip install '<tmp>/a {b}[page,sheets]'"),
         (
             {"url": "https://example.org/heyhi-2.whl", "archive_info": {}},
             "pip install 'heyhi[page,sheets] @ https://example.org/heyhi-2.whl'",
