@@ -178,11 +178,11 @@ UV_COMPILE = $(VENV)/lock/bin/uv pip compile -q --universal --python-version 3.1
 lock: venv ## Resolve the dependencies of pyproject.toml anew into requirements/ (ARGS=--upgrade for newer ones).
 	@test -x $(VENV)/lock/bin/uv || { $(BIN)/python -m venv $(VENV)/lock; \
 	  $(VENV)/lock/bin/python -m pip install -qq --disable-pip-version-check uv; }
-	$(UV_COMPILE) --extra example --extra search --extra tensorboard pyproject.toml -o requirements/run.txt
+	$(UV_COMPILE) --extra all --extra example pyproject.toml -o requirements/run.txt
 	printf '%s\n' pip 'hatchling>=1.27' 'setuptools>=77' | $(UV_COMPILE) -c requirements/run.txt - -o requirements/build.txt
-	$(UV_COMPILE) --extra example --extra search --extra tensorboard --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
-	$(UV_COMPILE) --extra example --extra search --extra tensorboard --extra bench -c requirements/run.txt pyproject.toml -o requirements/bench.txt
-	$(UV_COMPILE) --extra example --extra search --extra tensorboard --extra docs -c requirements/run.txt pyproject.toml -o requirements/docs.txt
+	$(UV_COMPILE) --extra all --extra example --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	$(UV_COMPILE) --extra all --extra example --extra bench -c requirements/run.txt pyproject.toml -o requirements/bench.txt
+	$(UV_COMPILE) --extra all --extra example --extra docs -c requirements/run.txt pyproject.toml -o requirements/docs.txt
 
 .PHONY: clean
 clean: ## Remove the environment, caches and builds; results stay.

@@ -6,7 +6,7 @@ from heyhi.job.interrupt import Interrupt
 
 interrupt = Interrupt(workflow)  # first: it says what Ctrl-C does, and the rest takes some time
 
-from heyhi.report.show import show
+from heyhi.report.show import foresee, show
 from heyhi.sweep.flow import Flow
 
 min_version("9.27")
@@ -38,8 +38,9 @@ rule all:
         "all of the sweep is done: {input.table} {input.page}"
 
 
-# What is run is on record from here on; a dry run only looks.
+# What is run is on record from here on, unless it would lack something; a dry run only looks.
 onstart:
+    foresee(flow)
     flow.note_launch()
     interrupt.begin()
 

@@ -3,10 +3,16 @@
 What is imported from here is loaded on first use, so that `import heyhi` and `heyhi --help` stay fast.
 """
 
-from __future__ import annotations
-
+# Python 3.6 reads all of this file, or it would not come to the line below: so no annotations from __future__.
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
+
+if sys.version_info < (3, 11):  # noqa: UP036 (pip keeps to it, a path to a checkout doesn't)
+    sys.stderr.write(
+        "error: HeyHi needs Python 3.11 or newer; this is {}.{}.{} ({})\n".format(*sys.version_info[:3], sys.executable)
+    )
+    sys.exit(2)
 
 if TYPE_CHECKING:
     from pathlib import Path

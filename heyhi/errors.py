@@ -80,6 +80,10 @@ class TrackerError(HeyhiError):
     """Metrics can't be given to TensorBoard, wandb, MLflow or a function of the project's."""
 
 
+class ExtraError(HeyhiError):
+    """What only an extra of HeyHi's brings isn't installed; the message ends in the line that installs it."""
+
+
 class MetricError(HeyhiError, ValueError):
     """What a task logs is no metric."""
 

@@ -14,12 +14,16 @@ rule aggregate:
             category="{label}",
             labels={"result": "table"},
         ),
-        page=report(
-            update(f"{flow.reports}/{{label}}/{{digest}}.html"),
-            caption="report/page.rst",
-            category="{label}",
-            # In a report of one file it would be a data: URL, of which browsers show no more than 2 MB.
-            labels={"result": "page (to be seen in --report report.zip)"},
+        page=(
+            report(
+                update(f"{flow.reports}/{{label}}/{{digest}}.html"),
+                caption="report/page.rst",
+                category="{label}",
+                # In a report of one file it would be a data: URL, of which browsers show no more than 2 MB.
+                labels={"result": "page (to be seen in --report report.zip)"},
+            )
+            if flow.makes_page
+            else []
         ),
     log:
         f"{flow.reports}/{{label}}/{{digest}}.log",
@@ -30,4 +34,4 @@ rule aggregate:
     message:
         "write {output}"
     shell:
-        f"{flow.python} -m heyhi.report {{input.manifest:q}} --to {{output.table:q}} --to {{output.page:q}} 2> {{log:q}}"
+        f"{flow.python} -m heyhi.report {{input.manifest:q}} --to {{output.table:q}}{flow.to_page} 2> {{log:q}}"

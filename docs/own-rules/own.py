@@ -16,7 +16,7 @@ def points(out: str) -> None:
 
 
 def figure(table: str, out: str) -> None:
-    """Draw the loss of each experiment of a sweep over its learning rate."""
+    """Draw the loss of each experiment of a sweep over its learning rate, by plotly (`pip install plotly`)."""
     import pandas as pd
     import plotly.express as px
 

@@ -220,10 +220,29 @@ def plan(args: argparse.Namespace) -> int:
         would -= left.keys() | idle | survey.ended | stuck.keys()
         is_alike = not wipes and would == starting
         kind = "slurm" if jobs else "local"
+        print_wrapped(_lacking(selection, starting - pointless.slots, uses_slurm=bool(jobs)))
         if is_alike:
             print(_other_profile(selection, kind), end="")
         print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")
     return 0
+
+
+def _lacking(selection: Selection, starting: set[str], *, uses_slurm: bool) -> list[str]:
+    """Say which extras of HeyHi's the jobs and the end of a launch would lack, and what installs them."""
+    from heyhi.errors import ExtraError
+    from heyhi.extras import check
+    from heyhi.report.foreseen import brings_own_python, end_lines, lacking_in_jobs
+
+    lines: dict[str, None] = {}
+    for group in selection.groups:
+        lacking = lacking_in_jobs(group.project, is_search=group.search is not None)
+        if lacking and not (uses_slurm and all(brings_own_python(one.task) for one in _starting(selection, starting))):
+            try:
+                check(lacking[0])
+            except ExtraError as error:
+                lines[f"heyhi launch would refuse it: {error}"] = None
+        lines |= dict.fromkeys(end_lines(group.project, [group.sweep]) if group.is_whole else ())
+    return [*lines]
 
 
 def _search_text(search: SearchSpec) -> str:
@@ -378,6 +397,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     from heyhi.control.search_lines import stuck_slots
     from heyhi.experiment.modes import action_of
     from heyhi.experiment.names import Status
+    from heyhi.report.foreseen import check_jobs, end_lines
     from heyhi.sweep.target import target_of
 
     project = selection.project
@@ -443,7 +463,9 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         no_snapshot=args.no_snapshot,
         continue_drifted=continues_in(args),
     )
-    _check_optuna((m for manifests in written for m in manifests), is_remote=spec.uses_slurm)
+    for group, manifests in zip(groups, written, strict=True):
+        check_jobs(group.project, manifests, starting, uses_slurm=spec.uses_slurm)
+    print_wrapped(line for group in groups if group.is_whole for line in end_lines(group.project, [group.sweep]))
     if spec.uses_slurm and starts:
         print_wrapped(
             foresee([manifest for manifests in written for manifest in manifests], starting - pointless.slots)
@@ -479,25 +501,6 @@ def _beside_tables(
         told = [manifest for manifest in whole if is_there(root / table_of(redoing.project, manifest))]
         asked.update(path for manifest in told for path in manifest.own_folders if path in missing)
     return [path for path in survey.folders if path in asked]
-
-
-def _check_optuna(manifests: Iterable[Manifest], *, is_remote: bool) -> None:
-    """Refuse searches where Optuna isn't installed, unless their jobs run in an environment of their own.
-
-    Raises:
-        SweepError: it isn't.
-    """
-    from heyhi.slurm.request import request_of
-
-    for manifest in manifests:
-        if manifest.search is None:
-            continue
-        from heyhi.search.study import check_optuna
-
-        row = manifest.experiment(manifest.targets[0])
-        request = request_of(manifest.task_message(row.task, row.config))
-        if not (is_remote and (request.python or request.prefix)):
-            check_optuna()
 
 
 def _say_all_done(survey: Survey, words: str, stuck: Collection[str] = ()) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
 from heyhi.errors import HeyhiError
-from heyhi.report.destination import is_standard_output, suffix_of
+from heyhi.extras import check as check_extra
+from heyhi.report.destination import EXTRA_OF_FORMAT, is_standard_output, suffix_of
 from heyhi.report.frames import GroupError
 from heyhi.report.shape import Shape
 
@@ -30,8 +31,10 @@ def check(args: argparse.Namespace, project: Project) -> None:
         HeyhiError: they don't.
     """
     shape_of(args, project).check(with_needs=args.needs)
-    for path in args.to:
-        suffix_of(path)
+    formats = [suffix_of(path) for path in args.to]
+    for extra in (*map(EXTRA_OF_FORMAT.get, formats), "sheets" if args.sheet else None):
+        if extra is not None:
+            check_extra(extra)
     on_output = [path for path in destinations(args) if is_standard_output(path)]
     if len(on_output) > 1:
         raise HeyhiError(f"--to {' --to '.join(map(str, on_output))}: standard output holds one table")
@@ -199,16 +202,19 @@ def _say_how_made(report: _Report) -> None:
 
 def _write(report: _Report) -> list[HeyhiError]:
     """Write what is shown where it was asked for, else the whole table where people find it; return what can't be."""
+    from heyhi.report.foreseen import without_page
     from heyhi.report.titles import title_of
     from heyhi.report.write import write_files
 
     title = title_of([source.manifest for source in report.sources])
+    left_out: list[str] = []
     if report.args.to:
         written = write_files(
             destinations(report.args), report.shaped, report.project, title, asked=report.shape.columns
         )
     elif paths := _fixed_files(report):
         written = write_files(paths, report.whole, report.project, title)
+        left_out = without_page(report.project.settings.reports)[1]
     else:
         return []
     if files := [path for path in written.files if not is_standard_output(path)]:
@@ -216,12 +222,15 @@ def _write(report: _Report) -> list[HeyhiError]:
         is_other = not report.args.to and is_view(report.shape)
         what = " (the whole table; --to FILE writes what is shown)" if is_other else ""
         report.say(f"written: {', '.join(name(path.absolute()) for path in files)}{what}")
+    for line in left_out:
+        report.say(line)
     return written.problems
 
 
 def _fixed_files(report: _Report) -> list[Path]:
     """Return the files below the sweep's own name: there lies only its whole table, and none of another project."""
     from heyhi.experiment.project_names import is_anothers
+    from heyhi.report.foreseen import without_page
     from heyhi.report.titles import label_of
     from heyhi.report.write import fixed_files
 
@@ -229,7 +238,8 @@ def _fixed_files(report: _Report) -> list[Path]:
         why = "this is no whole sweep" if report.is_part else "the results are another project's"
         report.say(f"no file was written, since {why}: --to FILE writes one")
         return []
-    return fixed_files(report.project, label_of(report.sources), report.project.settings.reports)
+    formats, _ = without_page(report.project.settings.reports)
+    return fixed_files(report.project, label_of(report.sources), formats)
 
 
 def _export(report: _Report) -> list[HeyhiError]:

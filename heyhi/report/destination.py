@@ -7,11 +7,13 @@ from pathlib import Path
 from heyhi.errors import HeyhiError
 
 TEXTS = ("csv", "tsv", "md", "tex", "json")
+# What not everybody can write.
+EXTRA_OF_FORMAT = {"html": "page", "parquet": "parquet"}
 _KINDS = (*TEXTS, "xlsx", "parquet", "html")
 
 
 class ExportError(HeyhiError):
-    """No format is meant, the table doesn't fit it, or its library is missing."""
+    """No format is meant, or the table doesn't fit it."""
 
 
 def suffix_of(path: Path) -> str:

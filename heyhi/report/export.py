@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.names import Status
+from heyhi.extras import load
 from heyhi.files import replace_bytes
 from heyhi.report.cell_text import UPDATED, moment
 from heyhi.report.destination import ExportError
@@ -130,14 +131,10 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
     """Write a table as Parquet: numbers as numbers, NaN as NaN, what is missing as null, times with their zone.
 
     Raises:
-        ExportError: pyarrow isn't installed.
+        ExtraError: pyarrow isn't installed.
         ResultError: it can't be written.
     """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise ExportError(f"{path}: Parquet needs the package pyarrow: pip install 'heyhi[parquet]'") from None
+    pa, pq = load("pyarrow"), load("pyarrow.parquet")
     arrays, names = [], []
     for index, name in enumerate(table.columns):
         values = [v.item() if hasattr(v, "item") else v for v in table.iloc[:, index].tolist()]

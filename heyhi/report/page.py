@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heyhi.extras import load
 from heyhi.files import replace_file
 from heyhi.report.page_content import Detail as Detail
 from heyhi.report.page_content import PageData as PageData
@@ -40,7 +41,8 @@ def write_page(path: Path, page: PageData) -> None:
         page: what to show.
 
     Raises:
-        PageError: plotly or itables is missing, or the table has no exp_id or a name twice.
+        ExtraError: plotly, itables or jinja2 is missing.
+        PageError: the table has no exp_id or a name twice.
         ResultError: the file can't be written.
     """
     replace_file(path, render_page(page, folder=path.absolute().parent))
@@ -64,16 +66,16 @@ def render_page(page: PageData, *, folder: Path) -> str:
 @lru_cache(maxsize=1)
 def _template() -> Template:
     """Load page_files/page.html; what a user wrote is escaped in it."""
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FunctionLoader(_own),
+    jinja2 = load("jinja2")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_own),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("page.html")
+    template: Template = environment.get_template("page.html")
+    return template
 
 
 def _own(name: str) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heyhi.errors import HeyhiError
+from heyhi.extras import check
 
 
 class PageError(HeyhiError):
-    """The page can't be made: a library is missing, or the data doesn't fit together."""
+    """The page can't be made: a library doesn't fit, or the data doesn't fit together."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ def read_libraries() -> Libraries:
     """Read the libraries of the installed packages, without importing these.
 
     Raises:
-        PageError: one is missing, or can't be put into a page.
+        ExtraError: one is missing.
+        PageError: one can't be put into a page.
     """
+    check("page")
     plotly = _packaged("plotly", "package_data/plotly.min.js")
     tables = _as_global(_packaged("itables", "html/dt_bundle.js"))
     style = _packaged("itables", "html/dt_bundle.css")
@@ -74,4 +77,4 @@ def _packaged(package: str, name: str) -> str:
         path = Path(location, name)
         if path.exists():
             return path.read_text(encoding="utf-8")
-    raise PageError(f"the HTML page needs {package} (with its {name}): pip install plotly itables")
+    raise PageError(f"the installed {package} has no {name}, which the page needs; try another version")

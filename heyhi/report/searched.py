@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heyhi.errors import SweepError, UnknownError
+from heyhi.errors import ExtraError, UnknownError
 from heyhi.experiment.slots import SearchDir
+from heyhi.extras import install_line
 from heyhi.report.cell_text import value_text
 from heyhi.report.columns import ColumnCache
 from heyhi.search.aim import why_missed
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from heyhi.sweep.search_spec import SearchSpec
 
 _MOST_KEYS = 5  # that are named as the most important ones
-_NO_OPTUNA = "importance of keys needs Optuna: pip install 'heyhi[search]'"
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,15 @@ class Searched:
         else:
             try:
                 found = importances(self.spec, done)
-            except SweepError:
-                return {}, _NO_OPTUNA
+            except ExtraError:
+                return {}, self._no_optuna
             if self.cache is not None:
                 self.cache.store(name, {"keys": list(found), "shares": list(found.values())})
         return found, "" if found else "importance of keys: no key tells good trials from others"
+
+    @cached_property
+    def _no_optuna(self) -> str:
+        return f"importance of keys needs optuna, which isn't installed here: {install_line('search')}"
 
     def lines(self) -> Iterator[str]:
         """Say in lines how far it is."""
@@ -158,8 +162,8 @@ class Searched:
         if self.importance:
             most = list(self.importance.items())[:_MOST_KEYS]
             yield f"most important: {', '.join(f'{value_text(key)} {100 * share:.0f} %' for key, share in most)}"
-        elif self.why_unknown == _NO_OPTUNA:
-            yield _NO_OPTUNA
+        elif self.why_unknown == self._no_optuna:
+            yield self._no_optuna
         if self.problem:
             yield f"problem {self.problem}"
 

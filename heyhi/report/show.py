@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heyhi.errors import HeyhiError, SweepError
+from heyhi.errors import HeyhiError, SweepError, reporting_errors
 from heyhi.report.drift_lines import drift_line
+from heyhi.report.foreseen import check_jobs, end_lines, lacking_in_jobs, without_page
 from heyhi.report.gather import gather
 from heyhi.report.shape import Shape
 from heyhi.report.shaped import Shaped
@@ -25,6 +26,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heyhi.sweep.flow import Flow
+
+
+def foresee(flow: Flow) -> None:
+    """Refuse to begin a run whose jobs would lack an extra of HeyHi's, and say what its end will lack.
+
+    Raises:
+        SystemExit: they would.
+    """
+    if not flow.is_run:
+        return
+    with reporting_errors():
+        searches = {manifest.search is not None for _, manifest in flow.asked}
+        if any(lacking_in_jobs(flow.project, is_search=one) for one in searches):
+            for manifest, starting in flow.starting:
+                check_jobs(flow.project, [manifest], starting, uses_slurm=flow.is_remote)
+    if flow.reported and not flow.is_launched:
+        for line in end_lines(flow.project, [manifest.sweep or "" for manifest in flow.reported]):
+            print(line, file=sys.stderr, flush=True)
 
 
 def show(flow: Flow) -> None:
@@ -50,13 +69,15 @@ def _show_sweep(flow: Flow, manifest: Manifest) -> None:
     source = Source.of(manifest)
     shaped = Shape().apply(gather([source]))
     _print(shaped, [source])  # first: the disk may be full, which may be why something has failed
-    paths = fixed_files(flow.project, manifest.label, dict.fromkeys(["csv", *flow.project.settings.reports]))
+    formats, left_out = without_page(dict.fromkeys(["csv", *flow.project.settings.reports]))
+    paths = fixed_files(flow.project, manifest.label, formats)
     written = write_files(paths, shaped, source.project, title_of([manifest]))
     _say(*written.problems)
     complete = flow.project.root / table_of(flow.project, manifest)
     files = [*written.files, complete] if os.access(complete, os.F_OK) else written.files
     if files:
         print(f"table: {', '.join(map(flow.project.relative, files))}", flush=True)
+    print("".join(f"{line}\n" for line in left_out), end="", flush=True)
     if source.sheet is not None:
         exported = export_sheets(shaped.table, [source.sheet], flow.project, group=manifest.label)
         for link in exported.links:

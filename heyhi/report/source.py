@@ -17,6 +17,7 @@ from heyhi.errors import HeyhiError, ManifestError
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.metrics import BEST
 from heyhi.project import Project
+from heyhi.report.foreseen import sheet_named_by
 from heyhi.report.parts import AtBest, Part, Progress, read_part
 from heyhi.report.read import Collector, Reader
 from heyhi.sweep.expand import composable, paused_collection
@@ -214,17 +215,7 @@ def _aimed(project: Project, manifest: Manifest) -> Project:
 
 def _sheet_of(project: Project, manifest: Manifest) -> tuple[tuple[str, str] | None, list[str]]:
     """Return the spreadsheet and worksheet that a sweep file names."""
-    if manifest.sweep is None:
-        return None, []
-    try:
-        sheet = getattr(load_sweep_module(project, project.root / manifest.sweep), "SHEET", None)
-    except HeyhiError:
-        return None, []  # said where its get_logs_data is asked for
-    if sheet is None:
-        return None, []
-    if isinstance(sheet, (tuple, list)) and len(sheet) == 2 and all(isinstance(s, str) and s for s in sheet):
-        return (sheet[0], sheet[1]), []
-    return None, [f"{manifest.sweep}: SHEET is {sheet!r}; expected (spreadsheet, worksheet)"]
+    return (None, []) if manifest.sweep is None else sheet_named_by(project, manifest.sweep)
 
 
 def sweeps_of(project: Project, sweep: str | Path | Sequence[str | Path] | None) -> list[Path]:

@@ -65,7 +65,8 @@ def choose(
         the choice; one with an empty exp id where there is nothing left to choose, with the reason.
 
     Raises:
-        SweepError: no trial logs what the search is about, or Optuna isn't installed.
+        SweepError: no trial logs what the search is about.
+        ExtraError: Optuna isn't installed.
         UnknownError: nobody can tell what is chosen already.
     """
     if (choice := slot.read_choice()) is not None:

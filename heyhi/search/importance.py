@@ -36,7 +36,7 @@ def importances(spec: SearchSpec, trials: Sequence[Trial]) -> dict[str, float]:
         key of an axis -> its share; nothing where there are too few trials, or all are equally good.
 
     Raises:
-        SweepError: Optuna isn't installed.
+        ExtraError: Optuna isn't installed.
     """
     done = [trial for trial in trials if trial.state == "done" and trial.value is not None]
     losses = _losses(spec, done)

@@ -8,14 +8,13 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
-import importlib.util
 import itertools
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from heyhi.errors import SweepError
+from heyhi.extras import load
 from heyhi.search.trial import Trial
 from heyhi.sweep.search_spec import Axis, SearchSpec
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial as Asked
 
-_NO_OPTUNA = "a search asks Optuna for its points ({}): pip install 'heyhi[search]'"
 _DIGITS = 4  # significant ones of a number: enough for any search, and a path stays readable
 
 
@@ -36,7 +34,7 @@ class Study:
         trials: that there are.
 
     Raises:
-        SweepError: Optuna isn't installed.
+        ExtraError: Optuna isn't installed.
     """
 
     def __init__(self, spec: SearchSpec, slot: int, trials: Iterable[Trial]) -> None:
@@ -129,15 +127,17 @@ def is_ordered(axis: Axis) -> bool:
 
 def distribution_of(axis: Axis) -> BaseDistribution:
     """Return an axis as Optuna has it: of values that have an order, their places."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
+    kinds = import_optuna().distributions
+    made: BaseDistribution
     if is_ordered(axis):
-        return IntDistribution(0, len(axis.values) - 1)
-    if axis.kind == "choice":
-        return CategoricalDistribution(axis.values)
-    if axis.kind == "int":
-        return IntDistribution(int(axis.low), int(axis.high), log=axis.log, step=axis.step)
-    return FloatDistribution(axis.low, axis.high, log=axis.log)
+        made = kinds.IntDistribution(0, len(axis.values) - 1)
+    elif axis.kind == "choice":
+        made = kinds.CategoricalDistribution(axis.values)
+    elif axis.kind == "int":
+        made = kinds.IntDistribution(int(axis.low), int(axis.high), log=axis.log, step=axis.step)
+    else:
+        made = kinds.FloatDistribution(axis.low, axis.high, log=axis.log)
+    return made
 
 
 def _suggested(trial: Asked, axis: Axis) -> str | int | float:
@@ -164,7 +164,7 @@ def quiet() -> Iterator[Any]:
     """Import Optuna, and have it say nothing meanwhile: a task that uses it, too, finds it as it was.
 
     Raises:
-        SweepError: it isn't installed.
+        ExtraError: it isn't installed.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -177,34 +177,20 @@ def quiet() -> Iterator[Any]:
             optuna.logging.set_verbosity(before)
 
 
-def check_optuna() -> None:
-    """Refuse a search before its trials are started, without the time that it takes to import Optuna.
-
-    Raises:
-        SweepError: it isn't installed.
-    """
-    if importlib.util.find_spec("optuna") is None:
-        raise SweepError(_NO_OPTUNA.format("which isn't installed"))
-
-
 def import_optuna() -> Any:
     """Import Optuna.
 
     Raises:
-        SweepError: it isn't installed.
+        ExtraError: it isn't installed.
     """
-    try:
-        import optuna
-    except ImportError as error:
-        raise SweepError(_NO_OPTUNA.format(error)) from None
-    return optuna
+    return load("optuna")
 
 
 def given_type() -> Any:
     """Return a type of trials that a study takes as they are."""
-    from optuna.trial import FrozenTrial
+    frozen: Any = import_optuna().trial.FrozenTrial
 
-    class Given(FrozenTrial):
+    class Given(frozen):  # type: ignore[misc]
         """A trial that a study takes as it is: to copy 10,000 of them would take a second."""
 
         def __deepcopy__(self, memo: Mapping[int, Any]) -> Given:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from heyhi.extras import load
 from heyhi.sheets.http import Effort, Patience, Transport, describe_failure
 from heyhi.sheets.login import Login, quiet
 from heyhi.sheets.worksheet import FIELDS, Area, Cells
@@ -34,8 +35,7 @@ class Google:
     """
 
     def __init__(self, login: Login, patience: Patience) -> None:
-        import pygsheets
-
+        pygsheets = load("pygsheets")
         self.login = login
         self.effort = Effort(login, patience)
         self._transport = Transport(patience.timeout)
@@ -111,14 +111,12 @@ class Google:
 
     def read_cells(self, spreadsheet_id: str, title: str, areas: Sequence[Area]) -> Cells:
         """Read cells: formulas as such, so that one whose value is empty counts."""
-        from pygsheets import ValueRenderOption
-
         if not areas:
             return Cells()
         ranges = [area.a1(title) for area in areas]
         values = self._read(
             lambda: self._client.sheet.values_batch_get(
-                spreadsheet_id, ranges, value_render_option=ValueRenderOption.FORMULA
+                spreadsheet_id, ranges, value_render_option=load("pygsheets").ValueRenderOption.FORMULA
             )
         )
         return Cells(areas, values)

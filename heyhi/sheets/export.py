@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import importlib.util
 import logging
 import random
 import re
@@ -21,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heyhi.errors import ExtraError
+from heyhi.extras import check as check_extra
 from heyhi.sheets.api import Google, UnsureError
 from heyhi.sheets.cells import Frames, SheetsError, tables_of
 from heyhi.sheets.http import Patience
@@ -127,8 +128,10 @@ def save_pandas_table(
 
 def _login(setting: Path | None, what: str) -> Login | None:
     """Find credentials, or say in a line that there are none, which is no error."""
-    if importlib.util.find_spec("pygsheets") is None:
-        _say(f"Google Sheets: {what} not exported: pygsheets is not installed (pip install 'heyhi[sheets]')")
+    try:
+        check_extra("sheets")
+    except ExtraError as error:
+        _say(f"{what} not exported: {error}")
         return None
     login = find_login(setting)
     if login is not None:
@@ -211,8 +214,10 @@ def login(
         File of the token, which only its owner can read.
 
     Raises:
+        ExtraError: pygsheets isn't installed.
         SheetsError: there is no OAuth client, or Google refused.
     """
+    check_extra("sheets")
     client = find_client(credentials)
     if client is None:
         who = None
@@ -242,8 +247,10 @@ def check(
     Returns:
         What was found, up to the first thing that is bad; nothing is changed.
     """
-    if importlib.util.find_spec("pygsheets") is None:
-        return [Finding(False, "pygsheets is not installed (pip install 'heyhi[sheets]')")]
+    try:
+        check_extra("sheets")
+    except ExtraError as error:
+        return [Finding(False, str(error))]
     findings: list[Finding] = []
     try:
         who = find_login(credentials)

@@ -28,6 +28,7 @@ from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.slots import lacks_values, searches_of
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.winners import read_winner, waited_for, winner_path, write_log
+from heyhi.extras import missing
 from heyhi.files import is_there, replace_bytes, writing
 from heyhi.profiles import LOCAL, snakemake_command
 from heyhi.project import Project, find_project
@@ -89,7 +90,9 @@ class Flow:
         priority: for the rules: the higher, the earlier an experiment is started; in the order of its sweep, and before
             all others where it waits or runs already.
         report: for the rules: table of the sweep that was asked for.
-        page: for the rules: its page.
+        page: for the rules: its page; none where its extra isn't installed, or wasn't when the table was written.
+        makes_page: whether the extra for it is installed.
+        to_page: words for the command that writes a table, with a space before each.
         candidates: for the rules: what the best of a sweep is chosen from, where it isn't chosen yet.
         contest_manifest: for the rules: manifest that says so.
         contest: for the rules: what that best one is called.
@@ -137,7 +140,9 @@ class Flow:
         self.candidates = _for_rule(lambda wildcards: self._candidates(self._find_contest(wildcards)))
         self.contest = _for_rule(lambda wildcards: self._contest_text(self._find_contest(wildcards)))
         self.contest_manifest = _for_rule(lambda wildcards: self._name(self._find_contest(wildcards).manifest))
-        self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
+        self.makes_page = not missing("page")
+        self.to_page = " --to {output.page:q}" if self.makes_page else ""
+        self.page = _for_rule(lambda _: self._ask_page(self._sweep_manifest()))
         self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
         self.report_results = _for_rule(lambda wildcards: self._touchable(self._open_report(wildcards).targets))
         self.report_manifest = _for_rule(lambda wildcards: self._name(self._open_report(wildcards)))
@@ -166,6 +171,26 @@ class Flow:
     def reported(self) -> list[Manifest]:
         """Manifests of the tables that this run was asked for."""
         return list(self._reported.values())
+
+    @property
+    def starting(self) -> list[tuple[Manifest, set[str]]]:
+        """What isn't there of what this run was asked for: manifests, each with the exp paths of its experiments."""
+        found: dict[Path, tuple[Manifest, set[str]]] = {}
+        for target, manifest in self.asked:
+            if not is_there(self.project.root / target):
+                folder = folders_of([target], self.project.root)[0]
+                found.setdefault(manifest.path, (manifest, set()))[1].add(folder)
+        return [*found.values()]
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether jobs are handed to a cluster."""
+        return bool(not self._workflow.local_exec)
+
+    @property
+    def is_launched(self) -> bool:
+        """Whether `heyhi launch` or `retry` has started this run, and has said what is to be said before."""
+        return self._is_on_record
 
     @property
     def words(self) -> str:
@@ -564,13 +589,22 @@ class Flow:
         manifest = self._sweep_manifest()
         name = table_of(self.project, manifest)
         # With nothing to do no rule is run, and no hook: a sweep that was edited and edited back has its old table.
-        for one in (name, self.page_path(manifest)) if self._is_executing else ():
+        for one in (name, *self._ask_page(manifest)) if self._is_executing else ():
             copy = self.report_copy(manifest).with_name(f"{manifest.label}{Path(one).suffix}")
             if is_there(self.project.root / one):
                 with writing(copy):
                     data = (self.project.root / one).read_bytes()
                 replace_bytes(copy, data)
         return name
+
+    def _ask_page(self, manifest: Manifest) -> list[str]:
+        """Return a sweep's page, where it is to be there: of a table that was written without it, none is made later.
+
+        Whoever wants it names it, has the table written anew, or takes `heyhi report`.
+        """
+        page, table = self.page_path(manifest), table_of(self.project, manifest)
+        is_asked = is_there(self.project.root / page) or not is_there(self.project.root / table)
+        return [page] if self.makes_page and is_asked else []
 
     def _missing(self, manifest: Manifest) -> list[str]:
         """List a sweep's targets that aren't there although its table is."""

@@ -36,7 +36,7 @@ def export_run(
         folder: where the tracker's files go, see `folder_of`; None: where the tracker says.
 
     Raises:
-        TrackerError: the tracker's library is missing.
+        ExtraError, TrackerError: the tracker's library is missing.
         ResultError: the metrics can't be read.
         Exception: whatever the library raises.
     """

@@ -8,9 +8,8 @@ from heyhi.errors import HeyhiError, TrackerError
 from heyhi.text import one_line
 from heyhi.trackers.tracked_run import TrackedRun, Tracker
 
-# What installs the library of each.
+# What installs the library of those that are no extra of ours.
 _INSTALLS = {
-    "tensorboard": ("tensorboardX", "pip install 'heyhi[tensorboard]'"),
     "wandb": ("wandb", "pip install wandb"),
     "mlflow": ("mlflow", "pip install mlflow-skinny"),
 }
@@ -26,14 +25,15 @@ def open_tracker(name: str, run: TrackedRun, folder: Path | None = None, *, is_w
         is_whole: all that counts will be given, not only what an attempt logs.
 
     Raises:
+        ExtraError: its library is missing, which an extra of HeyHi's brings.
         TrackerError: its library is missing.
         Exception: whatever the library raises.
     """
-    try:
-        if name == "tensorboard":
-            from heyhi.trackers.event_files import EventFiles
+    if name == "tensorboard":
+        from heyhi.trackers.event_files import EventFiles
 
-            return EventFiles(run, folder, is_whole=is_whole)
+        return EventFiles(run, folder, is_whole=is_whole)
+    try:
         if name == "wandb":
             from heyhi.trackers.wandb_run import WandbRun
 

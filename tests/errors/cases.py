@@ -17,6 +17,7 @@ class Given:
         env: variables of the environment.
         programs: stand-ins for commands of Slurm's, which isn't there: name -> shell script.
         below: folder in which the command is given.
+        lacks: modules that aren't installed.
     """
 
     what: str
@@ -25,6 +26,7 @@ class Given:
     env: dict[str, str] = field(default_factory=dict)
     programs: dict[str, str] = field(default_factory=dict)
     below: str = "."
+    lacks: tuple[str, ...] = ()
 
 
 SEARCH = "import heyhi\nSEARCH = heyhi.Search(cfg='train', space={'lr': [1, 2]}, max='a', trials=2)\n"
@@ -370,8 +372,29 @@ SEARCHES = {
     "over what hangs on a file": "space={'sgd.momentum': '1,2', 'I.optimizer': 'heavy'}, max='acc', trials=3",
 }
 
+# What an extra of HeyHi's brings, and isn't there.
+WITHOUT_EXTRAS = Given(
+    "no extra is installed",
+    (
+        "heyhi report MANIFEST --to t.html",
+        "heyhi report MANIFEST --to t.parquet",
+        "heyhi report MANIFEST --sheet a b",
+        "heyhi search conf/tune.py",
+        "heyhi launch --cfg train --profile profiles/local",
+        "heyhi export tensorboard MANIFEST",
+        "heyhi sheets check",
+        "heyhi sheets login",
+    ),
+    {
+        "conf/tune.py": SEARCH,
+        "profiles/local/config.yaml": "cores: 1\n",
+        "pyproject.toml": '[tool.heyhi]\nlog_to = ["tensorboard"]\n',
+    },
+    lacks=("plotly", "itables", "optuna", "pyarrow", "pygsheets", "tensorboardX"),
+)
 CASES = (
     Given("", WRONG_WORDS),
+    WITHOUT_EXTRAS,
     *(
         Given(
             f"a search {what}",

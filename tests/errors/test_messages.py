@@ -88,6 +88,9 @@ class Asked:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in given.env.items():
                 patch.setenv(name, value)
+            for name in given.lacks:
+                for one in (name, *(known for known in sys.modules if known.startswith(f"{name}."))):
+                    patch.setitem(sys.modules, one, None)
             patch.chdir(self.root / given.below)
             patch.setattr(sys, "argv", [program, *words])
             patch.delitem(sys.modules, "run", raising=False)  # the task file, of another project

@@ -47,6 +47,22 @@ def test_memory_is_told_in_megabytes() -> None:
     assert "120 MB |" in line and "300 MB |" in line and "0.40" in line
 
 
+def test_what_an_install_adds_is_what_is_larger_than_before(tmp_path: Path) -> None:
+    from benchmarks.install import Place, rows_of
+
+    place = Place(tmp_path / "venv", ["--no-index", "pip"])  # which each has
+    run(place.command())
+    assert place.size == 0
+    (added,) = tmp_path.glob("venv/lib/*/site-packages")
+    (added / "more.py").write_text("x" * 2_000_000)
+    assert place.size == 2
+    names = ("heyhi", "peer", "all", "hydra")
+    rows = rows_of(
+        dict(zip(names, map(cost, (115, 100, 200, 1)), strict=True)), dict(zip(names, (116, 100, 9, 1), strict=True))
+    )
+    assert [row.verdict for row in rows] == ["met", "NOT MET", "", "", "", ""]
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("00:00.215", 0.215), ("02:03.5", 123.5), ("01:00:02", 3602), ("1-00:00:01", 86_401)]
 )

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from heyhi.extras import EXTRAS
+
 LOCKS = ("build", "run", "dev", "bench", "docs")
 
 
@@ -37,10 +39,10 @@ def test_a_lock_names_no_package_index(repository: Path, lock: str) -> None:
 @pytest.mark.parametrize(
     ("lock", "extras"),
     [
-        ("run", ["example", "search", "tensorboard"]),
-        ("dev", ["example", "search", "tensorboard", "dev"]),
-        ("bench", ["search", "bench"]),
-        ("docs", ["search", "docs"]),
+        ("run", ["example", *EXTRAS]),
+        ("dev", ["example", *EXTRAS, "dev"]),
+        ("bench", ["example", *EXTRAS, "bench"]),
+        ("docs", ["example", *EXTRAS, "docs"]),
     ],
 )
 def test_a_lock_holds_what_the_project_asks_for(repository: Path, lock: str, extras: list[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 import heyhi
 from heyhi import maybe_launch
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.extras import install_line
 
 from .works import PROTO
 
@@ -119,4 +120,4 @@ def test_a_missing_library_ends_it_with_what_installs_it(run: Run, ids: list[str
         del sys.modules["tensorboardX"]
         sys.modules.update(before)
     assert (code, out) == (2, "")
-    assert err == "error: tensorboardX isn't installed here: pip install 'heyhi[tensorboard]'\n"
+    assert err == f"error: TensorBoard needs tensorboardX, which isn't installed here: {install_line('tensorboard')}\n"

@@ -22,6 +22,7 @@ from heyhi.experiment.names import Status, result_of
 from heyhi.experiment.records import PRUNED, End, Start
 from heyhi.experiment.slots import Choice, SearchDir, SlotDir, SlotEnd, note_slot
 from heyhi.experiment.status import Statuses, find_state
+from heyhi.extras import install_line
 from heyhi.project import find_project
 from heyhi.sweep.manifest import Manifest
 
@@ -532,7 +533,7 @@ def test_without_optuna_a_search_is_refused_before_anything_is_started(
     monkeypatch.setitem(sys.modules, "optuna", None)
     for command in (("launch", *WORDS), ("launch", searched.word, "--dry-run"), ("search", *WORDS)):
         code, _, err = run(*command)
-        assert code == 2 and "(which isn't installed): pip install 'heyhi[search]'" in err
+        assert code == 2 and f"a search needs optuna, which isn't installed here: {install_line('search')}" in err
     assert not started and not searched.search.slots_path.exists()
     assert run("plan", *WORDS)[0] == 0 and run("launch", "conf/many.py", "--profile", "local")[0] == 0
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from heyhi.errors import ExtraError
 from heyhi.report.page import Detail, PageData, render_page, write_page
 from heyhi.report.page_curves import curves_of
 from heyhi.report.page_libraries import PageError
@@ -165,8 +167,9 @@ def test_writing_replaces_the_page_and_leaves_nothing_else(tmp_path: Path):
 
 
 def test_library_that_is_missing_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(PageError, match="pip install"):
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    monkeypatch.setitem(sys.modules, "itables", None)
+    with pytest.raises(ExtraError, match="the page needs plotly and itables, which aren't installed here: pip install"):
         render_page(PageData("t", table("e")), folder=Path("/"))
 
 

@@ -20,6 +20,7 @@ from heyhi.config.schema import Schema, load_schema
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import PRUNED, End, Start
 from heyhi.experiment.slots import Choice, SearchDir, SlotEnd
+from heyhi.extras import install_line
 from heyhi.project import Project, find_project
 from heyhi.report.__main__ import main as report_main
 from heyhi.report.gather import gather
@@ -218,7 +219,8 @@ def test_what_was_found_to_matter_is_kept_until_more_trials_are_done(
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert search.shaped().searches[0].importance == first != {}
     search.trial(11, value=1.1)
-    assert "importance of keys needs Optuna: pip install 'heyhi[search]'\n" in search.printed()
+    why = f"importance of keys needs optuna, which isn't installed here: {install_line('search')}\n"
+    assert why in search.printed()
 
 
 def test_a_sweep_files_own_columns_are_those_of_a_search_too(made: Callable[..., Made]) -> None:
