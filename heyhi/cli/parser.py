@@ -277,6 +277,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         _add_search_arguments(launch)
         _add_launch_arguments(launch)
 
+    run = command("run", "run a sweep, a config or some experiments here, and print their table", _RUN_EPILOG)
+    if only in (None, "run"):
+        _add_words(run, default="the sweep of [tool.heyhi]")
+        _add_search_arguments(run)
+        _add_launch_arguments(run, profile="local", foreground=False)
+        run.set_defaults(foreground=True)
+
     search = command(
         "search",
         "search a space for the best point, each trial an experiment; on this terminal, until all have ended",
@@ -514,6 +521,24 @@ examples:
 """
 
 
+_RUN_EPILOG = (
+    """\
+examples:
+  heyhi run                                           the sweep of [tool.heyhi]
+  heyhi run --cfg c02_sup_train/sl lr=0.1             one experiment
+  heyhi run --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --sweep 'seed=range(3)'
+  heyhi run SWEEP.py --jobs 2                         two at once; default: as many as fit on this machine
+  heyhi run SWEEP.py --dry-run                        only say what would be started
+
+The same command again goes on: what is DONE stays, what is DEAD starts again with its files. Ctrl-C ends what runs.
+Exit code: 0 where all is DONE, 1 where something isn't, 2 for a wrong command, 130 after Ctrl-C. `heyhi launch`, with
+the same words, hands over to Slurm, by a controller that outlives the terminal. heyhi docs workflow says more.
+
+"""
+    + _WORDS_EPILOG
+)
+
+
 _EXPORT_EPILOG = """\
 examples:
   heyhi export tensorboard                            the sweep of [tool.heyhi]: event files
@@ -625,12 +650,13 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--profile",
-        metavar="P",
-        help="Snakemake's profile (default: profiles/slurm; of a search, as its launcher says)",
-    )
+def _add_launch_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    profile: str = "slurm; of a search, as its launcher says",
+    foreground: bool = True,
+) -> None:
+    parser.add_argument("--profile", metavar="P", help=f"Snakemake's profile, local or slurm (default: {profile})")
     parser.add_argument(
         "--jobs", type=_jobs, metavar="N",
         help="have at most N experiments submitted or run at once, in the sweep's order (default: the profile's)",
@@ -641,7 +667,11 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on with another config than metrics that are there were logged with; such rows are marked as mixed",
     )
-    parser.add_argument("--foreground", action="store_true", help="on this terminal, until all is over")
+    parser.add_argument(
+        "--foreground",
+        action="store_true",
+        help="on this terminal, until all is over" if foreground else argparse.SUPPRESS,  # as it is in any case
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
     add_redo_arguments(parser, "them")
 

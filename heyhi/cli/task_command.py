@@ -258,6 +258,10 @@ def _run(
         print(f"{where}\n{refusal}")
         return 1
     launch.check()
+    if launch.is_for_slurm:
+        from heyhi.slurm.reach import check_reachable
+
+        check_reachable("heyhi run --profile local, with the same words, runs it here")
     if action.wipe:
         if dependents := launch.dependents:
             print(f"{launch.experiment.exp_path}: {dependents}", file=sys.stderr)
