@@ -66,9 +66,11 @@ def _run_words(given: list[str]) -> int:
         from heyhi.cli.completion import complete
 
         complete(parser, Given)
+    from heyhi.cli.advice import telling_habits
     from heyhi.errors import reporting_errors
 
-    with reporting_errors():
+    command = _command_in(given)
+    with reporting_errors(), telling_habits(given, command, sweeps=command not in ("print", "describe")):
         return _run(parse(parser, given))
 
 

@@ -55,6 +55,7 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
         OverrideError: an option is unknown, and no override; or the command takes none.
     """
     given = list(sys.argv[1:] if args is None else args)
+    _check_command(parser, given)
     chosen = _command_in(parser, given)
     if chosen is not None:
         place, command = chosen
@@ -77,6 +78,26 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
 
         parsed.words = in_given_order([*parsed.words, *rest], given)
     return parsed
+
+
+def _check_command(parser: argparse.ArgumentParser, args: list[str]) -> None:
+    """Refuse a command that there isn't, and say which one may have been meant; `print --cfg CFG` is `print CFG`.
+
+    Raises:
+        HeyhiError: so it is.
+    """
+    choices = next(a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    place = next((at for at, text in enumerate(args) if not text.startswith("-")), len(args))
+    if place < len(args) and args[place] in choices:
+        if args[place] in ("print", "describe"):
+            behind = (text.removeprefix("--cfg=") for text in args[place + 1 :] if text != "--cfg")
+            args[place + 1 :] = behind
+        return
+    if place < len(args) and not {"-h", "--help", "--version"} & set(args[:place]):
+        from heyhi.cli.habits import missing_command
+        from heyhi.errors import HeyhiError
+
+        raise HeyhiError(missing_command(args, args[place], list(choices)))
 
 
 def _command_in(parser: argparse.ArgumentParser, args: Sequence[str]) -> tuple[int, argparse.ArgumentParser] | None:

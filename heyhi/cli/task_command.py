@@ -21,6 +21,7 @@ from heyhi.job.guard import check_not_importing
 from heyhi.job_env import get_tasks
 from heyhi.project import find_project
 from heyhi.streams import go_on, guard_streams
+from heyhi.text import shell_word
 
 if TYPE_CHECKING:
     from heyhi.job.grace import Grace
@@ -130,6 +131,8 @@ def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | 
     """
     # argparse would take an override behind it for its value.
     given = [f"{text}=config" if text == REDO else text for text in (sys.argv[1:] if args is None else args)]
+    if not any(text in ("-h", "--help", "-c", "--cfg") or text.startswith(("--cfg=", "-c=")) for text in given):
+        raise OverrideError(_which_config(given))
     known, rest = parser.parse_known_intermixed_args(given)
     for text in rest:
         if "=" not in text:
@@ -139,6 +142,19 @@ def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | 
             )
     known.overrides = in_given_order([*known.overrides, *rest], sys.argv[1:] if args is None else args)
     return known
+
+
+def _which_config(args: Sequence[str]) -> str:
+    """Say that no config is named, and which word may be one."""
+    others = ("--config", "--config-name", "--config-file", "--conf", "-cn")
+    named = next((args[at + 1] for at, text in enumerate(args[:-1]) if text in others), "")
+    named = named or next(
+        (text.partition("=")[2] for text in args if text.startswith(tuple(f"{o}=" for o in others))), ""
+    )
+    named = named or next((text for text in args if "=" not in text and not text.startswith("-")), "CFG")
+    return (
+        f"which config? --cfg {shell_word(named)} names it; overrides stand behind it: --cfg {shell_word(named)} lr=0.1"
+    )
 
 
 def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:
@@ -169,7 +185,9 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         from heyhi.cli.completion import complete
 
         complete(parser, _Once)
-    with reporting_errors():
+    from heyhi.cli.advice import telling_habits
+
+    with reporting_errors(), telling_habits(sys.argv[1:] if args is None else args):
         sys.exit(_run_command(parse_with_overrides(parser, args), main))
 
 
