@@ -6,7 +6,6 @@ The habits themselves stand in `heyhi.cli.habits`; here is looked which of them 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -92,6 +91,8 @@ def _keys_of(words: Sequence[str]) -> Iterator[list[str]]:
 
 def _is_typo(error: str, known_keys: Callable[[], Sequence[str]]) -> bool:
     """Return whether an error names an option that differs from what was typed in dashes or a letter only."""
+    import difflib
+
     from heyhi.cli.habits import OPTIONS
 
     match = re.search(r"unknown option '-*([\w-]+)' \(did you mean '-*([\w-]+)'", error)

@@ -10,22 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from heyhi.cli.options import ALL_RANKS, OVERRIDE_HELP, add_redo_arguments
+from heyhi.cli.overview import DESCRIPTION, USAGE, overview
 
-_EPILOG = """\
-examples:
-  heyhi expand conf/c02_sup_train/rs_yolo_01_example.py          one target a line; composes and checks all
-  heyhi expand --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --sweep 'seed=range(3)'
-  snakemake --profile profiles/local $(heyhi expand --cfg c02_sup_train/sl lr=0.1)
-  heyhi plan conf/c02_sup_train/rs_yolo_01_example.py            what a launch would do
-  heyhi launch conf/c02_sup_train/rs_yolo_01_example.py          run it all, on Slurm; outlives the terminal
-  heyhi status                                                   how all that was run or launched is
-  heyhi status --sweeps                                          what was launched, when and by which words
-  heyhi report --sort=-val_accuracy.best                         the sweep's table, best first
-  heyhi clean --dry-run                                          what nobody needs any more
-  heyhi note SWEEP.py --where 'loss>10' "diverged" --exclude     a note on experiments, which takes them out of means
-  heyhi print c02_sup_train/sl lr=0.1 --flat                     a composed config, as overrides
-  heyhi describe c02_sup_train/sl launcher                       fields, types, defaults, comments
-"""
 _WORDS_EPILOG = """\
 words, any number of them, in any mixture:
   conf/c02_sup_train/rs_yolo_01_example.py        a sweep file
@@ -216,21 +202,26 @@ class Given(argparse.Action):
             setattr(namespace, self.dest, text if self.nargs is None else True)
 
 
+class _Overview(argparse.ArgumentParser):
+    """The parser of `heyhi`, whose help has the commands by what one does with them."""
+
+    def format_help(self) -> str:
+        """Write it."""
+        (commands,) = (action for action in self._actions if isinstance(action, argparse._SubParsersAction))
+        helps = {one.dest: one.help or "" for one in commands._choices_actions}
+        return f"usage: {USAGE}\n\n{self.description}\n\n{overview(helps)}"
+
+
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Make the parser; nothing that it does imports more than argparse.
 
     Args:
         only: command whose arguments are asked for; others' are left out, which takes a tenth of `heyhi status`.
     """
-    parser = argparse.ArgumentParser(
-        prog="heyhi",
-        description="Compose, check, plan and follow experiments; `snakemake --profile profiles/local` runs them.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _Overview(prog="heyhi", description=DESCRIPTION)
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     parser.set_defaults(command="", parser=parser)
-    commands = parser.add_subparsers(metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=argparse.ArgumentParser)
 
     def command(name: str, text: str, epilog: str | None = None) -> argparse.ArgumentParser:
         made = commands.add_parser(
@@ -367,7 +358,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
     clean = command(
         "clean",
-        "remove the trash, copies of code and manifests that nothing needs, notes on what is gone, chosen checkpoints",
+        "remove the trash, what nothing needs any more, and chosen checkpoints",
         _CLEAN_EPILOG + _WORDS_EPILOG,
     )
     if only in (None, "clean"):

@@ -171,8 +171,8 @@ def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:
 def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -> None:
     """Be the command line of a task file: `if __name__ == "__main__": heyhi.parse_args_and_maybe_launch(main)`.
 
-    Exits with 0 when the experiment is done or was left as it is, 1 when it failed or nobody knows how it is, 2 when
-    the command was wrong.
+    Exits with 0 when the experiment is done, or runs or waits, 1 when it failed, is DEAD and was left so, or nobody
+    knows how it is, 2 when the command was wrong.
 
     Args:
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder.
@@ -271,7 +271,8 @@ def _run(
         for line in (*(made.lines if made is not None else ()), *([other] if other else [])):
             print(line)
         print(_what_next(mode, state.status, launch, made))
-        return 1 if state.status is Status.UNKNOWN else 0
+        is_left_dead = state.status is Status.DEAD and mode != "dryrun"
+        return 1 if is_left_dead or state.status is Status.UNKNOWN else 0
     if not action.wipe and (refusal := launch.refusal):
         print(f"{where}\n{refusal}")
         return 1
@@ -334,7 +335,8 @@ def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | Non
         if going.is_mixed:
             first = f"nothing started; attempt {going.attempt} has logged metrics with another config: {going.keys}.\n"
             option = f" {CONTINUE_OPTION}"
-        return f"{first}--mode start_continue{option} goes on from its files, --mode restart begins anew"
+        why = f"; heyhi logs --error {shell_word(launch.experiment.exp_id)} says why" if status is Status.DEAD else ""
+        return f"{first}--mode start_continue{option} goes on from its files, --mode restart begins anew{why}"
     return "nothing started; --mode restart would stop it and begin anew"
 
 
