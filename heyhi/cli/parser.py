@@ -690,7 +690,7 @@ def _add_launch_arguments(
 
 def _add_search_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what makes a config a search."""
-    options = parser.add_argument_group("search (docs/search.md)")
+    options = parser.add_argument_group("search (heyhi docs search)")
     for option, value, text in _SEARCH_HELP:
         options.add_argument(option, action=Given, metavar=value, help=text)
 
