@@ -52,11 +52,11 @@ PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
 
 .PHONY: test
 test: $(STAMP)/dev $(STAMP)/docs ## Set up, then run all tests (ARGS='-k word -x' goes to pytest; ARGS=tests/slurm runs only these).
-	@$(if $(strip $(ARGS)),,echo "All tests: 3,500, about 9 minutes on 2 cores; make test-unit takes 1½ (CONTRIBUTING.md)")
+	@$(if $(strip $(ARGS)),,echo "All tests: about 8,000, half an hour on 2 cores; make test-unit takes 5 minutes (CONTRIBUTING.md)")
 	@$(PYTEST) $(ARGS)
 
 .PHONY: test-unit
-test-unit: $(STAMP)/dev ## The quick ones only, 1½ minutes: what a change should pass first.
+test-unit: $(STAMP)/dev ## The quick ones only, 5 minutes on 2 cores: what a change should pass first.
 	@$(PYTEST) tests/unit tests/errors $(ARGS)
 
 .PHONY: snapshots

@@ -168,8 +168,12 @@ def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
     import difflib
 
     close = difflib.get_close_matches(wanted, pool, n=3, cutoff=0.6)
-    # A leaf typed without its path (`momentum` for `sgd.momentum`) is no close match by letters.
-    close += [c for c in pool if c.rsplit(".", 1)[-1] == wanted and c not in close][: 3 - len(close)]
+    # A leaf typed without its path (`momentum` for `sgd.momentum`, `sl` for `train/sl`) is no close match by letters.
+    leaves = {c: c.rpartition("/")[2].rpartition(".")[2] for c in pool}
+    close += [c for c, leaf in leaves.items() if leaf == wanted and c not in close][: 3 - len(close)]
+    if not close:
+        near_leaves = difflib.get_close_matches(wanted, set(leaves.values()), n=3, cutoff=0.75)
+        close = [c for c, leaf in leaves.items() if leaf in near_leaves][:3]
     near = [pool[c] for c in close]
     if not near:
         return ""

@@ -1,4 +1,4 @@
-"""Rules, profiles, pages and the launcher's proto, which lie beside HeyHi's code: in template/ of a wheel, in a tree's root.
+"""Rules, profiles, pages and the launcher's proto, beside HeyHi's code: in template/ of a wheel, in a tree's root.
 
 A project's own Snakefile and profiles are a few lines that take these in, so that upgrades reach them.
 """

@@ -1,4 +1,4 @@
-"""A question to whoever sits at the terminal; with no terminal, the answer is no."""
+"""A question to whoever sits at the terminal; with no terminal, what destroys something isn't done, all else is."""
 
 from __future__ import annotations
 
@@ -21,8 +21,25 @@ def agrees(what: str, question: str, shown: Sequence[str] = (), *, otherwise: st
     Raises:
         ModeError: nobody agreed.
     """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _has_terminal():
         raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at){more}")
     print("\n".join([*shown, f"{what}: {question} [y/N] "]), end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ModeError(otherwise)
+
+
+def declines(question: str) -> bool:
+    """Return whether whoever sits at the terminal says no to what is easily undone; nobody there, nobody does.
+
+    Args:
+        question: with a yes or no for an answer; Enter is yes.
+    """
+    if not _has_terminal():
+        return False
+    print(f"{question} [Y/n] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    return not answer or answer.strip().lower() not in ("", "y", "yes")
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()

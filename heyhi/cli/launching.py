@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
 from heyhi.cli.few_points import Pointless, few_points_text
+from heyhi.cli.foreground import print_tables, wait_for_others
 from heyhi.cli.looking import otherwise, print_json, print_recoded, print_wrapped
 from heyhi.cli.options import REDO, continues_in, redo_in
 from heyhi.cli.profiles import check_profile, profile_for
+from heyhi.cli.resources import agree_on_defaults, check_engine, starting_of
 from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
-from heyhi.profiles import LOCAL, shown_profile, snakemake_command
+from heyhi.profiles import shown_profile, snakemake_command
 from heyhi.text import data_output, shell_line, shell_word
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from heyhi.control.controller import Controller, ControllerSpec
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
-    from heyhi.control.used_before import Starting
     from heyhi.experiment.folder import Experiment
     from heyhi.experiment.modes import Action
     from heyhi.project import Project
@@ -212,7 +213,7 @@ def plan(args: argparse.Namespace) -> int:
         from heyhi.slurm.forecast import capacity_lines
 
         before = UsedBefore()
-        jobs = capacity_lines(before.passed(_starting(selection, starting - pointless.slots)))
+        jobs = capacity_lines(before.passed(starting_of(selection, starting - pointless.slots)))
         print_wrapped([*jobs, *before.lines()])
         print("".join(f"{line}\n" for line in _missing_files(selection, actions)), end="")
         # Snakemake goes on with what is there, whatever the mode is.
@@ -236,7 +237,9 @@ def _lacking(selection: Selection, starting: set[str], *, uses_slurm: bool) -> l
     lines: dict[str, None] = {}
     for group in selection.groups:
         lacking = lacking_in_jobs(group.project, is_search=group.search is not None)
-        if lacking and not (uses_slurm and all(brings_own_python(one.task) for one in _starting(selection, starting))):
+        if lacking and not (
+            uses_slurm and all(brings_own_python(one.task) for one in starting_of(selection, starting))
+        ):
             try:
                 check(lacking[0])
             except ExtraError as error:
@@ -303,37 +306,6 @@ def _dependents(selection: Selection, wiped: set[str]) -> str:
         found += dependents_of(group.project, wiped.intersection(group.part.folders))
     wiped_ids = {path.removeprefix(f"{group.project.results_root}/") for group in selection.groups for path in wiped}
     return dependents_text([exp_id for exp_id in dict.fromkeys(found) if exp_id not in wiped_ids])
-
-
-def _starting(selection: Selection, starting: set[str]) -> Iterator[Starting]:
-    """Yield the experiments that would start."""
-    from heyhi.control.used_before import Starting
-    from heyhi.errors import ManifestError
-    from heyhi.sweep.index import ManifestIndex
-    from heyhi.sweep.manifest import Manifest
-
-    left = set(starting)
-    for group in selection.groups:
-        if group.expansion is not None:
-            for one in group.expansion.planned:
-                if one.folder in left:
-                    left.discard(one.folder)
-                    task = getattr(selection.schema.parse_root(one.config), one.task)
-                    yield Starting(group.project, one.exp_id, one.identity.cfg, task)
-            continue
-        manifests = [group.manifest] if group.manifest is not None else []
-        if not manifests:
-            index = ManifestIndex.open(group.project)
-            paths = index.find_all(folder for folder in group.part.folders if folder in left)
-            for path in dict.fromkeys(paths.values()):
-                with contextlib.suppress(ManifestError):  # damaged: who runs what it has is told
-                    manifests.append(Manifest.open(path))
-        for manifest in manifests:
-            for row in manifest.experiments():
-                if str(row.exp_path) in left:
-                    left.discard(str(row.exp_path))
-                    task = getattr(manifest.schema().parse_root(row.config), row.task)
-                    yield Starting(group.project, row.exp_id, row.identity.cfg, task)
 
 
 def _snakemake_line(selection: Selection, profile: str) -> str:
@@ -411,10 +383,11 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         survey = selection.survey()
         redoing = Redoing(selection, survey, redo_in(args), is_renewed=True)
     unknown = {row.asked: row for row in survey.not_done if row.status is Status.UNKNOWN}
-    written = [_written(selection, group, is_look=args.dry_run, less=unknown) for group in groups]
     startable = {row.asked for row in survey.not_done if action_of("start_continue", row.status).start} - survey.ended
     stuck = stuck_slots(startable).keys()
     startable -= stuck
+    check_engine(args, selection, startable | set(redoing.folders), profile)
+    written = [_written(selection, group, is_look=args.dry_run, less=unknown) for group in groups]
     starting = survey.asked_for(startable)
     others = survey.others.keys() - (startable - starting) - survey.ended - stuck
     goings = Goings.of(survey, starting, selection.schema_of, is_allowed=continues_in(args))
@@ -437,7 +410,11 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     if not others and not starting:
         if not args.dry_run:
             launching.record_unknown()
-        return _say_all_done(survey, words, stuck)
+        prints_tables = args.command == "run" and not args.dry_run
+        code = _say_all_done(survey, words, stuck, and_report=not prints_tables)
+        if prints_tables:
+            print_tables(selection)
+        return code
     more = f", {len(redoing.folders)} of them DONE and {redoing.before}," if redoing.folders else ""
     few = f"; {pointless.text}" if pointless.text else ""
     print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {shown_profile(project, profile)}{few}")
@@ -467,6 +444,8 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         check_jobs(group.project, manifests, starting, uses_slurm=spec.uses_slurm)
     print_wrapped(line for group in groups if group.is_whole for line in end_lines(group.project, [group.sweep]))
     if spec.uses_slurm and starts:
+        if args.command == "launch":  # a search takes the profile that its launcher says
+            agree_on_defaults(args, selection, starting - pointless.slots)
         print_wrapped(
             foresee([manifest for manifests in written for manifest in manifests], starting - pointless.slots)
         )
@@ -503,17 +482,19 @@ def _beside_tables(
     return [path for path in survey.folders if path in asked]
 
 
-def _say_all_done(survey: Survey, words: str, stuck: Collection[str] = ()) -> int:
+def _say_all_done(survey: Survey, words: str, stuck: Collection[str] = (), *, and_report: bool = True) -> int:
     """Say that there is nothing to start, and return the exit code: trials of a search that are dead stay so.
 
     Args:
         survey: of what is named.
         words: by which it is named.
         stuck: trials that aren't started, since no other one has what their search is about.
+        and_report: say what makes the table, too.
     """
     from heyhi.control.listing import rows_lines, terminal_width
     from heyhi.control.search_lines import missed_lines
 
+    table = f"; heyhi report {words} makes their table" if and_report else ""
     missed = missed_lines(survey.folders)
     no_more = ": no more trials are started" if stuck else ""
     print("".join(f"error: {line}{no_more}\n" for line in missed), end="", file=sys.stderr)
@@ -523,12 +504,12 @@ def _say_all_done(survey: Survey, words: str, stuck: Collection[str] = ()) -> in
     dead = [row for row in survey.dead if row.asked in survey.ended]
     if not survey.ended:
         which = "that is asked for is" if survey.others else "are"
-        print(f"nothing to start: all {which} done; heyhi report {words} makes their table")
+        print(f"nothing to start: all {which} done{table}")
         return int(bool(missed))
     print("".join(f"{line}\n" for line in rows_lines(dead, terminal_width())), end="")
     higher = f"trials= in {words}" if words.endswith(".py") else "--trials"
     more = "" if missed else f", a higher {higher} goes on"
-    print(f"nothing to start: the search has ended; heyhi report {words} makes its table{more}")
+    print(f"nothing to start: the search has ended{table.replace('their', 'its')}{more}")
     if dead and not missed:
         print(f"heyhi retry --dead {words} starts the {len(dead)} again that {'are' if len(dead) > 1 else 'is'} DEAD")
     return int(bool(dead or missed))
@@ -561,34 +542,24 @@ def _redo_and_control(
         others: how many it starts beside these.
     """
     from heyhi.control.controller import check_requests
-    from heyhi.errors import HeyhiError
-    from heyhi.slurm.cluster import check_clusters
-    from heyhi.slurm.commands import is_here
 
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
         return 0
-    if spec.uses_slurm and not is_here():
-        raise HeyhiError(
-            f"this machine has no sbatch, which the profile {args.profile} needs: --profile {LOCAL} runs them here"
-        )
-    if spec.uses_slurm:
-        check_clusters()
     if redoing.folders:
         redoing.check(spec)
         if spec.uses_slurm:
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection.project, spec, args, shell_line(selection.words), launching, starting)
+    code = _control(selection, spec, args, launching, starting)
     return code or int(redoing.failed)
 
 
 def _control(
-    project: Project,
+    selection: Selection,
     spec: ControllerSpec,
     args: argparse.Namespace,
-    words: str,
     launching: Launching,
     starting: list[str],
 ) -> int:
@@ -596,6 +567,7 @@ def _control(
     from heyhi.control.controller import run_here, start
     from heyhi.control.first_start import FirstStart
 
+    project, words = selection.project, shell_line(selection.words)
     with launching.on_record() as record:
         spec = replace(spec, launch=record.name, jobs=args.jobs or 0)
         first = FirstStart(project, starting)
@@ -610,7 +582,7 @@ def _control(
     try:
         _say_controller(project, controller, args, words, uses_slurm=spec.uses_slurm, is_new=is_new)
         if not is_new:
-            return 0
+            return wait_for_others(selection) if args.command == "run" else 0
         lines, failed = first.wait(controller)
     except KeyboardInterrupt:
         goes_on = f"Ctrl-C ends only this waiting; the controller goes on, and heyhi cancel {words or '--all'} stops it"
@@ -659,7 +631,8 @@ def _say_controller(
         print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
     print(f"  follow:  heyhi status --watch {words}".rstrip())
-    print(f"  its log: {project.relative(controller.log)}")
+    if is_new or controller.log.exists():  # one on a terminal writes none
+        print(f"  its log: {project.relative(controller.log)}")
     left = f"; kill {owner.pid} only the controller: jobs go on" if uses_slurm else ""
     whose = "its runs" if words else "all that runs here, whoever started it"
     print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)
@@ -788,6 +761,7 @@ def retry(args: argparse.Namespace) -> int:
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})
     starting = list(dict.fromkeys([*(row.asked for row in dead), *blocked, *redoing.folders]))
+    check_engine(args, selection, starting, profile)
     _check_files(selection, set(starting))
     print("".join(f"{line}\n" for line in (*rows_lines(dead, terminal_width()), *goings.lines, *unmade)), end="")
     _print_unknown(survey, chosen)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 # What starts, ends or changes something: it goes on where nothing of what it says can be written.
-_DOING = ("launch", "search", "cancel", "retry", "clean", "init", "protos")
+_DOING = ("run", "launch", "search", "cancel", "retry", "clean", "init", "protos")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -66,9 +66,11 @@ def _run_words(given: list[str]) -> int:
         from heyhi.cli.completion import complete
 
         complete(parser, Given)
+    from heyhi.cli.advice import telling_habits
     from heyhi.errors import reporting_errors
 
-    with reporting_errors():
+    command = _command_in(given)
+    with reporting_errors(), telling_habits(given, command, sweeps=command not in ("print", "describe")):
         return _run(parse(parser, given))
 
 
@@ -88,6 +90,10 @@ def _run(args: argparse.Namespace) -> int:
             "cancel": launching.cancel,
             "retry": launching.retry,
         }[args.command](args)
+    if args.command == "run":
+        from heyhi.cli.running import run
+
+        return run(args)
     if args.command == "search":
         from heyhi.cli.searching import search
 

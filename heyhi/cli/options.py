@@ -24,7 +24,7 @@ def add_redo_arguments(parser: argparse.ArgumentParser, what: str) -> None:
         " =stale: or of an earlier result of a need;"
         " =continue: go on from the files instead, as --continue-drifted does (more epochs; the old result is kept)",
     )  # fmt: skip
-    parser.add_argument("--force", action="store_true", help="don't ask before something is wiped")
+    parser.add_argument("--force", "-y", action="store_true", help="don't ask")
 
 
 def redo_in(args: argparse.Namespace) -> bool | Literal["code", "continue", "stale"]:

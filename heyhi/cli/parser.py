@@ -10,22 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from heyhi.cli.options import ALL_RANKS, OVERRIDE_HELP, add_redo_arguments
+from heyhi.cli.overview import DESCRIPTION, USAGE, overview
 
-_EPILOG = """\
-examples:
-  heyhi expand conf/c02_sup_train/rs_yolo_01_example.py          one target a line; composes and checks all
-  heyhi expand --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --sweep 'seed=range(3)'
-  snakemake --profile profiles/local $(heyhi expand --cfg c02_sup_train/sl lr=0.1)
-  heyhi plan conf/c02_sup_train/rs_yolo_01_example.py            what a launch would do
-  heyhi launch conf/c02_sup_train/rs_yolo_01_example.py          run it all, on Slurm; outlives the terminal
-  heyhi status                                                   how all that was run or launched is
-  heyhi status --sweeps                                          what was launched, when and by which words
-  heyhi report --sort=-val_accuracy.best                         the sweep's table, best first
-  heyhi clean --dry-run                                          what nobody needs any more
-  heyhi note SWEEP.py --where 'loss>10' "diverged" --exclude     a note on experiments, which takes them out of means
-  heyhi print c02_sup_train/sl lr=0.1 --flat                     a composed config, as overrides
-  heyhi describe c02_sup_train/sl launcher                       fields, types, defaults, comments
-"""
 _WORDS_EPILOG = """\
 words, any number of them, in any mixture:
   conf/c02_sup_train/rs_yolo_01_example.py        a sweep file
@@ -55,6 +41,7 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
         OverrideError: an option is unknown, and no override; or the command takes none.
     """
     given = list(sys.argv[1:] if args is None else args)
+    _check_command(parser, given)
     chosen = _command_in(parser, given)
     if chosen is not None:
         place, command = chosen
@@ -77,6 +64,26 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
 
         parsed.words = in_given_order([*parsed.words, *rest], given)
     return parsed
+
+
+def _check_command(parser: argparse.ArgumentParser, args: list[str]) -> None:
+    """Refuse a command that there isn't, and say which one may have been meant; `print --cfg CFG` is `print CFG`.
+
+    Raises:
+        HeyhiError: so it is.
+    """
+    choices = next(a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    place = next((at for at, text in enumerate(args) if not text.startswith("-")), len(args))
+    if place < len(args) and args[place] in choices:
+        if args[place] in ("print", "describe"):
+            behind = (text.removeprefix("--cfg=") for text in args[place + 1 :] if text != "--cfg")
+            args[place + 1 :] = behind
+        return
+    if place < len(args) and not {"-h", "--help", "--version"} & set(args[:place]):
+        from heyhi.cli.habits import missing_command
+        from heyhi.errors import HeyhiError
+
+        raise HeyhiError(missing_command(args, args[place], list(choices)))
 
 
 def _command_in(parser: argparse.ArgumentParser, args: Sequence[str]) -> tuple[int, argparse.ArgumentParser] | None:
@@ -195,21 +202,26 @@ class Given(argparse.Action):
             setattr(namespace, self.dest, text if self.nargs is None else True)
 
 
+class _Overview(argparse.ArgumentParser):
+    """The parser of `heyhi`, whose help has the commands by what one does with them."""
+
+    def format_help(self) -> str:
+        """Write it."""
+        (commands,) = (action for action in self._actions if isinstance(action, argparse._SubParsersAction))
+        helps = {one.dest: one.help or "" for one in commands._choices_actions}
+        return f"usage: {USAGE}\n\n{self.description}\n\n{overview(helps)}"
+
+
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """Make the parser; nothing that it does imports more than argparse.
 
     Args:
         only: command whose arguments are asked for; others' are left out, which takes a tenth of `heyhi status`.
     """
-    parser = argparse.ArgumentParser(
-        prog="heyhi",
-        description="Compose, check, plan and follow experiments; `snakemake --profile profiles/local` runs them.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _Overview(prog="heyhi", description=DESCRIPTION)
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     parser.set_defaults(command="", parser=parser)
-    commands = parser.add_subparsers(metavar="COMMAND")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=argparse.ArgumentParser)
 
     def command(name: str, text: str, epilog: str | None = None) -> argparse.ArgumentParser:
         made = commands.add_parser(
@@ -277,6 +289,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         _add_search_arguments(launch)
         _add_launch_arguments(launch)
 
+    run = command("run", "run a sweep, a config or some experiments here, and print their table", _RUN_EPILOG)
+    if only in (None, "run"):
+        _add_words(run, default="the sweep of [tool.heyhi]")
+        _add_search_arguments(run)
+        _add_launch_arguments(run, profile="local", foreground=False)
+        run.set_defaults(foreground=True)
+
     search = command(
         "search",
         "search a space for the best point, each trial an experiment; on this terminal, until all have ended",
@@ -339,7 +358,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
     clean = command(
         "clean",
-        "remove the trash, copies of code and manifests that nothing needs, notes on what is gone, chosen checkpoints",
+        "remove the trash, what nothing needs any more, and chosen checkpoints",
         _CLEAN_EPILOG + _WORDS_EPILOG,
     )
     if only in (None, "clean"):
@@ -525,6 +544,24 @@ examples:
 """
 
 
+_RUN_EPILOG = (
+    """\
+examples:
+  heyhi run                                           the sweep of [tool.heyhi]
+  heyhi run --cfg c02_sup_train/sl lr=0.1             one experiment
+  heyhi run --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --sweep 'seed=range(3)'
+  heyhi run SWEEP.py --jobs 2                         two at once; default: as many as fit on this machine
+  heyhi run SWEEP.py --dry-run                        only say what would be started
+
+The same command again goes on: what is DONE stays, what is DEAD starts again with its files. Ctrl-C ends what runs.
+Exit code: 0 where all is DONE, 1 where something isn't, 2 for a wrong command, 130 after Ctrl-C. `heyhi launch`, with
+the same words, hands over to Slurm, by a controller that outlives the terminal. heyhi docs workflow says more.
+
+"""
+    + _WORDS_EPILOG
+)
+
+
 _EXPORT_EPILOG = """\
 examples:
   heyhi export tensorboard                            the sweep of [tool.heyhi]: event files
@@ -644,11 +681,14 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
-def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_launch_arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    profile: str = "slurm; of a search, as its launcher says",
+    foreground: bool = True,
+) -> None:
     parser.add_argument(
-        "--profile",
-        metavar="P",
-        help="Snakemake's profile: local, slurm, or a folder (default: slurm; of a search, as its launcher says)",
+        "--profile", metavar="P", help=f"Snakemake's profile: local, slurm, or a folder (default: {profile})"
     )
     parser.add_argument(
         "--jobs", type=_jobs, metavar="N",
@@ -660,7 +700,11 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="go on with another config than metrics that are there were logged with; such rows are marked as mixed",
     )
-    parser.add_argument("--foreground", action="store_true", help="on this terminal, until all is over")
+    parser.add_argument(
+        "--foreground",
+        action="store_true",
+        help="on this terminal, until all is over" if foreground else argparse.SUPPRESS,  # as it is in any case
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
     add_redo_arguments(parser, "them")
 

@@ -30,7 +30,7 @@ def check_profile(project: Project, args: argparse.Namespace) -> None:
 
 
 def profile_for(args: argparse.Namespace, selection: Selection, starting: Sequence[str] = ()) -> Path:
-    """Return the profile by which what is named runs, and note it in the arguments.
+    """Return the profile by which what is named runs, and note it in the arguments, with whether it was given.
 
     Args:
         args: of the command; its profile is None where none was given.
@@ -41,8 +41,9 @@ def profile_for(args: argparse.Namespace, selection: Selection, starting: Sequen
     Raises:
         HeyhiError: there is no such profile.
     """
+    args.is_profile_given = args.profile is not None
     if args.profile is None:
-        args.profile = default_profile(selection, starting)
+        args.profile = LOCAL if args.command == "run" else default_profile(selection, starting)
     return find_profile(selection.project, args.profile)
 
 

@@ -131,6 +131,21 @@ class _Report:
         print(line, file=self.out, flush=True)
 
 
+def plain_report(here: Project, sources: Sequence[Source]) -> None:
+    """Print, write and export the table that `heyhi report` makes without any options.
+
+    Args:
+        here: the project around the working directory.
+        sources: what is reported.
+
+    Raises:
+        HeyhiError: something can't be read or written; what can be written is.
+    """
+    nothing = dict.fromkeys(("columns", "mean_over", "group_by", "spread", "best", "per", "at_best", "pivot", "sheet"))
+    lists: dict[str, list[str]] = {"sort": [], "where": [], "to": []}
+    report_once(here, argparse.Namespace(**nothing, **lists, needs=False, drift=False, watch=None), sources)
+
+
 def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Source]) -> None:
     """Print a table, write its files and export it, by the settings of the project that all of it is of.
 

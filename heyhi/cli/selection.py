@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from heyhi.sweep.search import Search
     from heyhi.sweep.search_spec import SearchSpec
 
-_MAKING = ("expand", "plan", "launch", "search")  # commands that are for experiments that aren't there yet
+_MAKING = ("expand", "plan", "run", "launch", "search")  # commands that are for experiments that aren't there yet
 _SAYS_ITSELF = "{} says in SEARCH what it searches"
 _MAX_KNOWN = 2000  # files whose names an error may suggest
 

@@ -21,6 +21,7 @@ from heyhi.job.guard import check_not_importing
 from heyhi.job_env import get_tasks
 from heyhi.project import find_project
 from heyhi.streams import go_on, guard_streams
+from heyhi.text import shell_word
 
 if TYPE_CHECKING:
     from heyhi.job.grace import Grace
@@ -130,6 +131,8 @@ def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | 
     """
     # argparse would take an override behind it for its value.
     given = [f"{text}=config" if text == REDO else text for text in (sys.argv[1:] if args is None else args)]
+    if not any(text in ("-h", "--help", "-c", "--cfg") or text.startswith(("--cfg=", "-c=")) for text in given):
+        raise OverrideError(_which_config(given))
     known, rest = parser.parse_known_intermixed_args(given)
     for text in rest:
         if "=" not in text:
@@ -139,6 +142,19 @@ def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | 
             )
     known.overrides = in_given_order([*known.overrides, *rest], sys.argv[1:] if args is None else args)
     return known
+
+
+def _which_config(args: Sequence[str]) -> str:
+    """Say that no config is named, and which word may be one."""
+    others = ("--config", "--config-name", "--config-file", "--conf", "-cn")
+    named = next((args[at + 1] for at, text in enumerate(args[:-1]) if text in others), "")
+    named = named or next(
+        (text.partition("=")[2] for text in args if text.startswith(tuple(f"{o}=" for o in others))), ""
+    )
+    named = named or next((text for text in args if "=" not in text and not text.startswith("-")), "CFG")
+    return (
+        f"which config? --cfg {shell_word(named)} names it; overrides stand behind it: --cfg {shell_word(named)} lr=0.1"
+    )
 
 
 def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:
@@ -155,8 +171,8 @@ def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:
 def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -> None:
     """Be the command line of a task file: `if __name__ == "__main__": heyhi.parse_args_and_maybe_launch(main)`.
 
-    Exits with 0 when the experiment is done or was left as it is, 1 when it failed or nobody knows how it is, 2 when
-    the command was wrong.
+    Exits with 0 when the experiment is done, or runs or waits, 1 when it failed, is DEAD and was left so, or nobody
+    knows how it is, 2 when the command was wrong.
 
     Args:
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder.
@@ -169,7 +185,9 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         from heyhi.cli.completion import complete
 
         complete(parser, _Once)
-    with reporting_errors():
+    from heyhi.cli.advice import telling_habits
+
+    with reporting_errors(), telling_habits(sys.argv[1:] if args is None else args):
         sys.exit(_run_command(parse_with_overrides(parser, args), main))
 
 
@@ -253,11 +271,16 @@ def _run(
         for line in (*(made.lines if made is not None else ()), *([other] if other else [])):
             print(line)
         print(_what_next(mode, state.status, launch, made))
-        return 1 if state.status is Status.UNKNOWN else 0
+        is_left_dead = state.status is Status.DEAD and mode != "dryrun"
+        return 1 if is_left_dead or state.status is Status.UNKNOWN else 0
     if not action.wipe and (refusal := launch.refusal):
         print(f"{where}\n{refusal}")
         return 1
     launch.check()
+    if launch.is_for_slurm:
+        from heyhi.slurm.reach import check_reachable
+
+        check_reachable("heyhi run --profile local, with the same words, runs it here")
     if action.wipe:
         if dependents := launch.dependents:
             print(f"{launch.experiment.exp_path}: {dependents}", file=sys.stderr)
@@ -312,7 +335,8 @@ def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | Non
         if going.is_mixed:
             first = f"nothing started; attempt {going.attempt} has logged metrics with another config: {going.keys}.\n"
             option = f" {CONTINUE_OPTION}"
-        return f"{first}--mode start_continue{option} goes on from its files, --mode restart begins anew"
+        why = f"; heyhi logs --error {shell_word(launch.experiment.exp_id)} says why" if status is Status.DEAD else ""
+        return f"{first}--mode start_continue{option} goes on from its files, --mode restart begins anew{why}"
     return "nothing started; --mode restart would stop it and begin anew"
 
 

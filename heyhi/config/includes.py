@@ -49,6 +49,7 @@ _IS_ROOT = (
     "{}: is a root config (it chooses a task), and only chunks can be included: move what both share into one; a root"
     " config of the same task extends it by an include without a mount"
 )
+_FEW = 4  # that a message lists
 _MAX_KNOWN = 2000  # configs that are looked through for a near name
 
 
@@ -127,15 +128,19 @@ class ConfigFiles:
         if kept is not None and is_file(kept):
             return kept
         if is_folder:
-            raise ConfigError(f"config '{shown}' is a folder: expected a {SUFFIX} file")
+            inside = [one for one in self._known_configs() if one.startswith(f"{cfg.rstrip('/')}/")]
+            common = "common/" if "common/" not in f"{cfg}/" else "\0"
+            named = [one for one in inside if not one.endswith(SUFFIX) and common not in one][:_FEW]
+            which = f": which of its configs? {listed(named)}" if named else f": expected a {SUFFIX} file"
+            raise ConfigError(f"config '{shown}' is a folder{which}")
         where = "" if os.path.isabs(cfg) else f" (looked below {', '.join(map(str, bases))})"  # noqa: PTH117
         raise ConfigError(f"config '{shown}' doesn't exist{where}{suggest(cfg, self._known_configs())}")
 
     def _known_configs(self) -> Iterator[str]:
         conf = self.project.conf_root
         for path in sorted(files_below(conf, f"*{SUFFIX}"))[:_MAX_KNOWN]:
-            for name in (self.project.relative(path), path.relative_to(conf).as_posix(), path.name):
-                yield from (name, name.removesuffix(SUFFIX))
+            for name in (path.relative_to(conf).as_posix(), self.project.relative(path)):
+                yield from (name.removesuffix(SUFFIX), name)
 
     def find_mounted(
         self, name: str, mount: Key | None, folder: Path, chosen: str | None = None
@@ -234,8 +239,14 @@ class ConfigFiles:
         if os.path.isabs(name):  # noqa: PTH117
             raise ConfigError(f"{shown} {'is a folder' if _is_folder(Path(name)) else 'does not exist'}")
         looked = [base for base in bases if _is_folder(base)]
-        files = (path for base in looked for path in base.glob(f"*{SUFFIX}") if is_offered(path))
-        near = {path.name.removesuffix(SUFFIX) for path in files}
+        begun = f"{name.rpartition('/')[0]}/" if "/" in name else ""
+        near = {
+            f"{below}{path.name.removesuffix(SUFFIX)}"
+            for base in looked
+            for below in ("", begun)
+            for path in (base / below).glob(f"*{SUFFIX}")
+            if is_offered(path)
+        }
         where = ", ".join(self.project.relative(base) for base in looked)
         raise ConfigError(f"no file '{shown}' or '{shown}{SUFFIX}' in {where}{suggest(name, sorted(near))}")
 

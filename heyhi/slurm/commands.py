@@ -492,6 +492,35 @@ def cancel(ids: Iterable[str]) -> None:
         output_of(["scancel", "--quiet", *wanted[start : start + _MAX_CANCELLED]])
 
 
+class Answer(NamedTuple):
+    """How one of Slurm's commands has ended, whatever that is.
+
+    Attributes:
+        exit_code: of it.
+        printed: on standard output.
+        reason: what it says of a failure, in one line.
+    """
+
+    exit_code: int
+    printed: str
+    reason: str
+
+
+def answer_of(words: Sequence[str], *, seconds: float = _TIMEOUT_SECONDS) -> Answer:
+    """Run one of Slurm's commands that may fail, and return what it says.
+
+    Args:
+        words: the command.
+        seconds: how long it may take.
+
+    Raises:
+        Busy: it took longer, or this machine has no room for it now.
+        SlurmError: it isn't here.
+    """
+    done = _run(words, None, seconds)
+    return Answer(done.returncode, done.stdout, _reason(words[0], done.stderr))
+
+
 def output_of(words: Sequence[str], text: str | None = None, *, seconds: float = _TIMEOUT_SECONDS) -> str:
     """Run one of Slurm's commands, and return what it prints.
 

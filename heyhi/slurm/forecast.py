@@ -17,6 +17,7 @@ from heyhi.slurm.cluster import Cluster
 from heyhi.slurm.commands import SlurmError, is_here
 from heyhi.slurm.cost import cost_line, cost_of, jobs_of
 from heyhi.slurm.limits import Limit, hint, limit_line, limits_on, places_of, wait_of, would_fit
+from heyhi.slurm.reach import unreachable
 from heyhi.slurm.request import JobRequest, is_slurm, request_of
 
 _ANSWER_SECONDS = 5.0  # a person waits
@@ -55,7 +56,7 @@ def capacity_lines(
         return lines
     lines.append(cost_line(cost_of(demand), has_requeue=any(r.requeue and r.signal_seconds for r in demand)))
     if not is_here():
-        return lines
+        return [*lines, f"{unreachable()}: nothing can be handed over from here"]
     cluster = Cluster(answer_seconds, all_seconds)
     try:
         lines += _refusals(cluster, demand, first)
@@ -63,7 +64,9 @@ def capacity_lines(
         if cluster.lacks_accounts:
             lines.append("Slurm's accounting doesn't answer within seconds: its limits aren't known")
     except SlurmError:
-        lines.append("Slurm doesn't answer within seconds: what it would refuse isn't known")
+        why = unreachable(seconds=0.0)
+        slow = "Slurm doesn't answer within seconds: what it would refuse isn't known"
+        lines.append(f"{why}: nothing can be handed over now" if why else slow)
     return lines
 
 

@@ -217,6 +217,11 @@ def is_slurm(task: Message) -> bool:
     return _chosen(task, "slurm") is not None
 
 
+def is_local(task: Message) -> bool:
+    """Return whether a task's launcher is this machine."""
+    return _chosen(task, "local") is not None
+
+
 def request_of(task: Message) -> JobRequest:
     """Return what a task's launcher asks for.
 

@@ -124,6 +124,9 @@ WRONG_WORDS = (
     "heyhi status --sweeps conf/seeds.py",
     "heyhi status --sweps",
     "heyhi status --drft",
+    "heyhi run conf/seedz.py",
+    "heyhi run --cfg train epochs=many",
+    "heyhi run --forground",
     "heyhi launch conf/seedz.py",
     "heyhi launch --profile slrum",
     "heyhi launch --profile conf",
@@ -720,8 +723,22 @@ CASES = (
         ),
         programs={
             name: f"echo '{name}: error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
-            for name in ("squeue", "sacct", "scancel", "scontrol", "sinfo")
+            for name in ("squeue", "sacct", "scancel", "scontrol", "sinfo", "sbatch")
         },
+    ),
+    Given(
+        "a Slurm whose controller is down",
+        ("run.py --cfg train launcher.slurm.partition=main", "heyhi launch --cfg train", "heyhi retry --dead"),
+        programs={"sbatch": "exit 1", "scontrol": "echo 'Slurmctld(primary) at head is DOWN'; exit 1"},
+    ),
+    Given(
+        "a Slurm that cancels nothing",
+        ("run.py --cfg train seed=3 I.launcher=slurm --mode restart --force",),
+        programs={"sbatch": "exit 1", "scancel": "echo 'scancel: error: no' >&2; exit 1"},
+    ),
+    Given(
+        "a Slurm that nobody asked for",
+        ("heyhi run --cfg train I.launcher=slurm", "heyhi run --cfg train --sweep launcher.slurm.hours=1,2"),
     ),
     # Copies of the code.
     Given(

@@ -76,10 +76,14 @@ def test_what_is_wrong_is_said_at_once_and_nothing_is_started(tiny: Any, heyhi: 
 
 def test_a_profile_for_slurm_needs_slurm(tiny: Any, heyhi: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tiny.env, "PATH", "/nowhere")
-    assert heyhi("launch", "--dry-run").returncode == 0
     done = heyhi("launch")
     assert done.returncode == 2
-    assert "--profile local runs them here" in done.stderr
+    assert done.stderr == (
+        "error: this machine has no sbatch, by which Slurm takes jobs: heyhi run --profile local, with the same words,"
+        " runs them here\n"
+    )
+    assert not (tiny.root / "results").exists()
+    assert heyhi("launch", "--dry-run").returncode == 0
 
 
 def test_two_terminals_at_once_start_each_experiment_once(tiny: Any, heyhi: Any) -> None:

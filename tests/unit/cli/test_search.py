@@ -323,6 +323,7 @@ def test_a_controller_that_runs_the_last_trials_is_named_and_no_second_one_is_st
     folder = searched.project.state_root / "controllers" / "retry-1"
     folder.mkdir(parents=True)
     (folder / "controller.json").write_text(json.dumps(asdict(ControllerSpec("retry-1", "", targets=targets))))
+    folder.with_name("retry-1.log").touch()
     claim = Claim.acquire(folder, kind="controller")
     assert isinstance(claim, Claim)
     with claim:

@@ -397,3 +397,16 @@ def test_two_processes_launching_at_once_run_it_once(repository: Path, results: 
     assert [run.returncode for run in runs] == [0] * 4, outputs
     assert ledger.read_text() == "ran\n"
     assert find_status(next(results.glob("p/*/*/*"))) is Status.DONE
+
+
+def test_a_dead_experiment_is_left_with_its_reason_what_to_type_and_exit_code_1(task: Task, capsys: Any) -> None:
+    task.fails = True
+    assert command(task, "--cfg", TRAIN) == 1
+    capsys.readouterr()
+    assert command(task, "--cfg", TRAIN) == 1 and len(task.calls) == 1
+    out = capsys.readouterr().out
+    assert "DEAD (exit code 1: ValueError: a loss of nan)\nnothing started; --mode start_continue goes on" in out
+    assert "heyhi logs --error p/c02_sup_train/sl/default_" in out
+    assert command(task, "--cfg", TRAIN, "--mode", "dryrun") == 0
+    task.fails = False
+    assert command(task, "--cfg", TRAIN, "--mode", "start_continue") == 0 and len(task.calls) == 2

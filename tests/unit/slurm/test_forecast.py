@@ -264,12 +264,13 @@ def test_without_slurm_launchers_nothing_is_said_nor_asked(
     assert not (tmp_path / "asked").exists()
 
 
-def test_without_slurms_commands_only_the_cost_is_said(
+def test_without_slurms_commands_the_cost_is_said_and_that_nothing_can_be_handed_over(
     task: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert capacity_lines([("a", task(num_gpus=8, requeue=False))]) == [
-        "Slurm: 1 experiment in 1 job, at most 8 GPU-hours and 8 CPU-hours"
+        "Slurm: 1 experiment in 1 job, at most 8 GPU-hours and 8 CPU-hours",
+        "this machine has no sbatch, by which Slurm takes jobs: nothing can be handed over from here",
     ]
 
 

@@ -1,0 +1,134 @@
+"""What is said of a mistake that is somebody's habit: how it is typed here, in place of what failed.
+
+The habits themselves stand in `heyhi.cli.habits`; here is looked which of them an error is about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from heyhi.errors import ConfigError, HeyhiError, OverrideError, SweepError
+
+_MAX_KEYS = 2000
+_MAX_CONFIGS = 2000
+_SAME = 0.75  # of two names that are meant to be one, as difflib counts
+
+
+class telling_habits(contextlib.AbstractContextManager[None]):  # noqa: N801 (used as a function is)
+    """A context that has errors about a habit say how it is typed here.
+
+    Args:
+        words: of the command line, less the program.
+        command: the first of them where it names a command; empty for a task file.
+        sweeps: whether the command takes `--sweep`.
+    """
+
+    def __init__(self, words: Sequence[str], command: str = "", *, sweeps: bool = False) -> None:
+        self._words = tuple(words)
+        self._command = command
+        self._sweeps = sweeps
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if type(error) in (HeyhiError, OverrideError, SweepError, ConfigError):
+            assert isinstance(error, HeyhiError)
+            if text := self._advice(str(error)):
+                raise type(error)(text) from None
+
+    def _advice(self, error: str) -> str:
+        """Say how it is typed what an error is about; empty where that is no habit."""
+        from heyhi.cli.habits import Line, advice_on
+
+        place = self._words.index(self._command) if self._command in self._words else -1
+        words = self._words[place + 1 :]
+        line = Line(words, self._command, self._sweeps, _Keys(words), _configs, _kind_of)
+        first = error.partition("\n")[0] if error.count("override '") == 1 else error
+        if _is_typo(error, line.known_keys):
+            return ""
+        for one in advice_on(line):
+            if any(mark in first for mark in one.marks) and one.also in first:
+                return f"'{one.shown}': {one.text}"
+        return ""
+
+
+class _Keys:
+    """The keys of the config on a command line, looked up when they are first asked for; none where there is none."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = words
+        self._found: list[str] | None = None
+
+    def __call__(self) -> list[str]:
+        """Return them."""
+        if self._found is None:
+            self._found = []
+            with contextlib.suppress(HeyhiError, OSError):
+                self._found = next(_keys_of(self._words), [])
+        return self._found
+
+
+def _keys_of(words: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the keys of each config that some words name."""
+    from heyhi.config.includes import ConfigFiles
+    from heyhi.config.keys import schema_keys
+    from heyhi.config.schema import load_schema, message_type
+    from heyhi.project import find_project
+
+    project = find_project()
+    schema = load_schema(project)
+    files = ConfigFiles(project, schema)
+    for word in words:
+        name = word.partition("=")[2] if word.startswith("--") else word
+        if not name or "=" in name or name.startswith("-"):
+            continue
+        with contextlib.suppress(HeyhiError):
+            task = files.root(files.find_config(name)).task
+            yield schema_keys(message_type(schema.tasks[task]), _MAX_KEYS)
+
+
+def _is_typo(error: str, known_keys: Callable[[], Sequence[str]]) -> bool:
+    """Return whether an error names an option that differs from what was typed in dashes or a letter only."""
+    import difflib
+
+    from heyhi.cli.habits import OPTIONS
+
+    match = re.search(r"unknown option '-*([\w-]+)' \(did you mean '-*([\w-]+)'", error)
+    if match is None or match[1] in OPTIONS or match[1].replace("-", "_") in known_keys():
+        return False
+    typed, meant = (text.replace("-", "").replace("_", "").lower() for text in match.groups())
+    return difflib.SequenceMatcher(None, typed, meant).ratio() > _SAME
+
+
+def _configs() -> list[str]:
+    """Name the project's configs, less their suffix."""
+    from heyhi.config.identity import SUFFIX
+    from heyhi.files import files_below
+    from heyhi.project import find_project
+
+    with contextlib.suppress(HeyhiError, OSError):
+        root = find_project().conf_root
+        found = itertools.islice(files_below(root, f"*{SUFFIX}"), _MAX_CONFIGS)
+        return sorted(path.relative_to(root).as_posix().removesuffix(SUFFIX) for path in found)
+    return []
+
+
+def _kind_of(name: str) -> str:
+    """Say what a word leads to that was taken for something else; empty where that is nothing of note."""
+    from heyhi.control.find import find_started
+    from heyhi.project import find_project
+
+    with contextlib.suppress(HeyhiError, OSError, ValueError):
+        path = Path(name)
+        if name.endswith(".py"):
+            text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+            if "def yield_sweep" in text or "SEARCH" in text:
+                return "sweep file"
+            if "def main(" in text and "heyhi" in text:
+                return "task file"
+            return "script" if "argparse" in text else ""
+        if find_started(find_project(), name) is not None:
+            return "experiment"
+    return ""

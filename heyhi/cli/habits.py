@@ -1,0 +1,453 @@
+"""What people type who come from other programs, and how it is typed here: words in, one sentence out.
+
+Nothing is refused by these tables. Where a command line is wrong, they say what may have been meant by the word that is
+at fault; that this is so, and which keys there are, `heyhi.cli.advice` finds out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from heyhi.text import shell_word, shorten
+
+# A command that there isn't -> what is typed for it.
+COMMANDS = {
+    "train": "heyhi run",
+    "exec": "heyhi run",
+    "start": "heyhi run",
+    "sweep": "heyhi run --cfg CFG --sweep KEY=VALUES",
+    "grid": "heyhi run --cfg CFG --sweep KEY=VALUES",
+    "multirun": "heyhi run --cfg CFG --sweep KEY=VALUES",
+    "submit": "heyhi launch",
+    "sbatch": "heyhi launch",
+    "optimize": "heyhi search",
+    "tune": "heyhi search",
+    "hpo": "heyhi search",
+    "ls": "heyhi status",
+    "list": "heyhi status",
+    "ps": "heyhi status",
+    "queue": "heyhi status",
+    "squeue": "heyhi status",
+    "info": "heyhi status",
+    "watch": "heyhi status --watch",
+    "log": "heyhi logs",
+    "tail": "heyhi logs -f",
+    "cat": "heyhi logs",
+    "kill": "heyhi cancel",
+    "stop": "heyhi cancel",
+    "scancel": "heyhi cancel",
+    "resume": "heyhi run (or heyhi launch) with the words of before, which goes on, or heyhi retry --dead",
+    "restart": "heyhi retry --dead, or python run.py --cfg CFG --mode restart",
+    "rerun": "heyhi retry --dead, or python run.py --cfg CFG --mode restart",
+    "rm": "heyhi clean",
+    "delete": "heyhi clean --experiments",
+    "remove": "heyhi clean --experiments",
+    "prune": "heyhi clean",
+    "table": "heyhi report",
+    "results": "heyhi report",
+    "plot": "heyhi report",
+    "summary": "heyhi report",
+    "show": "heyhi print",
+    "config": "heyhi print",
+    "cfg": "heyhi print",
+    "schema": "heyhi describe",
+    "fields": "heyhi describe",
+    "compare": "heyhi diff",
+    "new": "heyhi init",
+    "create": "heyhi init",
+    "comment": "heyhi note",
+    "tag": "heyhi note",
+    "dry-run": "heyhi plan",
+    "doc": "heyhi docs",
+    "man": "heyhi docs",
+}
+# Options of sbatch, as other launchers have them too -> the field of launcher.slurm.
+_OF_SBATCH = {
+    "partition": "partition",
+    "queue": "partition",
+    "account": "account",
+    "qos": "qos",
+    "time": "time",
+    "timeout": "time",
+    "constraint": "constraint",
+    "exclude": "exclude",
+    "comment": "comment",
+    "gpus": "num_gpus",
+    "num-gpus": "num_gpus",
+    "gres": "num_gpus",
+    "gpus-per-node": "gpus_per_node",
+    "mem": "mem_per_gpu",
+    "mem-per-gpu": "mem_per_gpu",
+    "cpus-per-task": "cpus_per_gpu",
+    "cpus-per-gpu": "cpus_per_gpu",
+    "signal": "signal_seconds",
+    "job-name": "job_name",
+}
+_LETTERS_OF_SBATCH = {"p": "partition", "A": "account", "t": "time", "q": "qos", "G": "gpus", "C": "constraint"}
+_AGAIN = "--redo-drifted makes anew what has another config, python run.py --cfg CFG --mode restart one experiment"
+# Options that others have -> what is typed here; {v} is their value.
+OPTIONS = {
+    "m": "--sweep KEY=VALUES sweeps a key, once for each of several",
+    "multirun": "--sweep KEY=VALUES sweeps a key, once for each of several",
+    "grid": "--sweep KEY=VALUES sweeps a key",
+    "config-name": "--cfg {v}",
+    "cn": "--cfg {v}",
+    "config-path": "--cfg {v}/CONFIG",
+    "config-dir": "--cfg {v}/CONFIG",
+    "cp": "--cfg {v}/CONFIG",
+    "config": "--cfg {v}",
+    "config-file": "--cfg {v}",
+    "conf": "--cfg {v}",
+    "override": "overrides stand there as they are: {v}",
+    "overrides": "overrides stand there as they are: {v}",
+    "set": "overrides stand there as they are: {v}",
+    "opts": "overrides stand there as they are: {v}",
+    "o": "overrides stand there as they are: {v}",
+    "D": "overrides stand there as they are: {v}",
+    "local": "heyhi run runs here; heyhi launch --profile local has a controller do so",
+    "cluster": "--profile local or slurm, or heyhi run, which runs here",
+    "executor": "--profile local or slurm, or heyhi run, which runs here",
+    "launcher": "I.launcher={v}",
+    "detach": "heyhi launch starts a controller that outlives the terminal",
+    "background": "heyhi launch starts a controller that outlives the terminal",
+    "wait": "heyhi run stays until all is over",
+    "workers": "--jobs {v}",
+    "num-workers": "--jobs {v}",
+    "max-workers": "--jobs {v}",
+    "n-jobs": "--jobs {v}",
+    "cores": "--jobs {v}",
+    "j": "--jobs {v}",
+    "resume": "the same command again goes on with what was begun",
+    "continue": "the same command again goes on with what was begun",
+    "overwrite": _AGAIN,
+    "restart": _AGAIN,
+    "rerun": _AGAIN,
+    "mode": "a mode is for one experiment: python run.py --cfg CFG --mode {v}",
+    "output-dir": "--out P, an exp id pattern, or results in [tool.heyhi]",
+    "output": "--out P, an exp id pattern, or results in [tool.heyhi]",
+    "logdir": "--out P, an exp id pattern, or results in [tool.heyhi]",
+    "name": "--out P, an exp id pattern; HeyHi names an experiment by its config and overrides",
+    "repeat": "--sweep 'seed=range({v})'",
+    "repeats": "--sweep 'seed=range({v})'",
+    "seeds": "--sweep 'seed=range({v})'",
+    "num-seeds": "--sweep 'seed=range({v})'",
+    "hyperparameters": "--space KEY=VALUES, with --max METRIC and --trials N (heyhi search)",
+    "n-trials": "--trials {v}",
+    "num-samples": "--trials {v}",
+}
+# Options whose value is written by rules of its own.
+_OF_OPTIONS = frozenset({"--zip", "--space", "--where", "--sort", "--columns", "--stop", "--out", "--text"})
+_DRAWS = "uniform|loguniform|choice|range"  # that --sweep has
+_CALL = re.compile(
+    rf"(?:np\.|numpy\.|tune\.|scipy\.)?({_DRAWS}|interval|linspace|logspace|grid_search)\((.*)\)", re.DOTALL
+)
+_SEVERAL = re.compile(r"\[?\(?([^\[\](){},;]+(?:,[^\[\](){},;]+)+)\)?\]?")
+_KEY = r"[A-Za-z_]\w*(?:\.[\w-]+)*"
+
+
+class Advice(NamedTuple):
+    """What may have been meant.
+
+    Attributes:
+        marks: texts, of which an error that is about this has one.
+        shown: the words at fault.
+        text: what is typed instead.
+        also: a text that such an error has, too.
+    """
+
+    marks: tuple[str, ...]
+    shown: str
+    text: str
+    also: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A command line, as far as habits go.
+
+    Attributes:
+        words: behind the command.
+        command: name of the command; empty for a task file's.
+        sweeps: whether it takes `--sweep`.
+        known_keys: asked for the keys of its config.
+        configs: asked for the names of the project's configs, less their suffix.
+        kind_of: asked whether a path is a `script`, a `task file`, a `sweep file` or an `experiment`; empty for others.
+    """
+
+    words: tuple[str, ...]
+    command: str = ""
+    sweeps: bool = False
+    known_keys: Callable[[], Sequence[str]] = field(default=tuple)
+    configs: Callable[[], Sequence[str]] = field(default=tuple)
+    kind_of: Callable[[str], str] = field(default=lambda text: "")
+
+    def after(self, place: int) -> str:
+        """Return the value behind an option: the next word, where that is none of its own."""
+        text = self.words[place + 1] if place + 1 < len(self.words) else ""
+        return "" if re.match(r"-{1,2}[A-Za-z]", text) or re.match(rf"{_KEY}=", text) else text
+
+    @property
+    def cfg(self) -> str:
+        """The config that an option names, as it is typed again; CFG where none does."""
+        for place, word in enumerate(self.words):
+            if word in ("--cfg", "-c") and place + 1 < len(self.words):
+                return shell_word(self.words[place + 1])
+            if word.startswith("--cfg="):
+                return shell_word(word.removeprefix("--cfg="))
+        return "CFG"
+
+    def nearest(self, name: str) -> str:
+        """Return the key that a name is for: itself, one that ends with it, or the nearest by letters; else none."""
+        keys = self.known_keys()
+        plain = name.replace("-", "_")
+        for wanted in (name, plain):
+            if wanted in keys or not keys:
+                return wanted
+            if ends := [key for key in keys if key.endswith(f".{wanted}")]:
+                return min(ends, key=len)
+        close = difflib.get_close_matches(plain, keys, n=1, cutoff=0.6)
+        return close[0] if close else ""
+
+    def swept(self, axis: str) -> str:
+        """Write how a key is swept."""
+        return (
+            f"--sweep {shell_word(axis)}" if self.sweeps else f"heyhi run --cfg {self.cfg} --sweep {shell_word(axis)}"
+        )
+
+
+def advice_on(line: Line) -> Iterator[Advice]:
+    """Yield what may have been meant by each word of a command line that looks like a habit, in its order."""
+    for place, word in enumerate(line.words):
+        if place and line.words[place - 1] in _OF_OPTIONS:
+            continue
+        for look in (_file, _option, _blanks, _of_hydra, _value):
+            if (found := look(line, place, word)) is not None:
+                if found.text != word:
+                    yield found
+                break
+
+
+def command_for(name: str, commands: Sequence[str]) -> str:
+    """Say what is typed for a command that there isn't; empty where nobody knows.
+
+    Args:
+        name: that was typed.
+        commands: there are.
+    """
+    if name.lower() in COMMANDS:
+        return COMMANDS[name.lower()]
+    close = difflib.get_close_matches(name.lower(), commands, n=1, cutoff=0.6)
+    return f"heyhi {close[0]}" if close else ""
+
+
+def missing_command(words: Sequence[str], name: str, commands: Sequence[str]) -> str:
+    """Say that there is no command of a name, and what may have been meant.
+
+    Args:
+        words: of the command line.
+        name: the first of them that is no option.
+        commands: there are.
+    """
+    if name == "help":
+        behind = words[words.index(name) + 1 :][:1]
+        return f"'help' is no command: heyhi {f'{behind[0]} ' if behind and behind[0] in commands else ''}--help"
+    if words[0] in ("--cfg", "--sweep") or name.endswith((".py", ".prototxt", ".sqlite")) or "/" in name or "=" in name:
+        line = " ".join(map(shell_word, words))
+        return (
+            f"'{name}' is no command: heyhi run {line} runs it, heyhi plan shows what would run, heyhi --help has all"
+        )
+    known = command_for(name, commands)
+    return f"'{name}' is no command{f': {known}' if known else ''}; heyhi --help lists them"
+
+
+def _option(line: Line, place: int, word: str) -> Advice | None:
+    """An option that is none here: of another program, or a key with dashes."""
+    match = re.fullmatch(rf"(--?)(no-)?({_KEY}|[A-Za-z][\w-]*)(?:=(.*))?", word, re.DOTALL)
+    if match is None:
+        return None
+    dashes, no, name, given = match[1], match[2] or "", match[3], match[4]
+    value = given if given is not None else line.after(place)
+    shown = word if given is not None or not value else f"{word} {value}"
+    marks = (f"'{word}'", f"'{word.partition('=')[0]}'", f"unknown key '{name}'", f"arguments: {word}")
+    plain = name.replace("_", "-")
+    keys = line.known_keys()
+    is_key = name in keys or name.replace("-", "_") in keys
+    if not is_key:
+        of_sbatch = _LETTERS_OF_SBATCH.get(name, "") if dashes == "-" else plain
+        if of_sbatch in _OF_SBATCH:
+            key = f"launcher.slurm.{_OF_SBATCH[of_sbatch]}"
+            return Advice(marks, shown, f"resources stand in the launcher: {_assigned(key, _number(key, value))}")
+        if not line.command and plain in ("sweep", "zip"):
+            axis = value or next(iter(line.words[place + 1 :]), "") or "KEY=VALUES"
+            return Advice(marks, shown, f"one experiment is run here: {line.swept(axis)}")
+        if plain in OPTIONS:
+            text = OPTIONS[plain]
+            if plain in ("m", "multirun") and (axes := _axes(line.words[place + 1 :])):
+                return Advice(marks, shown.split(" ")[0], " ".join(line.swept(axis) for axis in axes))
+            if plain in ("o", "override", "overrides", "set", "opts", "D") and not value:
+                value = line.words[place + 1] if place + 1 < len(line.words) else "KEY=VALUE"
+                shown = f"{word} {value}"
+            return Advice(marks, shown, text.replace("{v}", value or "…"))
+    nearest = line.nearest(name)
+    if not nearest or (len(name) == 1 and not is_key):
+        return None
+    if given is None and not value:
+        return Advice(marks, shown, f"a key of a config is set without dashes: {nearest}={'false' if no else 'true'}")
+    if no or (dashes == "--" and given is not None):
+        return None  # which is an override
+    return Advice(marks, shown, f"a key of a config is set without dashes, by =: {_assigned(nearest, value)}")
+
+
+def _file(line: Line, place: int, word: str) -> Advice | None:
+    """A file or folder of another kind, or a config by another program's name."""
+    before = line.words[place - 1] if place else ""
+    option, equals, behind = word.partition("=") if word.startswith("--") else (word, "", "")
+    name = behind if equals and option in ("--cfg", "--sweep") else word
+    is_config = before in ("--cfg", "-c") or option == "--cfg" or line.command in ("print", "describe")
+    if option == "--sweep" and not equals:
+        following = line.words[place + 1 : place + 2]
+        return _file(line, place + 1, following[0]) if following else None
+    if before == "--sweep" or (option == "--sweep" and equals):
+        if name.endswith((".py", ".prototxt")) and "=" not in name:
+            named = name if name.endswith(".py") else f"--cfg {name}"
+            return Advice(("--sweep",), f"--sweep {name}", f"a file is named by itself: heyhi {line.command} {named}")
+        return None
+    if name.startswith("-") or ("=" in name and not is_config):
+        return None
+    marks = (f"'{name}'", f"--cfg {name}: ", f"{name}: has no function")
+    kind = line.kind_of(name)
+    if kind == "experiment" and is_config:
+        how = "it is named without --cfg" if line.sweeps else "config.prototxt in its folder is its config"
+        return Advice(marks, name, f"is an experiment, and no config: {how}")
+    if kind == "sweep file" and not line.sweeps:
+        return Advice(
+            (*marks, f"{name}:"), name, f"is a sweep file, and no config: heyhi expand {name} lists its experiments"
+        )
+    if kind in ("task file", "script"):
+        how = "; heyhi init --from makes a config of its arguments" if kind == "script" else ""
+        return Advice(marks, name, f"is no config and no sweep: heyhi run --cfg CFG runs what a config describes{how}")
+    stem = name.removesuffix("/").removeprefix("conf/").removeprefix("conf.")
+    for suffix in (".yaml", ".yml", ".json", ".toml", ".textproto", ".pbtxt"):
+        stem = stem.removesuffix(suffix)
+    if stem.replace(".", "/") in line.configs() and stem.replace(".", "/") != name:
+        return Advice(marks, name, f"a config goes by its path: {stem.replace('.', '/')}")
+    inside = [one for one in line.configs() if one.startswith(f"{stem}/")]
+    if inside and not is_config:
+        return Advice(marks, name, f"is a folder of configs: which of them? {', '.join(inside[:4])}")
+    return None
+
+
+def _blanks(line: Line, place: int, word: str) -> Advice | None:
+    """An override with blanks in it, or with a colon."""
+    following = [*line.words[place + 1 : place + 3], "", ""]
+    colon = re.fullmatch(rf"\{{?\s*({_KEY})\s*:\s*([^{{}}]*?)\s*\}}?", word)
+    if colon is not None and "=" not in word and not word.startswith("http"):
+        key, value = colon[1], colon[2] or following[0]
+    elif re.fullmatch(_KEY, word) and following[0] == "=":
+        key, value = word, following[1]
+    elif re.fullmatch(_KEY, word) and following[0].startswith("=") and len(following[0]) > 1:
+        key, value = word, following[0][1:]
+    elif re.fullmatch(rf"{_KEY}=", word) and following[0] and not re.match(rf"-|{_KEY}=", following[0]):
+        key, value = word[:-1], following[0]
+    elif re.fullmatch(_KEY, word) and word in line.known_keys():
+        key, value = word, following[0] if re.fullmatch(r"[\d.e+-]+|true|false", following[0], re.IGNORECASE) else ""
+    else:
+        return None
+    if place and line.words[place - 1] == "--sweep":
+        return None
+    marks = (f"'{word}'", f"'{value}'", f"a job {value}") if value else (f"'{word}'",)
+    return Advice(marks, word, f"an override is one word, key=value: {_assigned(line.nearest(key) or key, value)}")
+
+
+def _of_hydra(line: Line, place: int, word: str) -> Advice | None:
+    """Hydra's ways to add, remove and choose."""
+    del place
+    if match := re.fullmatch(rf"\+{{1,2}}({_KEY})=(.*)", word, re.DOTALL):
+        assigned = _assigned(line.nearest(match[1]) or match[1], match[2])
+        return Advice((_quoted(word), f"'{word.partition('=')[0]}'"), word, f"every key is in the schema: {assigned}")
+    if match := re.fullmatch(rf"~({_KEY})(?:=.*)?", word, re.DOTALL):
+        key = line.nearest(match[1]) or match[1]
+        return Advice((_quoted(word), f"'~{match[1]}'"), word, f"NULL clears a key: {key}=NULL")
+    if match := re.fullmatch(r"hydra/launcher=(\S+)", word):
+        kind = "local" if match[1] in ("basic", "joblib") else "slurm"
+        return Advice(("'hydra/launcher'",), word, f"a launcher is a chunk of the config: I.launcher={kind}")
+    if match := re.fullmatch(r"hydra\.(?:run|sweep)\.(?:dir|subdir)=(\S*)", word):
+        return Advice(
+            ("'hydra",), word, "an experiment lies where its config and overrides say; --out P is another way"
+        )
+    if match := re.fullmatch(r"hydra[./][\w./]+=.*", word, re.DOTALL):
+        return Advice(("'hydra",), word, "settings of a project stand in [tool.heyhi]: heyhi describe --settings")
+    if match := re.fullmatch(rf"({_KEY})/({_KEY})(?:@[\w.]+)?=(\S+)", word):
+        return Advice(
+            (f"'{match[1]}/{match[2]}",), word, f"a chunk is included at its mount: I.{match[1]}.{match[2]}={match[3]}"
+        )
+    return None
+
+
+def _value(line: Line, place: int, word: str) -> Advice | None:
+    """A value that no field of one number or name holds, since it is several, or written another way."""
+    match = re.fullmatch(rf"(?:--)?({_KEY})=(.*)", word, re.DOTALL)
+    if match is None or match[1].startswith("I.") or (place and line.words[place - 1] == "--sweep"):
+        return None
+    text = _of_value(line, match[1], match[2])
+    return Advice((f"key '{match[1]}' is ",), word, text, f", not '{shorten(match[2])}'") if text else None
+
+
+def _of_value(line: Line, key: str, value: str) -> str:
+    """Write how a value is given, or several; empty for nothing that is known."""
+    if called := _CALL.fullmatch(value.strip()):
+        return _drawn(line, key, called[1], called[2])
+    if several := _SEVERAL.fullmatch(value.strip()):
+        values = ",".join(part.strip() for part in several[1].split(","))
+        return f"several values are swept: {line.swept(f'{key}={values}')}"
+    if value.startswith("=") or value.rstrip().endswith((";", ",")):
+        return _assigned(key, value.lstrip("=").rstrip(" ;,"))
+    if value.lower() in ("none", "null", "nil", "~"):
+        return f"NULL clears a key: {key}=NULL"
+    if value.lower() in ("yes", "on", "y", "no", "off", "n"):
+        return f"{key}={'true' if value.lower() in ('yes', 'on', 'y') else 'false'}"
+    if "${" in value:
+        return "a config has no ${…}: give the value; {{…}} are its templates (heyhi docs configs)"
+    if re.fullmatch(r"[+-]?[\d_]*\d[\d_]*(\.\d*)?(e\+?\d+)?", value, re.IGNORECASE):
+        number = float(value.replace("_", ""))
+        if number.is_integer() and abs(number) < 1e15:
+            return f"{key}={int(number)}"
+    return ""
+
+
+def _drawn(line: Line, key: str, name: str, inside: str) -> str:
+    """Write how values are swept that a call stands for elsewhere."""
+    parts = [part.strip() for part in inside.strip(" []").split(",") if part.strip()]
+    if name in ("choice", "grid_search", "range"):
+        values = f"range({','.join(parts)})" if name == "range" else ",".join(parts)
+        return f"several values are swept: {line.swept(f'{key}={values}')}"
+    draw = "loguniform" if name in ("loguniform", "logspace") else "uniform"
+    ends = [part for part in parts if "=" not in part][:2]
+    count = next((part.partition("=")[2] for part in parts if part.startswith("n=")), "10")
+    drawn = f"{key}={draw}({','.join(ends)}"
+    return f"drawn values are swept: {line.swept(f'{drawn},n={count})')}; heyhi search has --space '{drawn})'"
+
+
+def _axes(words: Sequence[str]) -> list[str]:
+    """Return the keys of some words that have several values each."""
+    pairs = [word.partition("=") for word in words if re.match(rf"{_KEY}=", word)]
+    return [f"{key}={value}" for key, _, value in pairs if "," in value or "(" in value]
+
+
+def _assigned(key: str, value: str) -> str:
+    return shell_word(f"{key}={value}") if value else f"{key}=…"
+
+
+def _number(key: str, value: str) -> str:
+    """Return the value that a launcher's field takes for one of sbatch's: `gpu:a100:8` is 8, `16G` is 16."""
+    if key.endswith(("num_gpus", "gpus_per_node")):
+        return value.rpartition(":")[2]
+    return re.sub(r"(?i)g(?:b|ib)?$", "", value) if key.endswith("mem_per_gpu") else value
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'"

@@ -1,0 +1,68 @@
+"""Whether jobs can be handed over from here at all, asked before a launch writes anything.
+
+A launch that goes on already waits for a Slurm that is away; who only begins is told so at once.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+from heyhi.errors import LauncherError
+from heyhi.slurm.cluster import check_clusters
+from heyhi.slurm.commands import Answer, Busy, SlurmError, answer_of, is_here
+from heyhi.slurm.refusals import Meaning, meaning_of
+
+_ANSWER_SECONDS = 20.0  # that scontrol may take to find out that no controller answers
+_RESTART_SECONDS = 5.0  # that a controller may take to come back
+_PAUSE_SECONDS = 1.0
+_DOWN = re.compile(r"^Slurmctld\(.*?\) (?:at )?(\S+) (?:is|are) \S*DOWN", re.MULTILINE)
+
+
+def check_reachable(instead: str = "", *, seconds: float = _RESTART_SECONDS) -> None:
+    """Make sure that this machine has a Slurm that answers, and that it is the cluster that jobs are meant for.
+
+    Args:
+        instead: what runs here what Slurm can't, as a sentence's second half; empty for nothing.
+        seconds: for how long a controller that doesn't answer is asked again: one that is restarted takes a moment.
+
+    Raises:
+        LauncherError: there is no sbatch, or no controller behind it.
+        SlurmError: Slurm doesn't say what its cluster is called, where that is asked.
+    """
+    if why := unreachable(seconds=seconds):
+        raise LauncherError(f"{why}{f': {instead}' if instead else ''}")
+    check_clusters()
+
+
+def unreachable(*, seconds: float = _RESTART_SECONDS) -> str:
+    """Return why no job can be handed over from here now; empty where one can be, or nobody can tell.
+
+    Args:
+        seconds: as `check_reachable` has it.
+    """
+    if not is_here():
+        return "this machine has no sbatch, by which Slurm takes jobs"
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            answer = answer_of(["scontrol", "ping"], seconds=_ANSWER_SECONDS)
+        except (Busy, SlurmError):  # sites may keep scontrol away from users: the launch itself finds out
+            return ""
+        why, may_come_back = _read(answer)
+        if not may_come_back or time.monotonic() >= until:
+            return why
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _read(answer: Answer) -> tuple[str, bool]:
+    """Say why jobs can't be handed over, by a ping of the controllers, empty where they can; and if that may pass."""
+    if not answer.exit_code or re.search(r"\bUP\b", answer.printed):
+        return "", False
+    if down := list(dict.fromkeys(_DOWN.findall(answer.printed))):
+        return f"sbatch is here, but Slurm's controller ({', '.join(down)}) doesn't answer", True
+    meaning = meaning_of(answer.reason)
+    if meaning is Meaning.NO_CLUSTER:
+        return f"sbatch is here, but this machine knows of no cluster ({answer.reason.rpartition('; ')[2]})", False
+    is_away = meaning is Meaning.AWAY
+    return (f"sbatch is here, but Slurm doesn't answer ({answer.reason})" if is_away else ""), is_away
