@@ -22,7 +22,7 @@ def agrees(what: str, question: str, shown: Sequence[str] = (), *, otherwise: st
         ModeError: nobody agreed.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at){more}")
+        raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at){more}", fix="--force")
     print("\n".join([*shown, f"{what}: {question} [y/N] "]), end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ModeError(otherwise)

@@ -173,7 +173,7 @@ def _check_option(command: argparse.ArgumentParser, text: str) -> None:
     if text.startswith("-") and "=" not in text:
         flags = [flag for action in command._actions for flag in action.option_strings if flag != _WORD]
         name = command.prog.rpartition(" ")[2]
-        raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {name} --help")
+        raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {name} --help", key=text)
 
 
 class Given(argparse.Action):

@@ -838,7 +838,7 @@ class _Reader:
         hint = hint or suggest(text, _known_files(self.project)) or (f": {told}" if told and "/" in text else "")
         if self.named and isinstance(self.named[-1], ConfigWord):
             hint = f", and no override (key=value, or I.mount=path){hint}"
-        raise HeyhiError(f"'{text}' is no sweep file, manifest, experiment, job or config{hint}")
+        raise HeyhiError(f"'{text}' is no sweep file, manifest, experiment, job or config{hint}", key=text)
 
     def _manifest(self, path: Path) -> Path:
         """Return where a manifest lies: as it is given, from here or from the project root."""

@@ -129,7 +129,7 @@ class ConfigFiles:
         if is_folder:
             raise ConfigError(f"config '{shown}' is a folder: expected a {SUFFIX} file")
         where = "" if os.path.isabs(cfg) else f" (looked below {', '.join(map(str, bases))})"  # noqa: PTH117
-        raise ConfigError(f"config '{shown}' doesn't exist{where}{suggest(cfg, self._known_configs())}")
+        raise ConfigError(f"config '{shown}' doesn't exist{where}{suggest(cfg, self._known_configs())}", key=cfg)
 
     def _known_configs(self) -> Iterator[str]:
         conf = self.project.conf_root
@@ -237,7 +237,7 @@ class ConfigFiles:
         files = (path for base in looked for path in base.glob(f"*{SUFFIX}") if is_offered(path))
         near = {path.name.removesuffix(SUFFIX) for path in files}
         where = ", ".join(self.project.relative(base) for base in looked)
-        raise ConfigError(f"no file '{shown}' or '{shown}{SUFFIX}' in {where}{suggest(name, sorted(near))}")
+        raise ConfigError(f"no file '{shown}' or '{shown}{SUFFIX}' in {where}{suggest(name, sorted(near))}", key=name)
 
     def _include_bases(self, name: str, mounts: Sequence[str], folder: Path) -> list[Path]:
         """List the folders that an include's path may be relative to, in the order in which they are tried."""
