@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from heyhi.cli.json_answer import owes_json
 from heyhi.errors import ModeError
 
 
@@ -21,8 +22,9 @@ def agrees(what: str, question: str, shown: Sequence[str] = (), *, otherwise: st
     Raises:
         ModeError: nobody agreed.
     """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at){more}", fix="--force")
+    if owes_json() or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        why = "--json never asks" if owes_json() else "there is no terminal to ask at"
+        raise ModeError(f"{what}; say --force to do so ({why}){more}", fix="--force")
     print("\n".join([*shown, f"{what}: {question} [y/N] "]), end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ModeError(otherwise)

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
 from heyhi.cli.few_points import Pointless, few_points_text
-from heyhi.cli.looking import otherwise, print_json, print_recoded, print_wrapped
+from heyhi.cli.json_answer import give, owes_json
+from heyhi.cli.json_cancel import give_cancelled
+from heyhi.cli.json_launch import LaunchAnswer
+from heyhi.cli.looking import print_recoded, print_wrapped
 from heyhi.cli.options import REDO, continues_in, redo_in
 from heyhi.cli.profiles import check_profile, profile_for
 from heyhi.cli.selection import Group, Selection, project_for, select
@@ -21,6 +24,7 @@ from heyhi.text import data_output, shell_line, shell_word
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from heyhi.cli.json_forms import ExpandRow
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import Controller, ControllerSpec
     from heyhi.control.recording import Launching
@@ -56,7 +60,8 @@ def expand(args: argparse.Namespace) -> int:
             paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
             print("\n".join(paths), file=data_output())
         elif args.json:
-            print_json(_rows(project, groups, written))
+            paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
+            give("expand", {"manifests": list(paths)}, last="experiments", rows=_rows(project, groups, written))
         else:
             root = str(project.root)
             folders = dict.fromkeys(path for group in groups for path in group.own_folders)
@@ -107,7 +112,7 @@ def _written(selection: Selection, group: Group, *, is_look: bool = False, less:
     return selection.manifests_to_run(folders, is_look=is_look)
 
 
-def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[dict[str, object]]:
+def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[ExpandRow]:
     """Yield each experiment as `expand --json` prints it; one that several groups have counts once, as asked for."""
     from heyhi.sweep.target import target_of
 
@@ -166,15 +171,14 @@ def plan(args: argparse.Namespace) -> int:
     left = goings.left
     actions |= dict.fromkeys([*left, *idle], Action())
     _check_files(selection, {path for path, action in actions.items() if action.start})
-    if args.json:
-        print_json(
-            {**row.to_dict(), "start": actions[row.asked].start, "wipe": actions[row.asked].wipe}
-            | {**otherwise(row, drift, recoded), **survey.marks(row)}
-            | {"left": list(left[row.asked].changed) if row.asked in left else []}
-            for row in survey.rows
-        )
-        return 0
     starting = {path for path, action in actions.items() if action.start}
+    if args.json:
+        told = LaunchAnswer.of("plan", selection, survey, dry_run=True)
+        told.mode, told.starting, told.drifted, told.recoded = args.mode, starting, drift, recoded
+        told.wiped = {path for path, action in actions.items() if action.wipe}
+        told.left = {path: going.changed for path, going in left.items()}
+        told.give(0)
+        return 0
     pointless = Pointless.of(selection, starting)
     starts = len(starting)
     wipes = sum(a.wipe for a in actions.values())
@@ -368,6 +372,17 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         selection: what is named.
         profile: Snakemake's, a folder.
     """
+    told = LaunchAnswer(args.command, args.dry_run)
+    code = _launch(args, selection, profile, told)
+    if owes_json():
+        if args.foreground and not args.dry_run and told.controller is None:
+            told.survey = selection.survey()  # as it has ended
+        told.give(code)
+    return code
+
+
+def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told: LaunchAnswer) -> int:
+    """Do so, and note in the answer what comes of it."""
     from heyhi.cli.redoing import Redoing
     from heyhi.cli.winners import choose_first, unchosen_lines
     from heyhi.control.controller import ControllerSpec, foresee
@@ -401,6 +416,11 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     _check_files(selection, starting)
     pointless = Pointless.of(selection, starting)
     starts = len(starting - pointless.slots)
+    vars(told).update(vars(LaunchAnswer.of(args.command, selection, survey, dry_run=args.dry_run)))
+    told.by(project, profile, (manifest for manifests in written for manifest in manifests))
+    told.starting, told.wiped = starting - pointless.slots, redoing.folders
+    told.left = {path: going.changed for path, going in goings.left.items()}
+    told.note_made(redoing.found)
     counts = "  ".join(f"{status.value} {n}" for status, n in survey.counts.items())
     for group in groups[:-1]:
         print(f"{group.label}: {group.size}")
@@ -427,7 +447,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     _print_unknown(survey, survey.others)
     if others <= stopped and not redoing.folders:
         return 0 if args.dry_run else 1
-    if not (starting or args.dry_run or args.foreground) and _say_left(survey, others, args, words):
+    if not (starting or args.dry_run or args.foreground) and _say_left(survey, others, args, words, told):
         launching.record_unknown()
         return 0
     spec = ControllerSpec.for_launch(
@@ -448,7 +468,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         )
     order = [path for path in survey.folders if path in starting]
     code = _redo_and_control(
-        selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order
+        selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order, told
     )
     return code or int(bool(goings.left or unknown) and not args.dry_run)
 
@@ -541,6 +561,7 @@ def _redo_and_control(
     launching: Launching,
     manifests: list[Manifest],
     starting: list[str],
+    told: LaunchAnswer,
     others: int = 1,
 ) -> int:
     """Wipe what is made anew, and start a controller; all that may be wrong is found out before something is wiped.
@@ -553,6 +574,7 @@ def _redo_and_control(
         launching: puts it on record.
         manifests: by which it all is run.
         starting: exp paths of what it starts, in order.
+        told: is told which controller runs it.
         others: how many it starts beside these.
     """
     from heyhi.control.controller import check_requests
@@ -565,7 +587,9 @@ def _redo_and_control(
         return 0
     if spec.uses_slurm and not is_here():
         raise HeyhiError(
-            f"this machine has no sbatch, which {args.profile} needs: --profile profiles/local runs them here"
+            f"this machine has no sbatch, which {args.profile} needs: --profile profiles/local runs them here",
+            key="sbatch",
+            fix="--profile=local",
         )
     if spec.uses_slurm:
         check_clusters()
@@ -575,7 +599,7 @@ def _redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection.project, spec, args, shell_line(selection.words), launching, starting)
+    code = _control(selection.project, spec, args, shell_line(selection.words), launching, starting, told)
     return code or int(redoing.failed)
 
 
@@ -586,6 +610,7 @@ def _control(
     words: str,
     launching: Launching,
     starting: list[str],
+    told: LaunchAnswer,
 ) -> int:
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
     from heyhi.control.controller import run_here, start
@@ -603,7 +628,7 @@ def _control(
         if not is_new:  # what is being run already is on record
             record.take_back()
     try:
-        _say_controller(project, controller, args, words, uses_slurm=spec.uses_slurm, is_new=is_new)
+        _say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
         if not is_new:
             return 0
         lines, failed = first.wait(controller)
@@ -612,10 +637,13 @@ def _control(
         print(goes_on, file=sys.stderr, flush=True)
         raise
     print_wrapped(lines)
+    told.problem = "\n".join(lines) if failed else ""
     return int(failed)
 
 
-def _say_left(survey: Survey, others: Collection[str], args: argparse.Namespace, words: str) -> bool:
+def _say_left(
+    survey: Survey, others: Collection[str], args: argparse.Namespace, words: str, told: LaunchAnswer
+) -> bool:
     """Say which controllers run the trials that are left of a search, where all of these have one; return whether.
 
     Of other experiments one more controller waits for the end, and makes their table.
@@ -625,6 +653,7 @@ def _say_left(survey: Survey, others: Collection[str], args: argparse.Namespace,
         others: what isn't done of it, and isn't to be started.
         args: of the command.
         words: by which it is named.
+        told: is told of the last of them.
     """
     from heyhi.control.attendance import who_runs_all
     from heyhi.experiment.names import is_slot
@@ -632,7 +661,7 @@ def _say_left(survey: Survey, others: Collection[str], args: argparse.Namespace,
     living = who_runs_all(survey, others) if all(map(is_slot, others)) else []
     for project, controller in living:
         spec = controller.spec()
-        _say_controller(project, controller, args, words, uses_slurm=spec is not None and spec.uses_slurm)
+        _say_controller(project, controller, args, words, told, uses_slurm=spec is not None and spec.uses_slurm)
     if living:
         print(f"  its table: heyhi report {words}")
     return bool(living)
@@ -643,6 +672,7 @@ def _say_controller(
     controller: Controller,
     args: argparse.Namespace,
     words: str,
+    told: LaunchAnswer,
     *,
     uses_slurm: bool,
     is_new: bool = False,
@@ -650,6 +680,7 @@ def _say_controller(
     """Say which controller runs what was asked for, and how to follow and to stop it."""
     owner = controller.owner
     assert owner is not None
+    told.run_by(project, controller, is_new=is_new)
     if not is_new and args.jobs:
         print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
@@ -663,7 +694,7 @@ def _say_controller(
 def cancel(args: argparse.Namespace) -> int:
     """End jobs, runs and controllers of what is named."""
     from heyhi.cli.choosing import Choice
-    from heyhi.control.cancel import Canceller, describe, idle_lines, plan_cancel
+    from heyhi.control.cancel import Canceller, describe, found_in, idle_lines, plan_cancel
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
 
@@ -685,6 +716,7 @@ def cancel(args: argparse.Namespace) -> int:
     parts = [] if args.all else choice.parts()
     if not args.all and not any(part.folders for part in parts) and args.where:
         print(choice.none_text)
+        give_cancelled((), dry_run=args.dry_run)
         return 0
     for project in dict.fromkeys(part.project for part in parts):
         folders = list(dict.fromkeys(path for part in parts if part.project == project for path in part.folders))
@@ -695,6 +727,7 @@ def cancel(args: argparse.Namespace) -> int:
     if args.dry_run:
         lines = [line for one in plans for line in (*describe(*one), *idle_lines(*one))]
         print("\n".join([*lines, "dry run: nothing was cancelled"]))
+        give_cancelled((found for each in plans for found in found_in(*each)), dry_run=True)
         return 0
     size = sum(one.size for _, one in plans)
     if size > (0 if args.where else 1) and not args.force:
@@ -707,16 +740,27 @@ def cancel(args: argparse.Namespace) -> int:
             more=", or --dry-run to see them",
         )
     failed = False
+    found = []
     for project, one in plans:
         canceller = Canceller(project)
         canceller.run(one)
         print("\n".join(canceller.lines))
         failed |= canceller.failed
+        found += canceller.found
+    give_cancelled(found, dry_run=False, failed=failed)
     return 1 if failed else 0
 
 
 def retry(args: argparse.Namespace) -> int:
     """Start experiments that are dead again, or DONE ones anew that were made otherwise than they would be today."""
+    told = LaunchAnswer("retry", args.dry_run)
+    code = _retry(args, told)
+    if args.json:
+        told.give(code)
+    return code
+
+
+def _retry(args: argparse.Namespace, told: LaunchAnswer) -> int:
     from heyhi.cli.choosing import Choice
     from heyhi.cli.redoing import Redoing
     from heyhi.cli.winners import choose_first
@@ -742,6 +786,7 @@ def retry(args: argparse.Namespace) -> int:
     selection.validate()
     survey = selection.survey()
     chosen = set(choice.folders()) if args.where else set(survey.folders)
+    vars(told).update(vars(LaunchAnswer.of("retry", selection, survey, dry_run=args.dry_run)), among=chosen)
     if args.where and not chosen:
         print(choice.none_text)
         return 0
@@ -753,7 +798,9 @@ def retry(args: argparse.Namespace) -> int:
             if selection
             else f"Say --dead to start those that are DEAD again ({len(dead)} of them now)"
         )
-        raise HeyhiError(f"retry which ones? {which}; {REDO} redoes those that are DONE with another config")
+        raise HeyhiError(
+            f"retry which ones? {which}; {REDO} redoes those that are DONE with another config", fix="--dead"
+        )
     among = chosen if args.where else None
     redoing = Redoing(selection, survey, redo_in(args), among=among)
     while not args.dry_run and (lines := choose_first(selection, redoing.folders)):
@@ -783,6 +830,10 @@ def retry(args: argparse.Namespace) -> int:
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})
     starting = list(dict.fromkeys([*(row.asked for row in dead), *blocked, *redoing.folders]))
+    told.by(project, profile)
+    told.survey, told.starting, told.wiped = survey, starting, redoing.folders
+    told.left = {path: going.changed for path, going in goings.left.items()}
+    told.note_made(redoing.found)
     _check_files(selection, set(starting))
     print("".join(f"{line}\n" for line in (*rows_lines(dead, terminal_width()), *goings.lines, *unmade)), end="")
     _print_unknown(survey, chosen)
@@ -812,10 +863,11 @@ def retry(args: argparse.Namespace) -> int:
         no_snapshot=args.no_snapshot,
         continue_drifted=continues_in(args),
     )
+    told.by(project, profile, manifests)
     launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
     if not args.dry_run:
         reopen(project, [row.slot for row in dead if row.slot])
-    code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, others=len(dead))
+    code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, told, others=len(dead))
     return code or int(bool(goings.left or unmade) and not args.dry_run)
 
 

@@ -118,7 +118,7 @@ WRONG_WORDS = (
     "heyhi status --job 17 --where seed=1",
     "heyhi status --watch 0",
     "heyhi status --watch nan",
-    "heyhi status --watch --json",
+    "heyhi status --watch --drift",
     "heyhi status --sweeps conf/seeds.py",
     "heyhi status --sweps",
     "heyhi status --drft",
