@@ -393,6 +393,7 @@ def show_config(args: argparse.Namespace) -> int:
 
 def describe_config(args: argparse.Namespace) -> int:
     """Print the fields of a config's task."""
+    from heyhi.cli.json_describe import give_settings, give_space
     from heyhi.config.describe import describe
     from heyhi.config.schema import load_schema
     from heyhi.project import find_project
@@ -404,7 +405,13 @@ def describe_config(args: argparse.Namespace) -> int:
 
         if args.cfg is not None:
             raise HeyhiError(f"--settings are the project's: it goes without '{args.cfg}'")
+        if args.json:
+            give_settings(project)
+            return 0
         print("\n".join(settings_lines(project, load_schema(project))))
+        return 0
+    if args.json:
+        give_space(project, load_schema(project), args.cfg, args.key)
         return 0
     print(describe(project, load_schema(project), args.cfg, args.key))
     return 0
