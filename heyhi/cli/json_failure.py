@@ -10,8 +10,8 @@ from heyhi.faults import Fault
 
 # What ends a command and is no HeyhiError.
 USAGE, INTERRUPTED, OUTPUT, ENDED, BUG = "usage", "interrupted", "output", "ended", "bug"
-NOT_STARTED, NOT_ENDED, LEFT = "not_started", "not_ended", "left"
-OTHER_CODES = (USAGE, INTERRUPTED, OUTPUT, ENDED, BUG, NOT_STARTED, NOT_ENDED, LEFT)
+NOT_STARTED, NOT_ENDED, LEFT, UNREAD = "not_started", "not_ended", "left", "unread"
+OTHER_CODES = (USAGE, INTERRUPTED, OUTPUT, ENDED, BUG, NOT_STARTED, NOT_ENDED, LEFT, UNREAD)
 
 
 class UsageError(HeyhiError):

@@ -347,7 +347,7 @@ def report(args: argparse.Namespace) -> int:
     while not stopped:
         try:
             # Each time: configs and sweep files may have changed.
-            report_once(project, args, select(project, args, default=True).sources())
+            code = report_once(project, args, select(project, args, default=True).sources())
         except (BrokenPipeError, LostOutput):
             raise  # nobody looks any more
         except Exception as error:  # whatever it is: the next round may find it mended
@@ -355,7 +355,7 @@ def report(args: argparse.Namespace) -> int:
                 raise
             print(f"error: {error_text(error)}", file=sys.stderr, flush=True)
         if args.watch is None:
-            return 0
+            return code
         until = time.monotonic() + args.watch
         while not stopped and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 0.2))
@@ -419,6 +419,7 @@ def describe_config(args: argparse.Namespace) -> int:
 
 def compare(args: argparse.Namespace) -> int:
     """Say how two experiments differ."""
+    from heyhi.cli.json_diff import give_comparison
     from heyhi.cli.selection import project_for, select
     from heyhi.control.diff import diff
     from heyhi.errors import HeyhiError
@@ -433,6 +434,7 @@ def compare(args: argparse.Namespace) -> int:
     folders = [ExperimentDir(Path(path), project.results_root) for project, path in found]
     comparison = diff(selection.schema, found[0][0], *folders)
     print(comparison.text)
+    give_comparison(comparison)
     for why in comparison.unread:
         print(f"error: {why}", file=sys.stderr)
     return HeyhiError.exit_code if comparison.unread else 0
