@@ -27,7 +27,7 @@ class Experiment(TypedDict):
     status: str
     reason: str
     job_id: str
-    trial: str | None
+    trial: int | None
 
 
 class Marks(TypedDict):
@@ -164,8 +164,10 @@ class ReportRow(TypedDict):
     """A row of a table: an experiment, or several that are put together."""
 
     exp_ids: list[str]
+    statuses: dict[str, int]
     status: str | None
     reason: str | None
+    cfg: str | None
     overrides: dict[str, Any]
     metrics: dict[str, Any]
     other: dict[str, Any]

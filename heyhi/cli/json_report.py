@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _OVERRIDE, _METRIC, _OTHER = "override", "metric", "other"
 _OWN = ("status", "reason", "exp_id")  # columns that a row has by its own names
+_CFG = "cfg"  # no override, but named among them
 
 
 def give_report(
@@ -68,6 +69,7 @@ def _columns(table: pd.DataFrame) -> list[ColumnForm]:
 def _rows(shaped: Shaped, columns: Sequence[ColumnForm]) -> Iterator[ReportRow]:
     table = shaped.table
     exp_ids = shaped.whole["exp_id"].tolist() if "exp_id" in shaped.whole else []
+    statuses = list(map(str, shaped.whole["status"])) if "status" in shaped.whole else []
     constant = {str(name): value for name, value in table.attrs.get("constant", {}).items()}
     values = [table.iloc[:, place].tolist() for place in range(len(columns))]
     cells_of = zip(*values, strict=True) if values else iter([() for _ in range(len(table))])
@@ -78,10 +80,14 @@ def _rows(shaped: Shaped, columns: Sequence[ColumnForm]) -> Iterator[ReportRow]:
             if column["kind"] != _OVERRIDE or value is not None:
                 parts[column["kind"]][column["name"]] = value
         own = {name: parts[_OTHER].pop(name, None) for name in _OWN}
+        its = [exp_ids[place] for place in members]
+        is_one = len(members) == 1 and own["exp_id"] in its
         yield {
-            "exp_ids": [exp_ids[place] for place in members],
-            "status": own["status"],
-            "reason": own["reason"],
+            "exp_ids": its,
+            "statuses": dict(Counter(statuses[place] for place in members)),
+            "status": own["status"] if is_one else None,
+            "reason": own["reason"] if is_one else None,
+            "cfg": parts[_OVERRIDE].pop(_CFG, None),
             "overrides": parts[_OVERRIDE],
             "metrics": parts[_METRIC],
             "other": parts[_OTHER],
