@@ -41,7 +41,7 @@ class HeyhiError(Exception):
         """
         super().__init__(*args)
         text = str(args[0]) if args else ""
-        self.fault = Fault(key, tuple(nearest), fix).over(fault_in(text))
+        self.fault = Fault(key, tuple(nearest), fix, type(self).error_code).over(fault_in(text))
         remember(text, self.fault)
 
     def __str__(self) -> str:

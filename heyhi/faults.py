@@ -10,7 +10,7 @@ from collections import deque
 from typing import NamedTuple
 
 _MOST_KEPT = 64  # texts: of those that were said just now
-_MAX_TEXT = 4000  # characters of one
+_MIN_TEXT, _MAX_TEXT = 8, 4000  # characters of one: what is shorter stands in other messages by chance
 
 
 class Fault(NamedTuple):
@@ -20,15 +20,19 @@ class Fault(NamedTuple):
         key: key, path, option or word at fault; empty where there is no single one.
         nearest: names that may have been meant, the likeliest first.
         fix: an override, an option or a command to type; empty where nobody knows one.
+        code: of the error that was first to say it.
     """
 
     key: str = ""
     nearest: tuple[str, ...] = ()
     fix: str = ""
+    code: str = ""
 
     def over(self, other: Fault) -> Fault:
         """Return this one, with what it leaves open taken from another."""
-        return Fault(self.key or other.key, self.nearest or other.nearest, self.fix or other.fix)
+        return Fault(
+            self.key or other.key, self.nearest or other.nearest, self.fix or other.fix, other.code or self.code
+        )
 
 
 _NONE = Fault()
@@ -37,7 +41,7 @@ _said: deque[tuple[str, Fault]] = deque(maxlen=_MOST_KEPT)
 
 def remember(text: str, fault: Fault) -> None:
     """Keep what belongs to a text, for messages that will have it in them."""
-    if fault != _NONE and text and len(text) <= _MAX_TEXT:
+    if fault != _NONE and _MIN_TEXT <= len(text) <= _MAX_TEXT:
         _said.append((text, fault))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from heyhi.cli.json_forms import Failure
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, SweepError
 from heyhi.faults import Fault
 
 # What ends a command and is no HeyhiError.
@@ -28,7 +28,9 @@ def failure_of(error: HeyhiError, words: Sequence[str] = ()) -> Failure:
         words: of the command line; one of them may be what is at fault.
     """
     fault = error.fault
-    return failure(error.error_code, str(error), fault._replace(fix=fault.fix or _corrected(fault, words)))
+    # A sweep only says which of its experiments it is about.
+    code = fault.code if isinstance(error, SweepError) and fault.code else error.error_code
+    return failure(code, str(error), fault._replace(fix=fault.fix or _corrected(fault, words)))
 
 
 def failure(code: str, message: str, fault: Fault = Fault()) -> Failure:  # noqa: B008 (it is a constant)

@@ -84,5 +84,6 @@ def test_a_longer_message_carries_what_the_quoted_one_is_about() -> None:
     inner = OverrideError(f"unknown key 'lrr'{suggest('lrr', ['lr', 'seed'])}")
     outer = SweepError(f"2 of 3 can't be composed: {inner}")
     assert (outer.fault.key, outer.fault.nearest) == ("lrr", ("lr",)) == inner.fault[:2]
-    assert SweepError("something else").fault == Fault()
+    assert outer.fault.code == "override"
+    assert SweepError("something else").fault == Fault(code="sweep")
     assert ModeError("wipe? say --force", fix="--force").anew().fault.fix == "--force"
