@@ -70,6 +70,8 @@ def _rows(shaped: Shaped, columns: Sequence[ColumnForm]) -> Iterator[ReportRow]:
     table = shaped.table
     exp_ids = shaped.whole["exp_id"].tolist() if "exp_id" in shaped.whole else []
     statuses = list(map(str, shaped.whole["status"])) if "status" in shaped.whole else []
+    reasons = shaped.whole["reason"].tolist() if "reason" in shaped.whole else [None] * len(statuses)
+    is_of_experiments = shaped.spread is None and "pivot" not in table.attrs
     constant = {str(name): value for name, value in table.attrs.get("constant", {}).items()}
     values = [table.iloc[:, place].tolist() for place in range(len(columns))]
     cells_of = zip(*values, strict=True) if values else iter([() for _ in range(len(table))])
@@ -79,14 +81,14 @@ def _rows(shaped: Shaped, columns: Sequence[ColumnForm]) -> Iterator[ReportRow]:
             value = None if is_none(cell) else cell
             if column["kind"] != _OVERRIDE or value is not None:
                 parts[column["kind"]][column["name"]] = value
-        own = {name: parts[_OTHER].pop(name, None) for name in _OWN}
-        its = [exp_ids[place] for place in members]
-        is_one = len(members) == 1 and own["exp_id"] in its
+        for name in _OWN:
+            parts[_OTHER].pop(name, None)
+        one = members[0] if is_of_experiments and len(members) == 1 else None
         yield {
-            "exp_ids": its,
+            "exp_ids": [exp_ids[place] for place in members],
             "statuses": dict(Counter(statuses[place] for place in members)),
-            "status": own["status"] if is_one else None,
-            "reason": own["reason"] if is_one else None,
+            "status": statuses[one] if one is not None else None,
+            "reason": reasons[one] if one is not None else None,
             "cfg": parts[_OVERRIDE].pop(_CFG, None),
             "overrides": parts[_OVERRIDE],
             "metrics": parts[_METRIC],

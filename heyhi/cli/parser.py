@@ -192,7 +192,9 @@ class Parser(argparse.ArgumentParser):
             super().error(message)
         from heyhi.cli.json_failure import UsageError
 
-        raise UsageError(f"{self.prog}: {message}")
+        caught = sys.exc_info()[1]  # argparse gives its error as text only
+        option = caught.argument_name if isinstance(caught, argparse.ArgumentError) else None
+        raise UsageError(f"{self.prog}: {message}", key=(option or "").rpartition("/")[2]) from None
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         try:

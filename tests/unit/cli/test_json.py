@@ -194,6 +194,11 @@ def test_a_report_has_typed_overrides_and_metrics_by_exp_id(run: Run, project: P
     pivot = answer(run, forms.Report, "report", *words, "--pivot", "lr", "seed", "score")
     assert len(pivot["rows"]) == 1
     assert answer(run, forms.Report, "report", *words, "--where", "seed=9")["rows"] == []
+    rows = answer(run, forms.Report, "report", *words, "--columns", "score")["rows"]
+    assert [(row["status"], row["metrics"]) for row in rows][::2] == [
+        ("DONE", {"score": 0.5}),
+        ("DEAD", {"score": None}),
+    ]
 
 
 def test_a_table_that_cannot_be_written_is_answered_all_the_same(run: Run, project: Path) -> None:
@@ -254,18 +259,18 @@ def load_every_error() -> None:
         ("plan --mode contineu", "mode", "contineu", "start_continue", "start_continue"),
         ("plan --jsn", "override", "--jsn", "--json", "--json"),
         ("lanch conf/many.py", "usage", "lanch", "launch", "launch"),
-        ("plan --cfg", "usage", None, None, None),
+        ("plan --cfg", "usage", "--cfg", None, None),
         ("describe work sed", "override", "sed", "seed", "seed"),
         ("describe wrk", "config", "wrk", "work", "work"),
         ("report --columns x --where statsu=DONE", "where", "statsu", "status", "status=DONE"),
         ("report --watch 5", "input", None, None, None),
         ("report --to -", "input", None, None, None),
-        ("status --job 18", "input", None, None, None),
+        ("status --job 18", "input", "18", None, None),
         ("diff conf/many.py", "input", None, None, None),
         ("cancel", "input", None, None, None),
         ("retry", "input", None, None, "--dead"),
         ("launch --profile lokal", "input", "lokal", "local", "local"),
-        ("search conf/many.py", "sweep", None, None, None),
+        ("search conf/many.py", "sweep", None, None, "heyhi launch conf/many.py"),
         ("clean --keep best", "input", None, None, None),
         ("logs nothing", "override", "--json", None, None),
     ],
