@@ -124,8 +124,8 @@ def _print(text: str) -> None:
 
 @contextlib.contextmanager
 def _aside() -> Iterator[None]:
-    """Have what is printed go to standard error, by whatever process."""
-    before = sys.stdout
+    """Have what is printed go to standard error, by whatever process, and nobody be asked anything."""
+    before, asked = sys.stdout, sys.stdin
     kept: int | None = None
     with contextlib.suppress(AttributeError, OSError, ValueError):
         before.flush()
@@ -134,9 +134,11 @@ def _aside() -> Iterator[None]:
             os.dup2(2, 1)
     sys.stdout = sys.stderr
     try:
-        yield
+        with open(os.devnull, encoding="utf-8") as nothing:  # noqa: PTH123 (it is no path of the project's)
+            sys.stdin = nothing
+            yield
     finally:
-        sys.stdout = before
+        sys.stdout, sys.stdin = before, asked
         if kept is not None:
             os.dup2(kept, 1)
             os.close(kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
@@ -34,6 +34,7 @@ class LaunchAnswer:
         mode: what is done with what is there.
         profile: Snakemake's, by its name in the project.
         survey: how the experiments are.
+        look: looks at them anew.
         among: folders of those that the command is about; None: all of the survey.
         searches: words that name the searches among them.
         manifests: by which they are run.
@@ -51,6 +52,7 @@ class LaunchAnswer:
     mode: str = "start_continue"
     profile: str | None = None
     survey: Survey | None = None
+    look: Callable[[], Survey] | None = None
     among: Collection[str] | None = None
     searches: list[str] = field(default_factory=list)
     manifests: list[str] = field(default_factory=list)
@@ -66,7 +68,7 @@ class LaunchAnswer:
     def of(cls, command: str, selection: Selection, survey: Survey, *, dry_run: bool) -> LaunchAnswer:
         """Begin with what is named."""
         searches = [f"searches/{group.search.search_id}" for group in selection.groups if group.search is not None]
-        return cls(command, dry_run, survey=survey, searches=searches)
+        return cls(command, dry_run, survey=survey, look=selection.survey, searches=searches)
 
     def by(self, project: Project, profile: Path, manifests: Iterable[Manifest] = ()) -> None:
         """Say by which profile and manifests it is run."""
@@ -87,12 +89,15 @@ class LaunchAnswer:
         self.drifted = {names[path]: texts for path, texts in found.drifted_texts.items() if path in names}
         self.recoded = found.recoded
 
-    def give(self, exit_code: int) -> None:
+    def give(self, exit_code: int, *, has_waited: bool = False) -> None:
         """Answer the command.
 
         Args:
             exit_code: of it; 1 is said in the answer, too.
+            has_waited: all is over by now: how it has ended is looked at, and told.
         """
+        if has_waited and not self.dry_run and self.controller is None and self.look is not None:
+            self.survey = self.look()
         counts = self.survey.counts if self.survey is not None else {}
         form: Launch = {
             "dry_run": self.dry_run,

@@ -375,9 +375,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     told = LaunchAnswer(args.command, args.dry_run)
     code = _launch(args, selection, profile, told)
     if owes_json():
-        if args.foreground and not args.dry_run and told.controller is None:
-            told.survey = selection.survey()  # as it has ended
-        told.give(code)
+        told.give(code, has_waited=args.foreground)
     return code
 
 
@@ -756,7 +754,7 @@ def retry(args: argparse.Namespace) -> int:
     told = LaunchAnswer("retry", args.dry_run)
     code = _retry(args, told)
     if args.json:
-        told.give(code)
+        told.give(code, has_waited=args.foreground)
     return code
 
 
