@@ -174,9 +174,9 @@ class _Walk:
         prefix = f"{parent.text}." if holder else ""
         if key.oneof:
             oneof = next(one for one in real_oneofs(kind) if one.name == key.oneof)
-            yield from self._oneof(oneof, message, prefix, (kind.full_name,))
+            yield from self._oneof(oneof, message, prefix, ())
         else:
-            yield from self._field(key.steps[-1].field, message, prefix, (kind.full_name,))
+            yield from self._field(key.steps[-1].field, message, prefix, ())
 
     def below(
         self, kind: Descriptor, message: Message | None, prefix: str, above: Sequence[str]
