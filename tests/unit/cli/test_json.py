@@ -395,6 +395,16 @@ def test_a_bug_of_ours_is_one_document_and_its_traceback_is_on_standard_error(
         assert b"Traceback" in found.stderr
 
 
+def test_what_programs_print_that_a_command_starts_goes_to_standard_error(project: Path) -> None:
+    code = (
+        "import subprocess, sys\nfrom heyhi.cli import launching\nplan = launching.plan\n"
+        "def loud(args):\n    subprocess.run(['echo', 'a child'])\n    return plan(args)\n"
+        "launching.plan = loud\nfrom heyhi.cli.main import main\nsys.exit(main())"
+    )
+    found = subprocess.run([sys.executable, "-c", code, "plan", "--json"], capture_output=True, check=False)
+    assert strict(found.stdout.decode())["command"] == "plan" and b"a child" in found.stderr
+
+
 def test_a_command_that_is_killed_from_outside_says_so(project: Path) -> None:
     (project / "conf/bad.py").write_text("import os\nos.kill(os.getpid(), 9)")
     found = heyhi("expand", "--json", "conf/bad.py")
