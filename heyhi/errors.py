@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
+from heyhi.faults import Fault, fault_in, remember
+
 # What nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep.
 NO_TARGET = "heyhi-expand-failed"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -19,6 +21,28 @@ class HeyhiError(Exception):
     """What a user got wrong, where, and what was expected, in one sentence; commands exit with code 2."""
 
     exit_code: ClassVar[int] = 2
+    error_code: ClassVar[str] = "input"
+
+    def __init_subclass__(cls) -> None:
+        """Have each class known by a word of its own, which programs go by: docs/scripting.md lists them."""
+        super().__init_subclass__()
+        if "error_code" not in cls.__dict__:
+            words = "".join(f"_{char.lower()}" if char.isupper() else char for char in cls.__name__)
+            cls.error_code = words.strip("_").removesuffix("_error")
+
+    def __init__(self, *args: object, key: str = "", nearest: Iterable[str] = (), fix: str = "") -> None:
+        """Say what is wrong.
+
+        Args:
+            *args: the message.
+            key: key, path, option or word at fault; default: that of a hint or message which this one quotes.
+            nearest: names that may have been meant; default: likewise.
+            fix: an override, an option or a command to type; default: likewise.
+        """
+        super().__init__(*args)
+        text = str(args[0]) if args else ""
+        self.fault = Fault(key, tuple(nearest), fix, type(self).error_code).over(fault_in(text))
+        remember(text, self.fault)
 
     def __str__(self) -> str:
         from heyhi.text import message  # who only catches errors can do without
@@ -28,7 +52,9 @@ class HeyhiError(Exception):
 
     def anew(self) -> Self:
         """Return the same error as a new object: one that is raised again and again gathers a traceback each time."""
-        return type(self)(*self.args)
+        new = type(self)(*self.args)
+        new.fault = self.fault
+        return new
 
 
 class ProjectError(HeyhiError):
@@ -157,10 +183,21 @@ def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
         prefix: is shown before each name.
 
     Returns:
-        ` (did you mean 'a' or 'b'?)` with up to three near names, else an empty string.
+        ` (did you mean 'a' or 'b'?)` with up to three near names, else an empty string. An error that has it in its
+        message knows these names, and the one that was written.
     """
-    if len(name) > _MAX_NAME:
+    near = nearest(name, candidates)
+    if not near:
         return ""
+    hint = f" (did you mean {' or '.join(_typed(prefix + n) for n in near)}?)"
+    remember(hint, Fault(prefix + name, tuple(prefix + n for n in near)))
+    return hint
+
+
+def nearest(name: str, candidates: Iterable[str]) -> list[str]:
+    """Return up to three names that may have been meant, the likeliest first."""
+    if len(name) > _MAX_NAME:
+        return []
     pool: dict[str, str] = {}
     for candidate in candidates:
         pool.setdefault(candidate.lower(), candidate)
@@ -174,10 +211,7 @@ def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
     if not close:
         near_leaves = difflib.get_close_matches(wanted, set(leaves.values()), n=3, cutoff=0.75)
         close = [c for c, leaf in leaves.items() if leaf in near_leaves][:3]
-    near = [pool[c] for c in close]
-    if not near:
-        return ""
-    return f" (did you mean {' or '.join(_typed(prefix + n) for n in near)}?)"
+    return [pool[c] for c in close]
 
 
 def _typed(name: str) -> str:

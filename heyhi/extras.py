@@ -42,7 +42,8 @@ def load(module: str) -> Any:
         package = module.partition(".")[0]
         is_there = error.name is None or error.name.partition(".")[0] != package
         why = str(error) if is_there else ""
-        raise ExtraError(_text(_EXTRA_OF[package], [package], why)) from None
+        extra = _EXTRA_OF[package]
+        raise ExtraError(_text(extra, [package], why), key=package, fix=install_line(extra)) from None
 
 
 def check(extra: str) -> None:
@@ -52,7 +53,7 @@ def check(extra: str) -> None:
         ExtraError: one isn't.
     """
     if lacking := missing(extra):
-        raise ExtraError(_text(extra, lacking))
+        raise ExtraError(_text(extra, lacking), key=lacking[0], fix=install_line(extra))
 
 
 def missing(extra: str) -> list[str]:

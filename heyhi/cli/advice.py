@@ -10,8 +10,12 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heyhi.errors import ConfigError, HeyhiError, OverrideError, SweepError
+
+if TYPE_CHECKING:
+    from heyhi.cli.habits import Advice
 
 _MAX_KEYS = 2000
 _MAX_CONFIGS = 2000
@@ -35,11 +39,12 @@ class telling_habits(contextlib.AbstractContextManager[None]):  # noqa: N801 (us
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if type(error) in (HeyhiError, OverrideError, SweepError, ConfigError):
             assert isinstance(error, HeyhiError)
-            if text := self._advice(str(error)):
-                raise type(error)(text) from None
+            if advice := self._advice(str(error)):
+                text = f"'{advice.shown}': {advice.text}"
+                raise type(error)(text, key=advice.shown, nearest=error.fault.nearest, fix=advice.fix) from None
 
-    def _advice(self, error: str) -> str:
-        """Say how it is typed what an error is about; empty where that is no habit."""
+    def _advice(self, error: str) -> Advice | None:
+        """Find how it is typed what an error is about; None where that is no habit."""
         from heyhi.cli.habits import Line, advice_on
 
         place = self._words.index(self._command) if self._command in self._words else -1
@@ -47,11 +52,11 @@ class telling_habits(contextlib.AbstractContextManager[None]):  # noqa: N801 (us
         line = Line(words, self._command, self._sweeps, _Keys(words), _configs, _kind_of)
         first = error.partition("\n")[0] if error.count("override '") == 1 else error
         if _is_typo(error, line.known_keys):
-            return ""
+            return None
         for one in advice_on(line):
             if any(mark in first for mark in one.marks) and one.also in first:
-                return f"'{one.shown}': {one.text}"
-        return ""
+                return one
+        return None
 
 
 class _Keys:

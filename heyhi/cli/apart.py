@@ -26,11 +26,13 @@ def can_run_apart() -> bool:
         return False
 
 
-def run_apart(command: Callable[[], int]) -> int:
+def run_apart(command: Callable[[], int], *, instead: Callable[[str], None] | None = None) -> int:
     """Run a command in another process, and print what it has printed, if its exit code is 0.
 
     Args:
         command: returns its exit code, or raises SystemExit.
+        instead: of one that says itself, on standard output, what went wrong: what it prints is given on whatever its
+            exit code is, and this one called with what has ended it before it could say so.
 
     Returns:
         its exit code; 128 and a signal's number where it was killed.
@@ -42,7 +44,7 @@ def run_apart(command: Callable[[], int]) -> int:
     child = os.fork()
     if child == 0:
         os.close(reading)
-        _be_child(command, writing)
+        _be_child(command, writing, says_all=instead is not None)
     os.close(writing)
     with _passing_signals_on(child):
         output = _read(reading, child)
@@ -51,17 +53,24 @@ def run_apart(command: Callable[[], int]) -> int:
     if code == -signal.SIGINT:
         return 128 - code  # Ctrl-C twice: whoever pressed it knows
     if code < 0:
-        print(f"error: ended by {_signal_name(-code)}{'; was memory short?' * (code == -9)}", file=sys.stderr)
+        _say(f"ended by {_signal_name(-code)}{'; was memory short?' * (code == -9)}", instead)
         return 128 - code
-    if code == 0 and not output.endswith(_END):
-        print("error: something has ended this before it was through (an os._exit?)", file=sys.stderr)
-        return 2
-    if code == 0:
+    is_through = output.endswith(_END) and (code == 0 or output != _END)
+    if not is_through and (code == 0 or instead is not None):
+        _say("something has ended this before it was through (an os._exit?)", instead)
+        return code or 2
+    if code == 0 or instead is not None:
         sys.stdout.buffer.write(output.removesuffix(_END))
     return code
 
 
-def _be_child(command: Callable[[], int], writing: int) -> NoReturn:
+def _say(text: str, instead: Callable[[str], None] | None) -> None:
+    print(f"error: {text}", file=sys.stderr)
+    if instead is not None:
+        instead(text)
+
+
+def _be_child(command: Callable[[], int], writing: int, *, says_all: bool) -> NoReturn:
     """Run the command with its output going into a pipe, and end this process as any other one ends."""
     before = sys.stdout
     with contextlib.suppress(OSError):
@@ -81,7 +90,10 @@ def _be_child(command: Callable[[], int], writing: int) -> NoReturn:
         with contextlib.suppress(OSError, ValueError):
             pipe.flush()
         sys.stdout = sys.stderr
-    if code in (0, None):
+        if says_all:
+            with contextlib.suppress(OSError):
+                os.write(writing, _END)
+    if code in (0, None) and not says_all:
         with contextlib.suppress(OSError):
             os.write(writing, _END)
     sys.exit(code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from heyhi.cli.json_answer import owes_json
 from heyhi.errors import ModeError
 
 
@@ -22,7 +23,8 @@ def agrees(what: str, question: str, shown: Sequence[str] = (), *, otherwise: st
         ModeError: nobody agreed.
     """
     if not _has_terminal():
-        raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at){more}")
+        why = "--json never asks" if owes_json() else "there is no terminal to ask at"
+        raise ModeError(f"{what}; say --force to do so ({why}){more}", fix="--force")
     print("\n".join([*shown, f"{what}: {question} [y/N] "]), end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ModeError(otherwise)
@@ -42,4 +44,4 @@ def declines(question: str) -> bool:
 
 
 def _has_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    return not owes_json() and sys.stdin.isatty() and sys.stderr.isatty()

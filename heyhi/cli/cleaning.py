@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
-from heyhi.cli.looking import print_json
+from heyhi.cli.json_answer import give
 from heyhi.cli.whose import may_change
 
 if TYPE_CHECKING:
+    from heyhi.cli.json_forms import CleanRow
     from heyhi.cli.selection import Selection
     from heyhi.control.clean import CleanPlan, Item, Left
     from heyhi.control.removal import Outcome
@@ -50,7 +51,7 @@ def clean(args: argparse.Namespace) -> int:
     left = int(is_named and bool(plan.left) and not args.dry_run)
     if args.dry_run or not plan.items:
         if args.json:
-            print_json(_rows(plan, None))
+            _give(plan, None, is_dry_run=args.dry_run)
         else:
             last = "dry run: nothing was removed" if args.dry_run else ""
             print("\n".join([*_shown(plan), *([last] if last else [])]))
@@ -67,7 +68,7 @@ def clean(args: argparse.Namespace) -> int:
         )
     outcome = remove(project, plan, make_plan, keep)
     if args.json:
-        print_json(_rows(plan, outcome))
+        _give(plan, outcome, is_dry_run=False)
     else:
         if args.force:
             print("\n".join(_shown(plan)))
@@ -172,7 +173,13 @@ def _time(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _rows(plan: CleanPlan, outcome: Outcome | None) -> Iterator[dict[str, Any]]:
+def _give(plan: CleanPlan, outcome: Outcome | None, *, is_dry_run: bool) -> None:
+    """Answer in JSON."""
+    problems = list(outcome.problems) if outcome is not None else []
+    give("clean", {"dry_run": is_dry_run, "problems": problems}, last="found", rows=_rows(plan, outcome))
+
+
+def _rows(plan: CleanPlan, outcome: Outcome | None) -> Iterator[CleanRow]:
     """Yield what goes, or went, and what stays, as JSON holds it."""
     gone: Iterable[Item] = set(outcome.gone) if outcome is not None else ()
     for item in plan.items:
@@ -185,8 +192,17 @@ def _rows(plan: CleanPlan, outcome: Outcome | None) -> Iterator[dict[str, Any]]:
             "time": item.made,
             "goes": True,
             "gone": item in gone,
+            "why": "",
         }
     for one in plan.left:
-        yield {"kind": one.kind.value, "name": one.name, "goes": False, "gone": False, "why": one.why}
-    for text in outcome.problems if outcome is not None else ():
-        yield {"problem": text}
+        yield {
+            "kind": one.kind.value,
+            "name": one.name,
+            "path": None,
+            "bytes": None,
+            "files": None,
+            "time": None,
+            "goes": False,
+            "gone": False,
+            "why": one.why,
+        }

@@ -157,12 +157,14 @@ class Advice(NamedTuple):
         shown: the words at fault.
         text: what is typed instead.
         also: a text that such an error has, too.
+        fix: what to type in place of it, where that is known to the letter.
     """
 
     marks: tuple[str, ...]
     shown: str
     text: str
     also: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,8 @@ def _option(line: Line, place: int, word: str) -> Advice | None:
         of_sbatch = _LETTERS_OF_SBATCH.get(name, "") if dashes == "-" else plain
         if of_sbatch in _OF_SBATCH:
             key = f"launcher.slurm.{_OF_SBATCH[of_sbatch]}"
-            return Advice(marks, shown, f"resources stand in the launcher: {_assigned(key, _number(key, value))}")
+            fix = _assigned(key, _number(key, value))
+            return Advice(marks, shown, f"resources stand in the launcher: {fix}", fix=fix if value else "")
         if not line.command and plain in ("sweep", "zip"):
             axis = value or next(iter(line.words[place + 1 :]), "") or "KEY=VALUES"
             return Advice(marks, shown, f"one experiment is run here: {line.swept(axis)}")
@@ -299,7 +302,8 @@ def _option(line: Line, place: int, word: str) -> Advice | None:
         return Advice(marks, shown, f"a key of a config is set without dashes: {nearest}={'false' if no else 'true'}")
     if no or (dashes == "--" and given is not None):
         return None  # which is an override
-    return Advice(marks, shown, f"a key of a config is set without dashes, by =: {_assigned(nearest, value)}")
+    fix = _assigned(nearest, value)
+    return Advice(marks, shown, f"a key of a config is set without dashes, by =: {fix}", fix=fix if value else "")
 
 
 def _file(line: Line, place: int, word: str) -> Advice | None:
@@ -360,7 +364,8 @@ def _blanks(line: Line, place: int, word: str) -> Advice | None:
     if place and line.words[place - 1] == "--sweep":
         return None
     marks = (f"'{word}'", f"'{value}'", f"a job {value}") if value else (f"'{word}'",)
-    return Advice(marks, word, f"an override is one word, key=value: {_assigned(line.nearest(key) or key, value)}")
+    fix = _assigned(line.nearest(key) or key, value)
+    return Advice(marks, word, f"an override is one word, key=value: {fix}", fix=fix if value else "")
 
 
 def _of_hydra(line: Line, place: int, word: str) -> Advice | None:
@@ -368,10 +373,11 @@ def _of_hydra(line: Line, place: int, word: str) -> Advice | None:
     del place
     if match := re.fullmatch(rf"\+{{1,2}}({_KEY})=(.*)", word, re.DOTALL):
         assigned = _assigned(line.nearest(match[1]) or match[1], match[2])
-        return Advice((_quoted(word), f"'{word.partition('=')[0]}'"), word, f"every key is in the schema: {assigned}")
+        marks = (_quoted(word), f"'{word.partition('=')[0]}'")
+        return Advice(marks, word, f"every key is in the schema: {assigned}", fix=assigned)
     if match := re.fullmatch(rf"~({_KEY})(?:=.*)?", word, re.DOTALL):
         key = line.nearest(match[1]) or match[1]
-        return Advice((_quoted(word), f"'~{match[1]}'"), word, f"NULL clears a key: {key}=NULL")
+        return Advice((_quoted(word), f"'~{match[1]}'"), word, f"NULL clears a key: {key}=NULL", fix=f"{key}=NULL")
     if match := re.fullmatch(r"hydra/launcher=(\S+)", word):
         kind = "local" if match[1] in ("basic", "joblib") else "slurm"
         return Advice(("'hydra/launcher'",), word, f"a launcher is a chunk of the config: I.launcher={kind}")
@@ -394,7 +400,9 @@ def _value(line: Line, place: int, word: str) -> Advice | None:
     if match is None or match[1].startswith("I.") or (place and line.words[place - 1] == "--sweep"):
         return None
     text = _of_value(line, match[1], match[2])
-    return Advice((f"key '{match[1]}' is ",), word, text, f", not '{shorten(match[2])}'") if text else None
+    also, last = f", not '{shorten(match[2])}'", text.rpartition(": ")[2]
+    fix = last if last.startswith(("--sweep ", f"{match[1]}=")) and ";" not in text else ""
+    return Advice((f"key '{match[1]}' is ",), word, text, also, fix) if text else None
 
 
 def _of_value(line: Line, key: str, value: str) -> str:

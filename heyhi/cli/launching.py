@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 from heyhi.cli.ask import agrees
 from heyhi.cli.few_points import Pointless, few_points_text
 from heyhi.cli.foreground import print_tables, wait_for_others
-from heyhi.cli.looking import otherwise, print_json, print_recoded, print_wrapped
+from heyhi.cli.json_answer import give, owes_json
+from heyhi.cli.json_cancel import give_cancelled
+from heyhi.cli.json_launch import LaunchAnswer
+from heyhi.cli.looking import print_recoded, print_wrapped
 from heyhi.cli.options import REDO, continues_in, redo_in
 from heyhi.cli.profiles import check_profile, profile_for
 from heyhi.cli.resources import agree_on_defaults, check_engine, starting_of
@@ -24,6 +27,7 @@ from heyhi.text import data_output, shell_line, shell_word
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from heyhi.cli.json_forms import ExpandRow
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import Controller, ControllerSpec
     from heyhi.control.recording import Launching
@@ -58,7 +62,8 @@ def expand(args: argparse.Namespace) -> int:
             paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
             print("\n".join(paths), file=data_output())
         elif args.json:
-            print_json(_rows(project, groups, written))
+            paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
+            give("expand", {"manifests": list(paths)}, last="experiments", rows=_rows(project, groups, written))
         else:
             root = str(project.root)
             folders = dict.fromkeys(path for group in groups for path in group.own_folders)
@@ -109,7 +114,7 @@ def _written(selection: Selection, group: Group, *, is_look: bool = False, less:
     return selection.manifests_to_run(folders, is_look=is_look)
 
 
-def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[dict[str, object]]:
+def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[ExpandRow]:
     """Yield each experiment as `expand --json` prints it; one that several groups have counts once, as asked for."""
     from heyhi.sweep.target import target_of
 
@@ -168,15 +173,14 @@ def plan(args: argparse.Namespace) -> int:
     left = goings.left
     actions |= dict.fromkeys([*left, *idle], Action())
     _check_files(selection, {path for path, action in actions.items() if action.start})
-    if args.json:
-        print_json(
-            {**row.to_dict(), "start": actions[row.asked].start, "wipe": actions[row.asked].wipe}
-            | {**otherwise(row, drift, recoded), **survey.marks(row)}
-            | {"left": list(left[row.asked].changed) if row.asked in left else []}
-            for row in survey.rows
-        )
-        return 0
     starting = {path for path, action in actions.items() if action.start}
+    if args.json:
+        told = LaunchAnswer.of("plan", selection, survey, dry_run=True)
+        told.mode, told.starting, told.drifted, told.recoded = args.mode, starting, drift, recoded
+        told.wiped = {path for path, action in actions.items() if action.wipe}
+        told.left = {path: going.changed for path, going in left.items()}
+        told.give(0)
+        return 0
     pointless = Pointless.of(selection, starting)
     starts = len(starting)
     wipes = sum(a.wipe for a in actions.values())
@@ -361,6 +365,15 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         selection: what is named.
         profile: Snakemake's, a folder.
     """
+    told = LaunchAnswer(args.command, args.dry_run)
+    code = _launch(args, selection, profile, told)
+    if owes_json():
+        told.give(code, has_waited=args.foreground)
+    return code
+
+
+def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told: LaunchAnswer) -> int:
+    """Do so, and note in the answer what comes of it."""
     from heyhi.cli.redoing import Redoing
     from heyhi.cli.winners import choose_first, unchosen_lines
     from heyhi.control.controller import ControllerSpec, foresee
@@ -396,6 +409,11 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     _check_files(selection, starting)
     pointless = Pointless.of(selection, starting)
     starts = len(starting - pointless.slots)
+    vars(told).update(vars(LaunchAnswer.of(args.command, selection, survey, dry_run=args.dry_run)))
+    told.by(project, profile, (manifest for manifests in written for manifest in manifests))
+    told.starting, told.wiped = starting - pointless.slots, redoing.folders
+    told.left = {path: going.changed for path, going in goings.left.items()}
+    told.note_made(redoing.found)
     counts = "  ".join(f"{status.value} {n}" for status, n in survey.counts.items())
     for group in groups[:-1]:
         print(f"{group.label}: {group.size}")
@@ -426,7 +444,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     _print_unknown(survey, survey.others)
     if others <= stopped and not redoing.folders:
         return 0 if args.dry_run else 1
-    if not (starting or args.dry_run or args.foreground) and _say_left(survey, others, args, words):
+    if not (starting or args.dry_run or args.foreground) and _say_left(survey, others, args, words, told):
         launching.record_unknown()
         return 0
     spec = ControllerSpec.for_launch(
@@ -451,7 +469,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         )
     order = [path for path in survey.folders if path in starting]
     code = _redo_and_control(
-        selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order
+        selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order, told
     )
     return code or int(bool(goings.left or unknown) and not args.dry_run)
 
@@ -527,6 +545,7 @@ def _redo_and_control(
     launching: Launching,
     manifests: list[Manifest],
     starting: list[str],
+    told: LaunchAnswer,
     others: int = 1,
 ) -> int:
     """Wipe what is made anew, and start a controller; all that may be wrong is found out before something is wiped.
@@ -539,6 +558,7 @@ def _redo_and_control(
         launching: puts it on record.
         manifests: by which it all is run.
         starting: exp paths of what it starts, in order.
+        told: is told which controller runs it.
         others: how many it starts beside these.
     """
     from heyhi.control.controller import check_requests
@@ -552,7 +572,7 @@ def _redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection, spec, args, launching, starting)
+    code = _control(selection, spec, args, launching, starting, told)
     return code or int(redoing.failed)
 
 
@@ -562,6 +582,7 @@ def _control(
     args: argparse.Namespace,
     launching: Launching,
     starting: list[str],
+    told: LaunchAnswer,
 ) -> int:
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
     from heyhi.control.controller import run_here, start
@@ -580,7 +601,7 @@ def _control(
         if not is_new:  # what is being run already is on record
             record.take_back()
     try:
-        _say_controller(project, controller, args, words, uses_slurm=spec.uses_slurm, is_new=is_new)
+        _say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
         if not is_new:
             return wait_for_others(selection) if args.command == "run" else 0
         lines, failed = first.wait(controller)
@@ -589,10 +610,13 @@ def _control(
         print(goes_on, file=sys.stderr, flush=True)
         raise
     print_wrapped(lines)
+    told.problem = "\n".join(lines) if failed else ""
     return int(failed)
 
 
-def _say_left(survey: Survey, others: Collection[str], args: argparse.Namespace, words: str) -> bool:
+def _say_left(
+    survey: Survey, others: Collection[str], args: argparse.Namespace, words: str, told: LaunchAnswer
+) -> bool:
     """Say which controllers run the trials that are left of a search, where all of these have one; return whether.
 
     Of other experiments one more controller waits for the end, and makes their table.
@@ -602,6 +626,7 @@ def _say_left(survey: Survey, others: Collection[str], args: argparse.Namespace,
         others: what isn't done of it, and isn't to be started.
         args: of the command.
         words: by which it is named.
+        told: is told of the last of them.
     """
     from heyhi.control.attendance import who_runs_all
     from heyhi.experiment.names import is_slot
@@ -609,7 +634,7 @@ def _say_left(survey: Survey, others: Collection[str], args: argparse.Namespace,
     living = who_runs_all(survey, others) if all(map(is_slot, others)) else []
     for project, controller in living:
         spec = controller.spec()
-        _say_controller(project, controller, args, words, uses_slurm=spec is not None and spec.uses_slurm)
+        _say_controller(project, controller, args, words, told, uses_slurm=spec is not None and spec.uses_slurm)
     if living:
         print(f"  its table: heyhi report {words}")
     return bool(living)
@@ -620,6 +645,7 @@ def _say_controller(
     controller: Controller,
     args: argparse.Namespace,
     words: str,
+    told: LaunchAnswer,
     *,
     uses_slurm: bool,
     is_new: bool = False,
@@ -627,6 +653,7 @@ def _say_controller(
     """Say which controller runs what was asked for, and how to follow and to stop it."""
     owner = controller.owner
     assert owner is not None
+    told.run_by(project, controller, is_new=is_new)
     if not is_new and args.jobs:
         print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
@@ -641,7 +668,7 @@ def _say_controller(
 def cancel(args: argparse.Namespace) -> int:
     """End jobs, runs and controllers of what is named."""
     from heyhi.cli.choosing import Choice
-    from heyhi.control.cancel import Canceller, describe, idle_lines, plan_cancel
+    from heyhi.control.cancel import Canceller, describe, found_in, idle_lines, plan_cancel
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
 
@@ -663,6 +690,7 @@ def cancel(args: argparse.Namespace) -> int:
     parts = [] if args.all else choice.parts()
     if not args.all and not any(part.folders for part in parts) and args.where:
         print(choice.none_text)
+        give_cancelled((), dry_run=args.dry_run)
         return 0
     for project in dict.fromkeys(part.project for part in parts):
         folders = list(dict.fromkeys(path for part in parts if part.project == project for path in part.folders))
@@ -673,6 +701,7 @@ def cancel(args: argparse.Namespace) -> int:
     if args.dry_run:
         lines = [line for one in plans for line in (*describe(*one), *idle_lines(*one))]
         print("\n".join([*lines, "dry run: nothing was cancelled"]))
+        give_cancelled((found for each in plans for found in found_in(*each)), dry_run=True)
         return 0
     size = sum(one.size for _, one in plans)
     if size > (0 if args.where else 1) and not args.force:
@@ -685,16 +714,27 @@ def cancel(args: argparse.Namespace) -> int:
             more=", or --dry-run to see them",
         )
     failed = False
+    found = []
     for project, one in plans:
         canceller = Canceller(project)
         canceller.run(one)
         print("\n".join(canceller.lines))
         failed |= canceller.failed
+        found += canceller.found
+    give_cancelled(found, dry_run=False, failed=failed)
     return 1 if failed else 0
 
 
 def retry(args: argparse.Namespace) -> int:
     """Start experiments that are dead again, or DONE ones anew that were made otherwise than they would be today."""
+    told = LaunchAnswer("retry", args.dry_run)
+    code = _retry(args, told)
+    if args.json:
+        told.give(code, has_waited=args.foreground)
+    return code
+
+
+def _retry(args: argparse.Namespace, told: LaunchAnswer) -> int:
     from heyhi.cli.choosing import Choice
     from heyhi.cli.redoing import Redoing
     from heyhi.cli.winners import choose_first
@@ -720,6 +760,7 @@ def retry(args: argparse.Namespace) -> int:
     selection.validate()
     survey = selection.survey()
     chosen = set(choice.folders()) if args.where else set(survey.folders)
+    vars(told).update(vars(LaunchAnswer.of("retry", selection, survey, dry_run=args.dry_run)), among=chosen)
     if args.where and not chosen:
         print(choice.none_text)
         return 0
@@ -731,7 +772,9 @@ def retry(args: argparse.Namespace) -> int:
             if selection
             else f"Say --dead to start those that are DEAD again ({len(dead)} of them now)"
         )
-        raise HeyhiError(f"retry which ones? {which}; {REDO} redoes those that are DONE with another config")
+        raise HeyhiError(
+            f"retry which ones? {which}; {REDO} redoes those that are DONE with another config", fix="--dead"
+        )
     among = chosen if args.where else None
     redoing = Redoing(selection, survey, redo_in(args), among=among)
     while not args.dry_run and (lines := choose_first(selection, redoing.folders)):
@@ -762,6 +805,10 @@ def retry(args: argparse.Namespace) -> int:
     blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})
     starting = list(dict.fromkeys([*(row.asked for row in dead), *blocked, *redoing.folders]))
     check_engine(args, selection, starting, profile)
+    told.by(project, profile)
+    told.survey, told.starting, told.wiped = survey, starting, redoing.folders
+    told.left = {path: going.changed for path, going in goings.left.items()}
+    told.note_made(redoing.found)
     _check_files(selection, set(starting))
     print("".join(f"{line}\n" for line in (*rows_lines(dead, terminal_width()), *goings.lines, *unmade)), end="")
     _print_unknown(survey, chosen)
@@ -792,10 +839,11 @@ def retry(args: argparse.Namespace) -> int:
         no_snapshot=args.no_snapshot,
         continue_drifted=continues_in(args),
     )
+    told.by(project, profile, manifests)
     launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
     if not args.dry_run:
         reopen(project, [row.slot for row in dead if row.slot])
-    code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, others=len(dead))
+    code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, told, others=len(dead))
     return code or int(bool(goings.left or unmade) and not args.dry_run)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from heyhi.cli.json_answer import give
 from heyhi.cli.options import ALL_RANKS
 from heyhi.cli.whose import only_looks
 from heyhi.text import data_output, shell_word, wrapped
@@ -47,22 +48,17 @@ def status(args: argparse.Namespace) -> int:
         from heyhi.control.watch import DEFAULT_SECONDS, watch
         from heyhi.errors import HeyhiError
 
-        if args.json or args.drift or args.all:
-            raise HeyhiError("--watch goes without --json, --drift and --all")
-        return watch(looked.look, args.every or DEFAULT_SECONDS, looked.commands())
+        if args.drift or args.all:
+            raise HeyhiError("--watch goes without --drift and --all")
+        code = watch(looked.look, args.every or DEFAULT_SECONDS, looked.commands())
+        if args.json:
+            _give_status(looked.look(), args, {}, {})
+        return code
     survey = looked.look()
     drift = survey.drift(looked.schema_of) if args.drift else {}  # the schema is loaded for this only
     recoded = survey.recoded() if args.drift else {}
     if args.json:
-        print_json(
-            {
-                **row.to_dict(),
-                **how_far(row),
-                **(otherwise(row, drift, recoded) if args.drift else {}),
-                **survey.marks(row),
-            }
-            for row in survey.rows
-        )
+        _give_status(survey, args, drift, recoded)
     elif args.where and not survey.folders:
         print(looked.none_text())
     else:
@@ -83,6 +79,28 @@ def status(args: argparse.Namespace) -> int:
         if not args.drift and len(survey.others) < len(survey.folders):
             print(NOT_LOOKED)
     return 1 if survey.has_trouble else 0
+
+
+def _give_status(
+    survey: Survey, args: argparse.Namespace, drift: Mapping[str, list[str]], recoded: Mapping[str, CodeChange]
+) -> None:
+    """Answer in JSON how experiments are."""
+    rows = (
+        {
+            **row.to_dict(),
+            **how_far(row),
+            **(otherwise(row, drift, recoded) if args.drift else {}),
+            **survey.marks(row),
+        }
+        for row in survey.rows
+    )
+    fields = {
+        "counts": {status.value: count for status, count in survey.counts.items()},
+        "is_over": all(state.status.is_over for state in survey.others.values()),
+        "lacks": survey.lacks,
+        "silence": survey.silence,
+    }
+    give("status", fields, last="experiments", rows=rows)
 
 
 def _print_outside(survey: Survey) -> None:
@@ -126,10 +144,10 @@ def how_far(row: Row) -> dict[str, object]:
     return {"since": since.isoformat(timespec="seconds") if since is not None else None, "progress": progress}
 
 
-def otherwise(row: Row, drift: Mapping[str, list[str]], recoded: Mapping[str, CodeChange]) -> dict[str, object]:
+def otherwise(row: Row, drift: Mapping[str, Sequence[str]], recoded: Mapping[str, CodeChange]) -> dict[str, object]:
     """Return, as JSON holds it, how an experiment was made otherwise than it would be today."""
     change = recoded.get(row.exp_path)
-    return {"drifted": drift.get(row.exp_id, []), "other_code": change.text if change is not None else ""}
+    return {"drifted": list(drift.get(row.exp_id, [])), "other_code": change.text if change is not None else ""}
 
 
 def print_recoded(changes: Iterable[CodeChange]) -> None:
@@ -220,7 +238,8 @@ def _status_of_job(args: argparse.Namespace) -> int:
     only_looks(project)
     found = look_at_job(project, args.job)
     if args.json:
-        print_json({**row.to_dict(), "log": found.logs[row.exp_path]} for row in found.rows)
+        rows = ({**row.to_dict(), "log": found.logs[row.exp_path]} for row in found.rows)
+        give("status", {}, last="experiments", rows=rows)
     else:
         print("\n".join(found.lines))
     return 1 if found.has_trouble else 0
@@ -235,7 +254,8 @@ def _status_of_sweeps(args: argparse.Namespace) -> int:
         raise HeyhiError("--sweeps goes alone, or with --json: it lists what was launched")
     launches = launches_of(find_project())
     if args.json:
-        print_json(launched.to_dict() for launched in launches.found)
+        rows = (launched.to_dict() for launched in launches.found)
+        give("status", {"lacks": launches.lacks}, last="launches", rows=rows)
     else:
         nothing = "nothing that can be read is on record" if launches.lacks else "nothing was launched yet"
         print("\n".join(line for launched in launches.found for line in launched.lines) or nothing)
@@ -327,7 +347,7 @@ def report(args: argparse.Namespace) -> int:
     while not stopped:
         try:
             # Each time: configs and sweep files may have changed.
-            report_once(project, args, select(project, args, default=True).sources())
+            code = report_once(project, args, select(project, args, default=True).sources())
         except (BrokenPipeError, LostOutput):
             raise  # nobody looks any more
         except Exception as error:  # whatever it is: the next round may find it mended
@@ -335,7 +355,7 @@ def report(args: argparse.Namespace) -> int:
                 raise
             print(f"error: {error_text(error)}", file=sys.stderr, flush=True)
         if args.watch is None:
-            return 0
+            return code
         until = time.monotonic() + args.watch
         while not stopped and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 0.2))
@@ -373,6 +393,7 @@ def show_config(args: argparse.Namespace) -> int:
 
 def describe_config(args: argparse.Namespace) -> int:
     """Print the fields of a config's task."""
+    from heyhi.cli.json_describe import give_settings, give_space
     from heyhi.config.describe import describe
     from heyhi.config.schema import load_schema
     from heyhi.project import find_project
@@ -384,7 +405,13 @@ def describe_config(args: argparse.Namespace) -> int:
 
         if args.cfg is not None:
             raise HeyhiError(f"--settings are the project's: it goes without '{args.cfg}'")
+        if args.json:
+            give_settings(project)
+            return 0
         print("\n".join(settings_lines(project, load_schema(project))))
+        return 0
+    if args.json:
+        give_space(project, load_schema(project), args.cfg, args.key)
         return 0
     print(describe(project, load_schema(project), args.cfg, args.key))
     return 0
@@ -392,6 +419,7 @@ def describe_config(args: argparse.Namespace) -> int:
 
 def compare(args: argparse.Namespace) -> int:
     """Say how two experiments differ."""
+    from heyhi.cli.json_diff import give_comparison
     from heyhi.cli.selection import project_for, select
     from heyhi.control.diff import diff
     from heyhi.errors import HeyhiError
@@ -406,6 +434,7 @@ def compare(args: argparse.Namespace) -> int:
     folders = [ExperimentDir(Path(path), project.results_root) for project, path in found]
     comparison = diff(selection.schema, found[0][0], *folders)
     print(comparison.text)
+    give_comparison(comparison)
     for why in comparison.unread:
         print(f"error: {why}", file=sys.stderr)
     return HeyhiError.exit_code if comparison.unread else 0
@@ -466,14 +495,3 @@ def print_wrapped(lines: Iterable[str]) -> None:
     from heyhi.control.listing import terminal_width
 
     print("".join(f"{line}\n" for line in wrapped(lines, terminal_width())), end="", flush=True)
-
-
-def print_json(rows: Iterable[object]) -> None:
-    """Print a JSON list, an element a line, as the elements come."""
-    import json
-
-    first = True
-    for row in rows:
-        sys.stdout.write(f"{'[' if first else ','}\n  {json.dumps(row)}")
-        first = False
-    sys.stdout.write("[]\n" if first else "\n]\n")

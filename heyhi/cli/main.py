@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from heyhi.errors import NO_TARGET
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 # What starts, ends or changes something: it goes on where nothing of what it says can be written.
+OPTION = "--json"
 _DOING = ("run", "launch", "search", "cancel", "retry", "clean", "init", "protos")
 
 
@@ -43,7 +44,7 @@ def main(args: Sequence[str] | None = None) -> int:
             code = exit_code = _run_words(given)
         else:
             with reporting_errors():
-                code = exit_code = run_apart(lambda: _run_words(given))
+                code = exit_code = run_apart(lambda: _run_words(given), instead=_instead(given))
         return exit_code
     except SystemExit as stop:
         code = stop.code
@@ -70,16 +71,42 @@ def _run_words(given: list[str]) -> int:
     from heyhi.errors import reporting_errors
 
     command = _command_in(given)
-    with reporting_errors(), telling_habits(given, command, sweeps=command not in ("print", "describe")):
-        return _run(parse(parser, given))
+
+    def run() -> int:
+        with telling_habits(given, command, sweeps=command not in ("print", "describe")):
+            return _run(parse(parser, given))
+
+    with reporting_errors():
+        if OPTION in given:
+            from heyhi.cli.json_answer import answered, is_asked
+
+            if is_asked(given):
+                if command in _DOING and "--dry-run" not in given:
+                    _go_on()  # here: meanwhile, standard output is another stream
+                return answered(given, run)
+        return run()
+
+
+def _instead(given: Sequence[str]) -> Callable[[str], None] | None:
+    """Return what says in JSON what has ended a command from outside, where JSON was asked for."""
+    if OPTION not in given:
+        return None
+    from heyhi.cli.json_answer import print_failure
+    from heyhi.cli.json_failure import ENDED
+
+    return lambda text: print_failure(ENDED, text)
+
+
+def _go_on() -> None:
+    from heyhi.streams import go_on
+
+    go_on()
 
 
 def _run(args: argparse.Namespace) -> int:
     """Run a command; the commands are imported now, which `heyhi --help` can do without."""
     if args.command in _DOING and not getattr(args, "dry_run", False):
-        from heyhi.streams import go_on
-
-        go_on()
+        _go_on()
     if args.command in ("expand", "plan", "launch", "cancel", "retry"):
         from heyhi.cli import launching
 
@@ -147,7 +174,7 @@ def _prints_targets(given: Sequence[str]) -> bool:
 
 def _print_no_target(given: Sequence[str]) -> None:
     """Print a target that nothing makes, in place of those that were asked for."""
-    if {"--json", "--manifest"} & set(given) or sys.stdout is None:
+    if {OPTION, "--manifest"} & set(given) or sys.stdout is None:
         return
     try:
         if not sys.stdout.isatty():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.cli.choosing import Choice
-from heyhi.cli.looking import print_json
+from heyhi.cli.json_answer import give
 from heyhi.cli.selection import Selection, project_for, read_words
 from heyhi.cli.whose import may_change, only_looks
 from heyhi.errors import HeyhiError
@@ -227,7 +227,7 @@ def _list(here: Project, choice: Choice | None, *, as_json: bool) -> int:
             return 0
     listed = list(_listed(folders))
     if as_json:
-        print_json(one.to_dict() for one in listed)
+        give("note", {}, last="notes", rows=(one.to_dict() for one in listed))
         return 0
     lines = [*(one.line for one in listed), *(f"a note can't be read: {why}" for why in damaged)]
     print("\n".join(lines) or ("no notes" if choice is None else f"no notes on {len(folders)} experiments"))

@@ -81,9 +81,10 @@ def _check_command(parser: argparse.ArgumentParser, args: list[str]) -> None:
         return
     if place < len(args) and not {"-h", "--help", "--version"} & set(args[:place]):
         from heyhi.cli.habits import missing_command
-        from heyhi.errors import HeyhiError
+        from heyhi.errors import HeyhiError, nearest
 
-        raise HeyhiError(missing_command(args, args[place], list(choices)))
+        near = nearest(args[place], choices)
+        raise HeyhiError(missing_command(args, args[place], list(choices)), key=args[place], nearest=near)
 
 
 def _command_in(parser: argparse.ArgumentParser, args: Sequence[str]) -> tuple[int, argparse.ArgumentParser] | None:
@@ -154,8 +155,9 @@ def _refuse_search(command: argparse.ArgumentParser, option: str, found: Sequenc
         else:
             others.append(text)
     name, known = command.prog.rpartition(" ")[2], id_of(given)
-    how = f": {shell_line(['heyhi', name, known, *others])}" if known else ", which heyhi plan with these words names"
-    raise OverrideError(f"'{option}': heyhi {name} takes a search as searches/ID{how}")
+    typed = shell_line(["heyhi", name, known, *others]) if known else ""
+    how = f": {typed}" if known else ", which heyhi plan with these words names"
+    raise OverrideError(f"'{option}': heyhi {name} takes a search as searches/ID{how}", key=option, fix=typed)
 
 
 def _is_value(action: argparse.Action, text: str) -> bool:
@@ -180,7 +182,41 @@ def _check_option(command: argparse.ArgumentParser, text: str) -> None:
     if text.startswith("-") and "=" not in text:
         flags = [flag for action in command._actions for flag in action.option_strings if flag != _WORD]
         name = command.prog.rpartition(" ")[2]
-        raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {name} --help")
+        raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {name} --help", key=text)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says in JSON, too, what it can't read."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what can't be read, with exit code 2.
+
+        Raises:
+            UsageError: the command is to answer in JSON.
+        """
+        from heyhi.cli.json_answer import owes_json
+
+        if not owes_json():
+            super().error(message)
+        from heyhi.cli.json_failure import UsageError
+
+        caught = sys.exc_info()[1]  # argparse gives its error as text only
+        option = caught.argument_name if isinstance(caught, argparse.ArgumentError) else None
+        raise UsageError(f"{self.prog}: {message}", key=(option or "").rpartition("/")[2]) from None
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            from heyhi.cli.json_answer import owes_json
+
+            if not owes_json():
+                raise
+            from heyhi.cli.json_failure import UsageError
+            from heyhi.errors import nearest
+
+            known = map(str, action.choices or ())
+            raise UsageError(f"{self.prog}: {error}", key=str(value), nearest=nearest(str(value), known)) from None
 
 
 class Given(argparse.Action):
@@ -202,7 +238,7 @@ class Given(argparse.Action):
             setattr(namespace, self.dest, text if self.nargs is None else True)
 
 
-class _Overview(argparse.ArgumentParser):
+class _Overview(Parser):
     """The parser of `heyhi`, whose help has the commands by what one does with them."""
 
     def format_help(self) -> str:
@@ -221,7 +257,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser = _Overview(prog="heyhi", description=DESCRIPTION)
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     parser.set_defaults(command="", parser=parser)
-    commands = parser.add_subparsers(metavar="COMMAND", parser_class=argparse.ArgumentParser)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
 
     def command(name: str, text: str, epilog: str | None = None) -> argparse.ArgumentParser:
         made = commands.add_parser(
@@ -241,7 +277,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         _add_search_arguments(expand)
         show = expand.add_mutually_exclusive_group()
         show.add_argument("--manifest", action="store_true", help="print the manifest's path instead of the targets")
-        show.add_argument("--json", action="store_true", help="print the experiments as JSON")
+        _add_json(show, "the experiments")
 
     plan = command(
         "plan",
@@ -255,7 +291,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             "--mode", default="start_continue", help="what to do with what is there (default: start_continue)"
         )
         plan.add_argument("--all", action="store_true", help="list every experiment")
-        plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+        _add_json(plan)
 
     status = command(
         "status",
@@ -270,7 +306,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         )
         status.add_argument("--drift", action="store_true", help="also what was made with another config or code")
         status.add_argument("--all", action="store_true", help="list every experiment")
-        status.add_argument("--json", action="store_true", help="print as JSON")
+        _add_json(status)
         status.add_argument(
             "--watch", dest="every", nargs="?", const=0.0, type=_seconds, metavar="SECONDS",
             help="a live list, until nothing changes by itself any more; exit code 1 where something isn't done then",
@@ -288,12 +324,14 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         _add_words(launch, default="the sweep of [tool.heyhi]")
         _add_search_arguments(launch)
         _add_launch_arguments(launch)
+        _add_json(launch, "what was started")
 
     run = command("run", "run a sweep, a config or some experiments here, and print their table", _RUN_EPILOG)
     if only in (None, "run"):
         _add_words(run, default="the sweep of [tool.heyhi]")
         _add_search_arguments(run)
         _add_launch_arguments(run, profile="local", foreground=False)
+        _add_json(run, "what was run, and how it ended")
         run.set_defaults(foreground=True)
 
     search = command(
@@ -312,6 +350,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             "--no-snapshot", action="store_true", help="jobs run the work tree's code, not a copy of it"
         )
         search.add_argument("--dry-run", action="store_true", help="only say what would be started")
+        _add_json(search, "how it has ended")
         search.set_defaults(jobs=None, continue_drifted=False, redo_drifted="", force=False, foreground=True)
 
     logs = command("logs", "print an experiment's log", _WORDS_EPILOG)
@@ -341,6 +380,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             help="don't ask before several jobs are cancelled, or what --where chose",
         )  # fmt: skip
         cancel.add_argument("--dry-run", action="store_true", help="only say what would be cancelled")
+        _add_json(cancel, "what was ended")
 
     retry = command(
         "retry",
@@ -350,6 +390,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     if only in (None, "retry"):
         _add_words(retry, default="all that are known")
         _add_where(retry)
+        _add_json(retry, "what was started")
         retry.add_argument(
             "--dead", action="store_true",
             help="those that are DEAD, and what is BLOCKED by them; so does --where where nothing else is asked for",
@@ -376,7 +417,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         )
         clean.add_argument("--force", "-y", action="store_true", help="don't ask")
         clean.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-        clean.add_argument("--json", action="store_true", help="print as JSON what goes and what stays, and why")
+        _add_json(clean, "what goes and what stays, and why")
 
     note = command(
         "note",
@@ -397,7 +438,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         change.add_argument("--include", action="store_true", help="results count again; the note stays")
         change.add_argument("--remove", action="store_true", help="remove the notes, and with them that they exclude")
         note.add_argument("--dry-run", action="store_true", help="only say what would be noted")
-        note.add_argument("--json", action="store_true", help="print the notes that there are as JSON")
+        _add_json(note, "the notes that there are")
 
     report = command("report", "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG)
     if only in (None, "report"):
@@ -447,6 +488,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             " whole table to those of [tool.heyhi] reports; - is standard output as CSV, -.md as Markdown …; may be"
             " repeated",
         )  # fmt: skip
+        _add_json(report, "what is shown")
         report.add_argument("--sheet", nargs=2, metavar=("FILE", "TAB"), help="Google spreadsheet and worksheet")
         report.add_argument(
             "--watch", type=_seconds, metavar="SECONDS", help="again and again, this long after another"
@@ -483,6 +525,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     if only in (None, "describe"):
         describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
         describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
+        _add_json(describe, "the keys, which is the space to search")
         describe.add_argument(
             "--settings",
             action="store_true",
@@ -492,6 +535,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     diff = command("diff", "compare two experiments: configs, code, packages and results", _WORDS_EPILOG)
     if only in (None, "diff"):
         _add_words(diff, default="none")
+        _add_json(diff, "what differs")
 
     protos = command(
         "protos", "write conf_pb2.py, and conf_cfgs.py with the types of configs, for editors and type checkers"
@@ -714,6 +758,13 @@ def _add_search_arguments(parser: argparse.ArgumentParser) -> None:
     options = parser.add_argument_group("search (heyhi docs search)")
     for option, value, text in _SEARCH_HELP:
         options.add_argument(option, action=Given, metavar=value, help=text)
+
+
+def _add_json(parser: argparse._ActionsContainer, what: str = "it") -> None:
+    """Add what has a command answer programs: see docs/scripting.md."""
+    parser.add_argument(
+        "--json", action="store_true", help=f"print {what} as JSON, and nothing else (heyhi docs scripting)"
+    )
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
@@ -38,6 +38,9 @@ def check(args: argparse.Namespace, project: Project) -> None:
     on_output = [path for path in destinations(args) if is_standard_output(path)]
     if len(on_output) > 1:
         raise HeyhiError(f"--to {' --to '.join(map(str, on_output))}: standard output holds one table")
+    if args.json and (on_output or args.watch is not None):
+        what = f"--to {on_output[0]}" if on_output else "--watch"
+        raise HeyhiError(f"--json goes without {what}: standard output holds one document")
     if on_output and args.watch is not None:
         raise HeyhiError(f"--to {on_output[0]}: standard output holds the table of one round: without --watch")
 
@@ -103,6 +106,9 @@ class _Report:
         shape: how it was asked for.
         shaped: what is shown.
         out: where lines about it go.
+        told: lines about it that were said.
+        written: files that it was written to.
+        links: to the spreadsheets that it was exported to.
     """
 
     here: Project
@@ -113,6 +119,9 @@ class _Report:
     shape: Shape
     shaped: Shaped
     out: TextIO
+    told: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
 
     @property
     def is_part(self) -> bool:
@@ -128,6 +137,7 @@ class _Report:
 
     def say(self, line: str) -> None:
         """Print a line about it."""
+        self.told.append(line)
         print(line, file=self.out, flush=True)
 
 
@@ -143,16 +153,19 @@ def plain_report(here: Project, sources: Sequence[Source]) -> None:
     """
     nothing = dict.fromkeys(("columns", "mean_over", "group_by", "spread", "best", "per", "at_best", "pivot", "sheet"))
     lists: dict[str, list[str]] = {"sort": [], "where": [], "to": []}
-    report_once(here, argparse.Namespace(**nothing, **lists, needs=False, drift=False, watch=None), sources)
+    report_once(here, argparse.Namespace(**nothing, **lists, needs=False, drift=False, watch=None, json=False), sources)
 
 
-def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Source]) -> None:
+def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Source]) -> int:
     """Print a table, write its files and export it, by the settings of the project that all of it is of.
 
     Args:
         here: the project around the working directory, whose settings count where there are several.
         args: of the command.
         sources: what is reported.
+
+    Returns:
+        exit code: of the error that an answer in JSON has beside the table, where it can't be written; else 0.
 
     Raises:
         HeyhiError: something can't be read or written; what can be written is.
@@ -162,27 +175,37 @@ def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sourc
     own = list(dict.fromkeys(source.project for source in sources))
     project = own[0] if len(own) == 1 else here
     shape = shape_of(args, project)
-    for warning in (w for s in sources for w in s.warnings):
-        print(f"warning: {warning}", file=sys.stderr)
+    warnings = [warning for source in sources for warning in source.warnings]
     for source in sources:
         if source.manifest.contests:
             from heyhi.report.winner import changed_winners
 
-            for line in changed_winners(source.project, source.manifest):
-                print(f"warning: {line}", file=sys.stderr)
+            warnings += changed_winners(source.project, source.manifest)
+    print("".join(f"warning: {warning}\n" for warning in warnings), end="", file=sys.stderr)
     gathered = _gathered(args, sources, shape)
     if warning := shape.warning(gathered):
+        warnings.append(warning)
         print(f"warning: {warning}", file=sys.stderr)
     # What is piped on is the table and nothing else.
     out = sys.stderr if any(map(is_standard_output, args.to)) else sys.stdout
     report = _Report(here, project, args, sources, gathered, shape, shape.apply(gathered), out)
-    print_table(report.shaped, out, asked=shape.columns)
+    if not args.json:
+        print_table(report.shaped, out, asked=shape.columns)
     _say_how_made(report)
+    notes = [*report.shaped.notes, *report.told]
     problems = [*_write(report), *_export(report)]
-    for problem in problems[:-1]:
+    for problem in problems if args.json else problems[:-1]:
         print(f"error: {problem}", file=sys.stderr)
+    if args.json:
+        from heyhi.cli.json_failure import failure_of
+        from heyhi.cli.json_report import give_report
+
+        error = failure_of(problems[-1]) if problems else None
+        give_report(report.shaped, notes, warnings, report.written, report.links, error)
+        return problems[-1].exit_code if problems else 0
     if problems:
         raise problems[-1]
+    return 0
 
 
 def _gathered(args: argparse.Namespace, sources: Sequence[Source], shape: Shape | None = None) -> Gathered:
@@ -234,6 +257,7 @@ def _write(report: _Report) -> list[HeyhiError]:
         return []
     if files := [path for path in written.files if not is_standard_output(path)]:
         name = report.project.relative if report.project.root == report.here.root else str
+        report.written.extend(name(path.absolute()) for path in files)
         is_other = not report.args.to and is_view(report.shape)
         what = " (the whole table; --to FILE writes what is shown)" if is_other else ""
         report.say(f"written: {', '.join(name(path.absolute()) for path in files)}{what}")
@@ -270,5 +294,6 @@ def _export(report: _Report) -> list[HeyhiError]:
     known = list(map(str, report.gathered.table.columns))
     exported = export_sheets(table, sheets, report.project, group=label_of(report.sources), known=known)
     for link in exported.links:
+        report.links.append(link)
         report.say(f"sheet: {link}")
     return exported.problems

@@ -11,6 +11,7 @@ from heyhi.cli.launching import launch_selected
 from heyhi.cli.profiles import check_profile, profile_for, profiles_of
 from heyhi.cli.selection import Group, read_words, select
 from heyhi.cli.whose import may_change
+from heyhi.text import shell_line
 
 
 def search(args: argparse.Namespace) -> int:
@@ -26,7 +27,8 @@ def search(args: argparse.Namespace) -> int:
         if group.search is None:
             raise SweepError(
                 f"{' '.join(group.words)}: is no search: heyhi launch runs it; heyhi search takes a sweep file with"
-                " SEARCH = heyhi.Search(…), or --cfg CFG with --space, --max or --min, and --trials"
+                " SEARCH = heyhi.Search(…), or --cfg CFG with --space, --max or --min, and --trials",
+                fix=shell_line(["heyhi", "launch", *group.words]),
             )
     if args.profile is None:
         kinds = {kind for group in selection.groups for kind in profiles_of(group, selection)}

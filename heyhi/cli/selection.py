@@ -794,9 +794,11 @@ class _Reader:
                 # Snakemake, Slurm and every table would have to take it as a part of names and lines of their own.
                 raise HeyhiError(
                     f"{text!a} can't be used by this name, which has characters that can't be shown, or bytes that are"
-                    f" no UTF-8: rename it\n  mv {shell_line([text, _plain(text)])}"
+                    f" no UTF-8: rename it\n  mv {shell_line([text, _plain(text)])}",
+                    key=text,
+                    fix=shell_line(["mv", text, _plain(text)]),
                 )
-            raise HeyhiError(f"{text!a} is no sweep file, manifest, experiment, job or config")
+            raise HeyhiError(f"{text!a} is no sweep file, manifest, experiment, job or config", key=text)
         if text.endswith(".py"):
             from heyhi.sweep.file import find_sweep_file
 
@@ -830,7 +832,8 @@ class _Reader:
         if os.path.isfile(text):  # noqa: PTH113 (never raises)
             raise HeyhiError(
                 f"'{text}' names no experiments: expected a sweep (.py), a manifest (.sqlite), a config (.prototxt),"
-                " an experiment or a job"
+                " an experiment or a job",
+                key=text,
             )
         told = explain_missing(self.project, text)
         # What lies in the results is nearer where it has something of such a name.
@@ -838,7 +841,7 @@ class _Reader:
         hint = hint or suggest(text, _known_files(self.project)) or (f": {told}" if told and "/" in text else "")
         if self.named and isinstance(self.named[-1], ConfigWord):
             hint = f", and no override (key=value, or I.mount=path){hint}"
-        raise HeyhiError(f"'{text}' is no sweep file, manifest, experiment, job or config{hint}")
+        raise HeyhiError(f"'{text}' is no sweep file, manifest, experiment, job or config{hint}", key=text)
 
     def _manifest(self, path: Path) -> Path:
         """Return where a manifest lies: as it is given, from here or from the project root."""
@@ -865,7 +868,7 @@ class _Reader:
         root = SearchDir(self.project.results_root, search)
         path = ManifestIndex.open(self.project).find_to_look(str(root.slot(0).path))
         if path is None and "/" in text:
-            raise HeyhiError(f"'{text}' is no search that was expanded in {self.project.results_root}")
+            raise HeyhiError(f"'{text}' is no search that was expanded in {self.project.results_root}", key=text)
         return path
 
     def _config(self, text: str) -> ConfigWord | None:

@@ -109,7 +109,7 @@ class _Writer:
         for name, value in _pairs(key, node):
             step = entry_step(last.field, name, key.text)
             if step.entry in seen:
-                raise OverrideError(f"key '{key.text}': the value has the entry '{shorten(name)}' twice")
+                raise OverrideError(f"key '{key.text}': the value has the entry '{shorten(name)}' twice", key=key.text)
             seen.add(step.entry)
             if element(last.field).message_type is None:
                 here = Key((*outer, step), Kind.SCALAR)
@@ -132,7 +132,7 @@ class _Writer:
             self._check(here)
             field = here.steps[-1].field
             if member.name in chosen.values() or (member.name in lengths and not field.is_repeated):
-                raise OverrideError(f"key '{key.text}': the value sets '{member.name}' twice")
+                raise OverrideError(f"key '{key.text}': the value sets '{member.name}' twice", key=key.text)
             oneof = oneof_of(field)
             if oneof is not None and oneof.name in chosen:
                 raise OverrideError(
@@ -231,7 +231,7 @@ def _pairs(key: Key, node: Node) -> Iterator[tuple[str, Node]]:
     field = key.steps[-1].field
     name = by_name.get("key") or _zero(map_key(field))
     if not isinstance(name, Text):
-        raise OverrideError(f"key '{key.text}' is a map, whose keys are scalars, not {_named(name)}")
+        raise OverrideError(f"key '{key.text}' is a map, whose keys are scalars, not {_named(name)}", key=key.text)
     yield name.text, by_name.get("value") or _zero(element(field))
 
 
@@ -246,7 +246,7 @@ def _zero(field: FieldDescriptor) -> Node:
 def _no_value(key: Key, node: Node) -> OverrideError:
     what = "a map" if key.kind is Kind.MAP else "a list" if key.kind is Kind.LIST else describe_type(key.field)
     form = {Kind.MAP: '{key: "KEY" value: VALUE}', Kind.LIST: "[A,B]"}.get(key.kind, "{FIELD: VALUE}")
-    return OverrideError(f"key '{key.text}' is {what} and is written {form}, not {_named(node)}")
+    return OverrideError(f"key '{key.text}' is {what} and is written {form}, not {_named(node)}", key=key.text)
 
 
 def _named(node: Node) -> str:

@@ -49,7 +49,7 @@ _MAX_WIDTHS = (40, 30, 16, 12)  # of the columns; a longer cell moves those behi
 _FOLD = 6  # a message with more fields is only named, unless the config sets something in it
 _DEPTH = 3  # below this, too
 # double, int32, bytes … as the protos write them.
-_TYPE_NAMES = {
+TYPE_NAMES = {
     getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower()
     for name in dir(FieldDescriptor)
     if name.startswith("TYPE_")
@@ -74,7 +74,7 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class _Scene:
+class Scene:
     """What is described: a schema with its comments and, where a config was named, that config.
 
     Attributes:
@@ -146,7 +146,7 @@ def describe(project: Project, schema: Schema, cfg: str | None, key: str | None)
     comments = load_comments(project)
     if cfg is None:
         return "\n".join(_describe_tasks(schema, comments))
-    scene = _set_scene(project, schema, comments, cfg)
+    scene = set_scene(project, schema, comments, cfg)
     kind = scene.task_type
     message = getattr(scene.root.message, scene.task) if scene.root else message_factory.GetMessageClass(kind)()
     if key is not None:
@@ -184,7 +184,7 @@ def _describe_tasks(schema: Schema, comments: dict[str, str]) -> Iterator[str]:
     yield "`heyhi describe CFG [KEY]` describes a config's fields, `heyhi describe TASK [KEY]` those of a task."
 
 
-def _set_scene(project: Project, schema: Schema, comments: dict[str, str], cfg: str) -> _Scene:
+def set_scene(project: Project, schema: Schema, comments: dict[str, str], cfg: str) -> Scene:
     """Open a config, or a task's bare schema where the word names a task and no config."""
     files = ConfigFiles(project, schema)
     command = f"heyhi describe {shell_word(cfg)}"
@@ -193,15 +193,15 @@ def _set_scene(project: Project, schema: Schema, comments: dict[str, str], cfg: 
     except ConfigError:
         if cfg not in schema.tasks:
             raise
-        return _Scene(project, schema, files, comments, command, cfg)
+        return Scene(project, schema, files, comments, command, cfg)
     root = files.root(path)
-    return _Scene(project, schema, files, comments, command, root.task, root)
+    return Scene(project, schema, files, comments, command, root.task, root)
 
 
-def _describe_key(scene: _Scene, task: Message, key: Key) -> Iterator[str]:
+def _describe_key(scene: Scene, task: Message, key: Key) -> Iterator[str]:
     """Describe what a key leads to: a message's fields, or the one field."""
     if key.kind is Kind.MESSAGE:
-        message = _reach(key, task)
+        message = reach(key, task)
         yield f"{key.text}: {message_type(key.field).name}"
         yield from _about(scene, key.field)
         yield from _wrap(_chunks_note(scene, key.text), 0)
@@ -209,7 +209,7 @@ def _describe_key(scene: _Scene, task: Message, key: Key) -> Iterator[str]:
         yield from _table(scene, _message_rows(scene, message, f"{key.text}.", 0, ()))
         return
     parent = Key(key.steps if key.oneof else key.steps[:-1], Kind.MESSAGE)
-    holder = _reach(parent, task) if parent.steps else task
+    holder = reach(parent, task) if parent.steps else task
     prefix = f"{parent.text}." if parent.steps else ""
     if key.oneof:
         oneof = type_of(holder).oneofs_by_name[key.oneof]
@@ -219,7 +219,7 @@ def _describe_key(scene: _Scene, task: Message, key: Key) -> Iterator[str]:
     yield from _table(scene, rows)
 
 
-def _reach(key: Key, task: Message) -> Message:
+def reach(key: Key, task: Message) -> Message:
     """Return the message at a key as the config has it, or an empty one; the config stays as it is."""
     here: Message | None = task
     for step in key.steps:
@@ -229,7 +229,7 @@ def _reach(key: Key, task: Message) -> Message:
     return here
 
 
-def _message_rows(scene: _Scene, message: Message, prefix: str, depth: int, seen: tuple[str, ...]) -> Iterator[_Row]:
+def _message_rows(scene: Scene, message: Message, prefix: str, depth: int, seen: tuple[str, ...]) -> Iterator[_Row]:
     seen = (*seen, type_of(message).full_name)
     told: set[str] = set()
     for one in type_of(message).fields:
@@ -244,7 +244,7 @@ def _message_rows(scene: _Scene, message: Message, prefix: str, depth: int, seen
 
 
 def _oneof_rows(
-    scene: _Scene, message: Message, oneof: OneofDescriptor, prefix: str, depth: int, seen: tuple[str, ...]
+    scene: Scene, message: Message, oneof: OneofDescriptor, prefix: str, depth: int, seen: tuple[str, ...]
 ) -> Iterator[_Row]:
     chosen = message.WhichOneof(oneof.name)
     members = ", ".join(f.name for f in oneof.fields)
@@ -259,7 +259,7 @@ def _oneof_rows(
 
 
 def _field_rows(
-    scene: _Scene, message: Message, one: FieldDescriptor, prefix: str, depth: int, seen: tuple[str, ...]
+    scene: Scene, message: Message, one: FieldDescriptor, prefix: str, depth: int, seen: tuple[str, ...]
 ) -> Iterator[_Row]:
     key = f"{prefix}{one.name}"
     is_set = any(f.name == one.name for f, _ in set_fields(message))
@@ -281,12 +281,12 @@ def _field_rows(
     source = scene.source(key) if is_set else ""
     default = "" if one.is_repeated or inner is not None else _default_text(one)
     value = _value_text(message, one) if is_set else ""
-    yield _Row((key, _type_text(one), default, value), _given(notes), depth, source)
+    yield _Row((key, type_text(one), default, value), _given(notes), depth, source)
     if unfold is not None:
         yield from _message_rows(scene, unfold, f"{key}.", depth + 1, seen)
 
 
-def _fields_notes(scene: _Scene, inner: Descriptor, key: str) -> list[str]:
+def _fields_notes(scene: Scene, inner: Descriptor, key: str) -> list[str]:
     names = [f.name for f in inner.fields]
     if not names:
         return ["It has no fields."]
@@ -294,7 +294,7 @@ def _fields_notes(scene: _Scene, inner: Descriptor, key: str) -> list[str]:
     return [f"Its fields: {', '.join(names[:_FOLD])}{more}", f"{scene.command} {key}"]
 
 
-def _enum_notes(scene: _Scene, enum: EnumDescriptor) -> Iterator[str]:
+def _enum_notes(scene: Scene, enum: EnumDescriptor) -> Iterator[str]:
     width = max(len(v.name) for v in enum.values)
     for value in enum.values:
         about = "; ".join(_given([scene.comment(f"{enum.full_name}.{value.name}"), _was(value)]))
@@ -307,33 +307,35 @@ def _was(one: Named) -> str:
     return f"was: {', '.join(names)}" if names else ""
 
 
-def _chunks_note(scene: _Scene, key: str) -> str:
+def _chunks_note(scene: Scene, key: str) -> str:
     names = mountable(scene.project, key, scene.folder)
     return f"chunks: {', '.join(f'I.{key}={name}' for name in names)}" if names else ""
 
 
-def _about(scene: _Scene, one: FieldDescriptor) -> Iterator[str]:
+def _about(scene: Scene, one: FieldDescriptor) -> Iterator[str]:
     """Yield a field's comment, then that of its message type."""
     kind = message_type(one)
     for text in dict.fromkeys((scene.comment(one.full_name), _was(one), scene.comment(kind.full_name))):
         yield from _wrap(text, 0)
 
 
-def _type_text(one: FieldDescriptor) -> str:
+def type_text(one: FieldDescriptor) -> str:
+    """Say in words what a field holds."""
     if is_map(one):
-        return f"map of {_scalar_type(map_key(one))} to {_scalar_type(element(one))}"
-    name = _scalar_type(one)
+        return f"map of {scalar_type(map_key(one))} to {scalar_type(element(one))}"
+    name = scalar_type(one)
     if one.is_repeated:
         return f"list of {name}"
     return f"{name}, required" if one.is_required else name
 
 
-def _scalar_type(one: FieldDescriptor) -> str:
+def scalar_type(one: FieldDescriptor) -> str:
+    """Name the type of a field's values: as the protos write it, or of which message or enum they are."""
     if one.message_type is not None:
         return one.message_type.name
     if one.enum_type is not None:
         return one.enum_type.name
-    return _TYPE_NAMES[one.type]
+    return TYPE_NAMES[one.type]
 
 
 def _default_text(one: FieldDescriptor) -> str:
@@ -375,7 +377,7 @@ def _width() -> int:
     return max(40, min(shutil.get_terminal_size().columns, _MAX_WIDTH))
 
 
-def _table(scene: _Scene, rows: Iterator[_Row] | list[_Row]) -> Iterator[str]:
+def _table(scene: Scene, rows: Iterator[_Row] | list[_Row]) -> Iterator[str]:
     """Align rows, each with its notes below."""
     listed = list(rows)
     heads = ("key", "type", "default", "set to" if scene.root else "")

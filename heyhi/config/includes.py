@@ -134,7 +134,7 @@ class ConfigFiles:
             which = f": which of its configs? {listed(named)}" if named else f": expected a {SUFFIX} file"
             raise ConfigError(f"config '{shown}' is a folder{which}")
         where = "" if os.path.isabs(cfg) else f" (looked below {', '.join(map(str, bases))})"  # noqa: PTH117
-        raise ConfigError(f"config '{shown}' doesn't exist{where}{suggest(cfg, self._known_configs())}")
+        raise ConfigError(f"config '{shown}' doesn't exist{where}{suggest(cfg, self._known_configs())}", key=cfg)
 
     def _known_configs(self) -> Iterator[str]:
         conf = self.project.conf_root
@@ -248,7 +248,7 @@ class ConfigFiles:
             if is_offered(path)
         }
         where = ", ".join(self.project.relative(base) for base in looked)
-        raise ConfigError(f"no file '{shown}' or '{shown}{SUFFIX}' in {where}{suggest(name, sorted(near))}")
+        raise ConfigError(f"no file '{shown}' or '{shown}{SUFFIX}' in {where}{suggest(name, sorted(near))}", key=name)
 
     def _include_bases(self, name: str, mounts: Sequence[str], folder: Path) -> list[Path]:
         """List the folders that an include's path may be relative to, in the order in which they are tried."""

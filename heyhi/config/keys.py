@@ -271,7 +271,9 @@ def find_key(message: Descriptor, key: str) -> Key:
     renamed: list[Pair] = []
     segments = split_key(key)
     if len(segments) > _MAX_SEGMENTS:
-        raise OverrideError(f"key '{shorten(key)}': has {len(segments)} parts; at most {_MAX_SEGMENTS} are allowed")
+        raise OverrideError(
+            f"key '{shorten(key)}': has {len(segments)} parts; at most {_MAX_SEGMENTS} are allowed", key=key
+        )
     position = 0
     while position < len(segments):
         name, is_quoted = segments[position]
@@ -279,7 +281,7 @@ def find_key(message: Descriptor, key: str) -> Key:
         if here is None:
             last = steps[-1]
             kind = describe_type(element(last.field) if last.has_entry else last.field)
-            raise OverrideError(f"unknown key '{shorten(key)}': '{_text(steps)}' is {kind} and has no fields")
+            raise OverrideError(f"unknown key '{shorten(key)}': '{_text(steps)}' is {kind} and has no fields", key=key)
         field = None if is_quoted else field_named(here, name)
         if field is None:
             oneof = None if is_quoted else oneof_named(here, name)
@@ -319,7 +321,9 @@ def _oneof_key(
     """Return the key that a oneof's name ends; nothing can follow it."""
     if not is_last:
         members = listed(f.name for f in oneof.fields)
-        raise OverrideError(f"unknown key '{shorten(key)}': '{oneof.name}' is a oneof; its members are keys: {members}")
+        raise OverrideError(
+            f"unknown key '{shorten(key)}': '{oneof.name}' is a oneof; its members are keys: {members}", key=key
+        )
     return Key(tuple(steps), Kind.ONEOF, oneof.name, tuple(oneof.fields), first_name(oneof), tuple(renamed))
 
 
@@ -384,7 +388,8 @@ def _unknown(here: Descriptor, key: str, steps: list[Step], name: str) -> Overri
     if not steps and rest.partition(".")[0] in names:
         hint = f" (keys start below the task: '{rest}')"
     hint = hint or (f" (it has: {listed(sorted(names))})" if names else "")
-    return OverrideError(f"unknown key '{shorten(key)}': {holder} has no field '{shorten(name)}'{hint}")
+    at_fault = f"{_text(steps)}.{name}" if steps else key
+    return OverrideError(f"unknown key '{shorten(key)}': {holder} has no field '{shorten(name)}'{hint}", key=at_fault)
 
 
 def _text(steps: Iterable[Step]) -> str:
@@ -441,15 +446,15 @@ def split_key(key: str) -> list[tuple[str, bool]]:
             try:
                 value, end = json.JSONDecoder().raw_decode(key, position)
             except ValueError:
-                raise OverrideError(f"key '{shorten(key)}': the quoted part is no JSON string") from None
+                raise OverrideError(f"key '{shorten(key)}': the quoted part is no JSON string", key=key) from None
             if end < len(key) and key[end] != ".":
-                raise OverrideError(f"key '{shorten(key)}': expected '.' or '=' after the quoted part")
+                raise OverrideError(f"key '{shorten(key)}': expected '.' or '=' after the quoted part", key=key)
             segments.append((value, True))
         else:
             end = key.find(".", position)
             end = len(key) if end < 0 else end
             if end == position:
-                raise OverrideError(f"key '{shorten(key)}': there is an empty part")
+                raise OverrideError(f"key '{shorten(key)}': there is an empty part", key=key)
             segments.append((key[position:end], False))
         position = end + 1
     return segments

@@ -82,7 +82,7 @@ def include_mount(task: Descriptor, key: str) -> tuple[bool, Key | None]:
     except OverrideError:
         near = suggest(key, [*schema_keys(task), *(f"I{mount}" for mount in mounts(task))])
         why = f"{task.name} has no field '{shorten(first)}', and no message '{shorten(key[1:])}' to include into"
-        raise OverrideError(f"unknown key '{shorten(key)}': {why}{near}") from None
+        raise OverrideError(f"unknown key '{shorten(key)}': {why}{near}", key=key) from None
 
 
 def _is_or_was_field(kind: Descriptor, name: str) -> bool:

@@ -31,7 +31,7 @@ from heyhi.config.values import (
     shorten,
     value_text,
 )
-from heyhi.errors import HeyhiError, OverrideError, suggest
+from heyhi.errors import HeyhiError, OverrideError, nearest, suggest
 
 if TYPE_CHECKING:
     from heyhi.config.composite import Part
@@ -130,7 +130,7 @@ def cast_value(key: Key, text: str) -> Value:
         return SELECT
     if key.kind is Kind.ONEOF:
         return _chosen_member(key, text.strip())
-    raise OverrideError(_not_a_scalar(key, shorten(text)))
+    raise OverrideError(_not_a_scalar(key, shorten(text)), key=key.text)
 
 
 def parts_written(
@@ -152,7 +152,9 @@ def parts_written(
 
     if adds and not (is_composite(key) and text not in (NULL.value, SELECT.value)):
         what = f"takes no '{shorten(text)}' there" if is_composite(key) else _what_it_is(key)
-        raise OverrideError(f"key '{key.text}' {what}: += appends to a list, or merges into a map or a message")
+        raise OverrideError(
+            f"key '{key.text}' {what}: += appends to a list, or merges into a map or a message", key=key.text
+        )
     if is_composite(key) and (adds or text.lstrip().startswith(("[", "{"))):
         return parts_of(key, text, message, adds=adds, check=check)
     return [Part(key, cast_value(key, text))]
@@ -172,7 +174,8 @@ def _chosen_member(key: Key, text: str) -> str:
             return text
         kind = describe_type(member.field)
         raise OverrideError(
-            f"key '{key.text}' is a oneof, and its member '{text}' is {kind}: set it by {member.text}=…"
+            f"key '{key.text}' is a oneof, and its member '{text}' is {kind}: set it by {member.text}=…",
+            key=key.text,
         )
     ways = [f.name if f.message_type is not None else f"{key.member(f.name).text}=…" for f in key.choices]
     messages = [way for way in ways if "=" not in way]
@@ -180,7 +183,9 @@ def _chosen_member(key: Key, text: str) -> str:
     names = [f"name one of {listed(messages)}"] * bool(messages) + [f"set {listed(others)}"] * bool(others)
     raise OverrideError(
         f"key '{key.text}' is a oneof and has no member '{shorten(text)}'{suggest(text, key.members)}:"
-        f" {', or '.join(names)}; NULL clears it"
+        f" {', or '.join(names)}; NULL clears it",
+        key=key.text,
+        fix="".join(f"{key.text}={name}" for name in nearest(text, key.members)[:1]),
     )
 
 

@@ -152,7 +152,7 @@ def refuse_includes(schema: Schema, task: Descriptor, key: Key) -> None:
     for part in key.parts:
         if here is not None and part.steps and part.steps[-1].field == include_field(schema, here):
             mount = ".".join(["I", *key.names[: len(part.steps) - 1]])
-            raise OverrideError(f"key '{key.text}': files are included by {mount}=path")
+            raise OverrideError(f"key '{key.text}': files are included by {mount}=path", key=key.text)
         here = part.field.message_type if part.steps else None
 
 

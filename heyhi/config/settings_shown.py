@@ -29,11 +29,21 @@ def settings_lines(project: Project, schema: Schema) -> list[str]:
         ProjectError: the settings can't be read.
     """
     sources = _sources(project)
-    shown = {name: _value_text(_value(project, name)) for name in Settings._fields if name not in (_IGNORE, _RENAMED)}
+    values = settings_values(project)
+    shown = {name: _value_text(value) for name, (_, value) in values.items() if name not in (_IGNORE, _RENAMED)}
     width = max(map(len, shown))
     room = max(map(len, sources.values()))
     lines = [f"{name:<{width}}  {sources[name]:<{room}}  {text}" for name, text in shown.items()]
     return [*lines, "", *_ignore_lines(project, schema), *_renamed_lines(project, schema)]
+
+
+def settings_values(project: Project) -> dict[str, tuple[str, object]]:
+    """Return where each setting is from, and its value.
+
+    Raises:
+        ProjectError: the settings can't be read.
+    """
+    return {name: (source, _value(project, name)) for name, source in _sources(project).items()}
 
 
 def _sources(project: Project) -> dict[str, str]:

@@ -79,7 +79,9 @@ def read_value(text: str, key: str) -> Node:
         OverrideError: it is neither text format nor JSON, or too large.
     """
     if len(text) > MAX_TEXT:
-        raise OverrideError(f"key '{key}': the value has {len(text):,} characters; at most {MAX_TEXT:,} are read")
+        raise OverrideError(
+            f"key '{key}': the value has {len(text):,} characters; at most {MAX_TEXT:,} are read", key=key
+        )
     return _Reader(text, key).read()
 
 
@@ -103,7 +105,7 @@ class _Reader:
 
     def _node(self, depth: int, *, in_list: bool) -> Node:
         if depth > MAX_DEPTH:
-            raise OverrideError(f"key '{self._key}': the value is nested deeper than {MAX_DEPTH} levels")
+            raise OverrideError(f"key '{self._key}': the value is nested deeper than {MAX_DEPTH} levels", key=self._key)
         here = self._text[self._at : self._at + 1]
         if self._text.startswith(_TEMPLATE, self._at):
             return self._bare(in_list=in_list)
@@ -236,4 +238,4 @@ class _Reader:
         at = self._at if at is None else at
         rest = self._text[at:]
         where = f"at '{shorten(rest, 20)}' (character {at + 1})" if rest.strip() else "at its end"
-        raise OverrideError(f"key '{self._key}': the value can't be read {where}: {why}")
+        raise OverrideError(f"key '{self._key}': the value can't be read {where}: {why}", key=self._key)

@@ -21,7 +21,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.renames import Pair, first_name, once_named
 from heyhi.config.schema import enum_type, is_name
-from heyhi.errors import OverrideError, suggest
+from heyhi.errors import OverrideError, nearest, suggest
 from heyhi.text import shorten as shorten
 
 
@@ -201,7 +201,7 @@ def _cast_int(field: FieldDescriptor, text: str, key: str) -> int:
             raise _wrong_type(field, text, key)
     if number is None or not low <= number <= high:
         kind = describe_type(field)
-        raise OverrideError(f"key '{key}': {shorten(text)} is out of range for {kind}: {low} to {high}")
+        raise OverrideError(f"key '{key}': {shorten(text)} is out of range for {kind}: {low} to {high}", key=key)
     return number
 
 
@@ -209,7 +209,7 @@ def _whole_number(text: str, key: str) -> int | None:
     try:
         return whole_number(text)
     except OverrideError as error:
-        raise OverrideError(f"key '{key}': {error}") from None
+        raise OverrideError(f"key '{key}': {error}", key=key) from None
 
 
 def _cast_float(field: FieldDescriptor, text: str, key: str) -> float:
@@ -229,7 +229,7 @@ def _cast_float(field: FieldDescriptor, text: str, key: str) -> float:
     single = field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT
     overflow = abs(number) >= _MAX_FLOAT if single else math.isinf(number)
     if overflow and "inf" not in text.lower():
-        raise OverrideError(f"key '{key}': {shorten(text)} is out of range for {describe_type(field)}")
+        raise OverrideError(f"key '{key}': {shorten(text)} is out of range for {describe_type(field)}", key=key)
     return _to_single(number) if single else number
 
 
@@ -250,7 +250,12 @@ def _cast_enum(field: FieldDescriptor, text: str, key: str) -> int:
     if number is not None and number in enum_type(field).values_by_number:
         return number
     hint = suggest(stripped, names) if stripped else ""
-    raise OverrideError(f"key '{key}' is {describe_type(field)}, not '{shorten(text)}'{hint}")
+    near = nearest(stripped, names)[:1]
+    raise OverrideError(
+        f"key '{key}' is {describe_type(field)}, not '{shorten(text)}'{hint}",
+        key=key,
+        fix="".join(f"{key}={name}" for name in near),
+    )
 
 
 def cast_string(text: str, key: str) -> str:
@@ -277,7 +282,9 @@ def checked_string(text: str, key: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise OverrideError(f"key '{shorten(key)}': the string is no valid UTF-8: {shorten(ascii(text))}") from None
+        raise OverrideError(
+            f"key '{shorten(key)}': the string is no valid UTF-8: {shorten(ascii(text))}", key=key
+        ) from None
     return text
 
 
@@ -298,7 +305,7 @@ def _cast_bytes(text: str, key: str) -> bytes:
 
 def _wrong_type(field: FieldDescriptor, text: str, key: str) -> OverrideError:
     hint = f" (or a time such as {FORMS})" if field.name == "hours" and field.cpp_type in _FLOATS else ""
-    return OverrideError(f"key '{key}' is {describe_type(field)}{hint}, not '{shorten(text)}'")
+    return OverrideError(f"key '{key}' is {describe_type(field)}{hint}, not '{shorten(text)}'", key=key)
 
 
 def scalar_text(field: FieldDescriptor, value: Any) -> str:

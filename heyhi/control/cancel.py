@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from heyhi.control.controller import Controller, find_controllers
 from heyhi.control.find import experiments_of
@@ -69,6 +69,26 @@ class CancelPlan:
     def size(self) -> int:
         """How many jobs and processes would be ended, less the controllers."""
         return len(self.jobs) + len(self.runs)
+
+
+class Found(NamedTuple):
+    """One thing that is to be ended, or was, or of which there is nothing to end.
+
+    Attributes:
+        what: `controller`, `job`, `process`, or `nothing`.
+        name: exp id, or the controller's name.
+        job_id: of a job.
+        owner: of a process.
+        is_ended: whether it was ended.
+        why: it wasn't.
+    """
+
+    what: str
+    name: str
+    job_id: str = ""
+    owner: Owner | None = None
+    is_ended: bool = False
+    why: str = ""
 
 
 def plan_cancel(
@@ -184,12 +204,14 @@ class Canceller:
 
     Attributes:
         lines: what happened.
+        found: to what.
         failed: whether something could not be ended.
     """
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self.lines: list[str] = []
+        self.found: list[Found] = []
         self.failed = False
 
     def run(self, plan: CancelPlan) -> None:
@@ -207,6 +229,7 @@ class Canceller:
             self._end(late)
             plan.idle = {path: text for path, text in plan.idle.items() if path not in late.runs}
         self.lines += idle_lines(self._project, plan)
+        self.found += [Found("nothing", self._name(path), why=why) for path, why in plan.idle.items()]
 
     def _again(self, plan: CancelPlan) -> CancelPlan:
         try:
@@ -234,9 +257,10 @@ class Canceller:
 
     def _end_controller(self, controller: Controller) -> None:
         if controller.owner is not None:
-            self._stop(f"controller {controller.name}", controller.owner)
+            self._stop(f"controller {controller.name}", controller.owner, controller.name)
         else:
             self.failed = True
+            self.found.append(Found("controller", controller.name, why=_MAY_LIVE))
             self.lines.append(f"controller {controller.name}: {_MAY_LIVE}")
 
     def _end(self, plan: CancelPlan) -> None:
@@ -247,9 +271,12 @@ class Canceller:
             self.failed = True
             for job_id, paths in jobs.items():
                 self.lines += [f"{self._name(path)}: job {job_id} may go on: {error}; try again" for path in paths]
+                self.found += [Found("job", self._name(path), job_id, why=str(error)) for path in paths]
             jobs = {}
         for job_id, paths in jobs.items():
             self.lines += [f"{self._name(path)}: job {job_id} cancelled" for path in paths]
+            its = [*paths, *plan.also.get(job_id, [])]
+            self.found += [Found("job", self._name(path), job_id, is_ended=True) for path in its]
             self.lines += [
                 f"{self._name(path)}: cancelled, too: it is in the same job {job_id}"
                 for path in plan.also.get(job_id, [])
@@ -257,16 +284,29 @@ class Canceller:
         with ThreadPoolExecutor(_STOPPERS) as pool:
             list(pool.map(lambda item: self._stop(self._name(item[0]), item[1]), plan.runs.items()))
 
-    def _stop(self, name: str, owner: Owner) -> None:
+    def _stop(self, name: str, owner: Owner, controller: str = "") -> None:
+        found = Found("controller" if controller else "process", controller or name, owner=owner)
         try:
             owner.stop()
             self.lines.append(f"{name}: {owner.describe()} stopped")
+            self.found.append(found._replace(is_ended=True))
         except HeyhiError as error:
             self.failed = True
             self.lines.append(f"{name}: {error}")
+            self.found.append(found._replace(why=str(error)))
 
     def _name(self, path: str) -> str:
         return _name_of(self._project.results_root, path)
+
+
+def found_in(project: Project, plan: CancelPlan) -> list[Found]:
+    """Return what would be ended, and of what there is nothing to end."""
+    root = project.results_root
+    found = [Found("controller", c.name, owner=c.owner, why="" if c.owner else _MAY_LIVE) for c in plan.controllers]
+    for jobs in (plan.jobs, plan.also):
+        found += [Found("job", _name_of(root, path), job_id) for job_id, paths in jobs.items() for path in paths]
+    found += [Found("process", _name_of(root, path), owner=owner) for path, owner in plan.runs.items()]
+    return [*found, *(Found("nothing", _name_of(root, path), why=why) for path, why in plan.idle.items())]
 
 
 def describe(project: Project, plan: CancelPlan) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -26,7 +26,7 @@ from heyhi.experiment.metrics_file import Damage, counting_lines
 from heyhi.experiment.names import CONFIG_NAME
 from heyhi.experiment.notes import Notes
 from heyhi.experiment.records import History, Start
-from heyhi.experiment.status import find_state
+from heyhi.experiment.status import State, find_state
 from heyhi.files import is_there, parse_json, read_bounded
 from heyhi.project import Project
 from heyhi.text import in_line
@@ -37,16 +37,62 @@ _ABSENT = "-"
 _Found = TypeVar("_Found")
 
 
+class Section(NamedTuple):
+    """What of one kind of things differs.
+
+    Attributes:
+        title: of what kind: config, code, packages, result, last metrics.
+        lines: for a terminal.
+        differences: key -> what each of the two has that has any.
+        missing: `a`, `b`: those that have none of it.
+        unread: those of which it can't be read.
+    """
+
+    title: str
+    lines: list[str]
+    differences: Mapping[str, Mapping[str, Any]] = {}
+    missing: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+class Head(NamedTuple):
+    """One of two experiments that are compared.
+
+    Attributes:
+        exp_id: its exp id.
+        exp_path: its folder.
+        words: config and overrides; None where it never was started, or nobody knows.
+        state: how it is.
+        note: that somebody made on it.
+        lines: for a terminal.
+    """
+
+    exp_id: str
+    exp_path: str
+    words: list[str] | None
+    state: State
+    note: str
+    lines: list[str]
+
+
 class Comparison(NamedTuple):
     """How two experiments differ.
 
     Attributes:
-        text: lines for a terminal: what differs, a key a line.
+        heads: which two these are.
+        sections: what differs.
         unread: why some of it could not be compared.
     """
 
-    text: str
+    heads: list[Head]
+    sections: list[Section]
     unread: list[str]
+
+    @property
+    def text(self) -> str:
+        """Lines for a terminal: what differs, a key a line."""
+        lines = [line for head in self.heads for line in head.lines]
+        return "\n".join([*lines, *(line for section in self.sections for line in ("", *section.lines))])
 
 
 def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -> Comparison:
@@ -61,13 +107,15 @@ def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -
         b: the other one.
     """
     both = _Both(a, b)
-    lines = both.heads(Translation(schema, project))
-    lines += both.section("config", lambda folder: _with_bytes(schema, _config(schema, folder)), _configs)
-    lines += both.section("code", _version, lambda one, two: _code(project, one, two))
-    lines += both.section("packages", _environment, lambda *digests: _packages(project, *digests))
-    lines += both.section("result", _result, lambda *found: _section("result", *found))
-    lines += both.section("last metrics", _metrics, lambda *found: _section("last metrics", *found))
-    return Comparison("\n".join(lines), list(both.unread))
+    heads = both.heads(Translation(schema, project))
+    sections = [
+        both.section("config", lambda folder: _with_bytes(schema, _config(schema, folder)), _configs),
+        both.section("code", _version, lambda one, two: _code(project, one, two)),
+        both.section("packages", _environment, lambda *digests: _packages(project, *digests)),
+        both.section("result", _result, lambda *found: _section("result", *found)),
+        both.section("last metrics", _metrics, lambda *found: _section("last metrics", *found)),
+    ]
+    return Comparison(heads, sections, list(both.unread))
 
 
 class _Both:
@@ -82,8 +130,8 @@ class _Both:
         self.unread: dict[str, None] = {}
 
     def section(
-        self, title: str, read: Callable[[ExperimentDir], _Found], written: Callable[[_Found, _Found], list[str]]
-    ) -> list[str]:
+        self, title: str, read: Callable[[ExperimentDir], _Found], written: Callable[[_Found, _Found], Section]
+    ) -> Section:
         """Write how what is read of both differs, or of which of them it can't be read."""
         found, missing = [], []
         for name, folder in self._named:
@@ -93,31 +141,36 @@ class _Both:
                 self.unread[fact_of(error)] = None
                 missing.append(name)
         if missing:
-            return ["", f"{title}: not compared: that of {' and '.join(missing)} can't be read"]
-        return ["", *written(*found)]
+            line = f"{title}: not compared: that of {' and '.join(missing)} can't be read"
+            return Section(title, [line], unread=tuple(map(str.lower, missing)))
+        return written(*found)
 
-    def heads(self, today: Translation) -> list[str]:
+    def heads(self, today: Translation) -> list[Head]:
         """Say which two these are, and how they are."""
-        return [line for name, folder in self._named for line in self._head(name, folder, today)]
+        return [self._head(name, folder, today) for name, folder in self._named]
 
-    def _head(self, name: str, folder: ExperimentDir, today: Translation) -> Iterator[str]:
-        yield f"{name}  {folder.exp_id}"
+    def _head(self, name: str, folder: ExperimentDir, today: Translation) -> Head:
+        lines = [f"{name}  {folder.exp_id}"]
+        words = None
         try:
             identity = folder.read_identity()
-            yield f"   {' '.join(today.words(identity))}" if identity is not None else "   never started"
+            words = today.words(identity) if identity is not None else None
+            lines.append(f"   {' '.join(words)}" if words is not None else "   never started")
         except UnknownError as error:
             self.unread[error.fact] = None
-            yield "   nobody knows of which config and overrides"
-        yield f"   {find_state(folder.path).text}"
+            lines.append("   nobody knows of which config and overrides")
+        state = find_state(folder.path)
+        lines.append(f"   {state.text}")
         with contextlib.suppress(UnknownError):  # said where the code is compared
             if text := outside_text(History(folder.attempts()).outside):
-                yield f"   code: {text}"
+                lines.append(f"   code: {text}")
         noted = Notes.read(folder.results_root).shown(str(folder.path)) if folder.results_root is not None else None
         if noted is not None:
-            yield f"   note: {noted.line}"
+            lines.append(f"   note: {noted.line}")
+        return Head(folder.exp_id, str(folder.path), words, state, noted.text if noted is not None else "", lines)
 
 
-def _configs(a: dict[str, Any] | None, b: dict[str, Any] | None) -> list[str]:
+def _configs(a: dict[str, Any] | None, b: dict[str, Any] | None) -> Section:
     return _section("config", *map(_less_empty_lists, _less_their_task([a, b])))
 
 
@@ -187,7 +240,7 @@ def _less_empty_lists(config: dict[str, Any] | None) -> dict[str, Any] | None:
     return config and {key: value for key, value in config.items() if value != []}
 
 
-def _code(project: Project, a: CodeVersion, b: CodeVersion) -> list[str]:
+def _code(project: Project, a: CodeVersion, b: CodeVersion) -> Section:
     """Write the versions of the code that made both, and the files that differ, as a table."""
     one, two = [{"version": version.name} if version.name else None for version in (a, b)]
     change = CodeChanges(project).between(a, b)
@@ -198,18 +251,21 @@ def _code(project: Project, a: CodeVersion, b: CodeVersion) -> list[str]:
         one |= {path: "there"} if edit != NEW else {}
         two |= {path: EDITED if edit == EDITED else "there"} if edit != GONE else {}
     rest = len(change.edits) - _MOST_FILES
-    return [*_section("code", one, two), *([f"and {rest} more files"] if rest > 0 else [])]
+    found = _section("code", one, two)
+    return found._replace(lines=[*found.lines, *([f"and {rest} more files"] if rest > 0 else [])])
 
 
-def _packages(project: Project, *digests: str) -> list[str]:
+def _packages(project: Project, *digests: str) -> Section:
     """Write the packages that differ as a table, less those that only HeyHi itself loaded in one of the runs."""
     try:
         a, b = [read_environment(project, digest) for digest in digests]
     except ResultError as error:  # it has the file and why
-        return ["packages: can't be read: " + str(error).replace(": can't be read", "", 1)]
+        line = "packages: can't be read: " + str(error).replace(": can't be read", "", 1)
+        return Section("packages", [line], unread=("a", "b"))
     if a is None or b is None:
         whose = "" if a is b else "of A " if a is None else "of B "
-        return [f"packages: {whose}not on record"]
+        missing = tuple(name for name, one in (("a", a), ("b", b)) if one is None)
+        return Section("packages", [f"packages: {whose}not on record"], missing=missing)
     own = own_requirements()
     less = {name for name in a.keys() ^ b.keys() if normalized(name) in own}
     return _section("packages", *[{n: v for n, v in found.items() if n not in less} for found in (a, b)])
@@ -241,21 +297,24 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _section(title: str, a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> list[str]:
+def _section(title: str, a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> Section:
     """Write what differs between two sets of keys as a table."""
+    name, lacking = title, tuple(which for which, one in (("a", a), ("b", b)) if one is None)
     if a is None or b is None:
         missing = "neither has one" if a is b else f"{'A' if a is None else 'B'} has none"
         if a is b:
-            return [f"{title}: {missing}"]
+            return Section(name, [f"{title}: {missing}"], missing=lacking)
         title = f"{title} ({missing})"
     keys = list(dict.fromkeys([*(a or {}), *(b or {})]))
     rows = [(key, a or {}, b or {}) for key in keys if not _same(a or {}, b or {}, key)]
     if not rows:
-        return [f"{title}: no difference" if keys else f"{title}: empty"]
+        return Section(name, [f"{title}: no difference" if keys else f"{title}: empty"], missing=lacking)
+    differences = {key: {which: one[key] for which, one in (("a", x), ("b", y)) if key in one} for key, x, y in rows}
     table = [(title, "A", "B", "B - A")]
     table += [(in_line(key), _shown(x, key), _shown(y, key), _change(x.get(key), y.get(key))) for key, x, y in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in table]
+    lines = ["  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in table]
+    return Section(name, lines, differences, lacking)
 
 
 def _same(a: Mapping[str, Any], b: Mapping[str, Any], key: str) -> bool:

@@ -161,7 +161,7 @@ def find_job(project: Project, job_id: str) -> Found:
     if job is not None:
         raise HeyhiError(f"job {job_id} is none of HeyHi's in {project.results_root}: no experiment has it{closed}")
     near = _near_jobs(project, job_id)
-    raise HeyhiError(f"no experiment has a job {job_id}{near}{closed}{f' ({silent})' if silent else ''}")
+    raise HeyhiError(f"no experiment has a job {job_id}{near}{closed}{f' ({silent})' if silent else ''}", key=job_id)
 
 
 def experiments_of(project: Project, job: Job) -> list[str]:

@@ -79,7 +79,7 @@ class Row(NamedTuple):
             "status": self.status.value,
             "reason": self.reason,
             "job_id": self.job_id,
-            **({"trial": trial_of(self.slot)} if self.slot else {}),
+            "trial": trial_of(self.slot) if self.slot else None,
         }
 
     @property

@@ -76,7 +76,8 @@ class Directions(NamedTuple):
         if found is None:
             raise DirectionError(
                 f"nobody knows whether '{name}' is better when smaller or larger: say it with --best '{name}:min' or"
-                f" '{name}:max', or in pyproject.toml, [tool.heyhi] minimize = [\"{name}\"] or maximize"
+                f" '{name}:max', or in pyproject.toml, [tool.heyhi] minimize = [\"{name}\"] or maximize",
+                key=name,
             )
         return found
 

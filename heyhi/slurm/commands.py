@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from heyhi.errors import HeyhiError
 from heyhi.slurm.refusals import Meaning, is_configured, meaning_of
@@ -69,6 +69,8 @@ class SlurmError(HeyhiError):
 class Refused(SlurmError):
     """Slurm took no job; asking again would give the same answer."""
 
+    error_code: ClassVar[str] = "slurm_refused"
+
 
 class NoCluster(Refused):
     """Slurm took no job: this machine knows of no cluster."""
@@ -77,9 +79,13 @@ class NoCluster(Refused):
 class Busy(SlurmError):
     """Slurm may take the job later: its controller doesn't answer now."""
 
+    error_code: ClassVar[str] = "slurm_busy"
+
 
 class Full(Busy):
     """Slurm may take the job later: a limit on the number of jobs is reached."""
+
+    error_code: ClassVar[str] = "slurm_full"
 
 
 class Phase(enum.Enum):

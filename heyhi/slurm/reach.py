@@ -31,7 +31,8 @@ def check_reachable(instead: str = "", *, seconds: float = _RESTART_SECONDS) -> 
         SlurmError: Slurm doesn't say what its cluster is called, where that is asked.
     """
     if why := unreachable(seconds=seconds):
-        raise LauncherError(f"{why}{f': {instead}' if instead else ''}")
+        fix = "--profile=local" if instead else ""
+        raise LauncherError(f"{why}{f': {instead}' if instead else ''}", key="sbatch", fix=fix)
     check_clusters()
 
 

@@ -43,7 +43,7 @@ def find_sweep_file(project: Project, path: Path) -> Path:
             return Path(os.path.abspath(base / path))  # noqa: PTH100 (a link keeps its name)
     name = project.relative(Path(os.path.abspath(path)))  # noqa: PTH100
     known = [project.relative(p) for p in sorted(files_below(project.conf_root, "*.py"))]
-    raise SweepError(f"sweep file '{name}' doesn't exist{suggest(name, known)}")
+    raise SweepError(f"sweep file '{name}' doesn't exist{suggest(name, known)}", key=name)
 
 
 def load_sweep_module(project: Project, path: Path) -> ModuleType:

@@ -217,7 +217,8 @@ class Manifest:
             connection = database.open_to_read(path)
         except (FileNotFoundError, NotADirectoryError):
             raise ManifestError(
-                f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)"
+                f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)",
+                key=str(path),
             ) from None
         except IsADirectoryError:
             raise ManifestError(f"{path}: is a folder, no manifest{_move_first(path)}") from None

@@ -74,6 +74,11 @@ class Provenance:
         stale = [stale_text(self.stale[path])] if path in self.stale else []
         return ", ".join([*texts[:_MAX_KEYS], *more, *([one_line(change.text)] if change is not None else []), *stale])
 
+    @property
+    def drifted_texts(self) -> dict[str, list[str]]:
+        """What is otherwise in the configs of those that have drifted, by exp path."""
+        return {path: list(map(_told, changes)) for path, changes in self.drifted.items()}
+
     def merged(self, other: Provenance) -> Provenance:
         """Return both together."""
         return Provenance(

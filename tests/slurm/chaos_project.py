@@ -233,7 +233,7 @@ class Project:
         done = self.python("-m", "heyhi.cli", "status", "--json")
         if done.returncode not in (0, 1):
             raise ClusterError(f"heyhi status ended with {done.returncode}: {done.stderr}")
-        return {int(re.search(r"x=(\d+)", row["exp_id"])[1]): row for row in json.loads(done.stdout)}  # type: ignore[index]
+        return {int(re.search(r"x=(\d+)", row["exp_id"])[1]): row for row in json.loads(done.stdout)["experiments"]}  # type: ignore[index]
 
     def folders(self, name: str) -> dict[int, Path]:
         """Files of a name in the experiments' folders: x -> file."""

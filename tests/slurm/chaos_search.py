@@ -104,7 +104,7 @@ class SearchProject(Project):
         done = self.python("-m", "heyhi.cli", "status", "--json", *folders)
         if done.returncode not in (0, 1):
             raise ClusterError(f"heyhi status ended with {done.returncode}: {done.stderr}")
-        return {_x_of(row["exp_id"]): row for row in json.loads(done.stdout)}
+        return {_x_of(row["exp_id"]): row for row in json.loads(done.stdout)["experiments"]}
 
 
 class SearchChecks(Checks):

@@ -276,7 +276,8 @@ class Lab:
         done = self.heyhi("status", "--json", *words)
         assert done.returncode in (0, 1), done.stderr
         assert "Traceback" not in done.stderr, done.stderr
-        return {int(re.search(r"x=(\d+)", row["exp_id"])[1]): row for row in json.loads(done.stdout)}  # type: ignore[index]
+        rows = json.loads(done.stdout)["experiments"]
+        return {int(re.search(r"x=(\d+)", row["exp_id"])[1]): row for row in rows}  # type: ignore[index]
 
     def folder(self, x: int) -> Path:
         """Folder of the experiment of an x."""

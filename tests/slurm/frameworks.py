@@ -76,7 +76,7 @@ def records(lab: Any, event: str) -> list[dict[str, Any]]:
 
 
 def status(lab: Any) -> dict[str, Any]:
-    (row,) = json.loads(lab.heyhi("status", "--json").stdout)
+    (row,) = json.loads(lab.heyhi("status", "--json").stdout)["experiments"]
     return dict(row)
 
 

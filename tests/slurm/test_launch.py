@@ -86,7 +86,7 @@ def test_a_job_leads_to_its_experiment_and_back(lab: Any, until: Until) -> None:
     assert told.returncode == 0, told.stderr
     assert f"job {job}: RUNNING on n" in told.stdout
     assert str(lab.folder(1)) + "/log.txt" in told.stdout
-    (row,) = json.loads(lab.heyhi("status", "--job", job, "--json").stdout)
+    (row,) = json.loads(lab.heyhi("status", "--job", job, "--json").stdout)["experiments"]
     assert (row["exp_path"], row["status"]) == (str(lab.folder(1)), "RUNNING")
     near = str(int(job) * 10)
     wrong = lab.heyhi("status", "--job", near)

@@ -140,4 +140,4 @@ def test_another_cluster_is_refused_in_one_sentence_and_nothing_is_started(lab: 
     del lab.env["SLURM_CLUSTERS"]
     assert lab.run("x=1", "launcher.slurm.extra=--hold").returncode == 0
     lab.env["SLURM_CLUSTERS"] = "elsewhere"
-    assert json.loads(lab.heyhi("status", "--json").stdout)[0]["status"] == "PENDING"
+    assert json.loads(lab.heyhi("status", "--json").stdout)["experiments"][0]["status"] == "PENDING"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from heyhi.errors import ConfigError, HeyhiError, OverrideError, reporting_errors, suggest
+from heyhi.errors import ConfigError, HeyhiError, ModeError, OverrideError, SweepError, reporting_errors, suggest
+from heyhi.faults import Fault
 
 
 def test_near_names_are_suggested_whatever_their_case() -> None:
@@ -54,3 +57,33 @@ def test_a_program_that_is_not_ours_has_its_streams_back_when_errors_were_report
     with pytest.raises(SystemExit), reporting_errors():
         raise HeyhiError("\a")
     assert sys.stderr is stream and capsys.readouterr().err == "error: \\x07\n"
+
+
+def test_every_error_class_has_a_word_of_its_own_for_programs() -> None:
+    import heyhi.control.cancel
+    import heyhi.experiment.directions
+    import heyhi.job.ranks
+    import heyhi.report.page_libraries
+    import heyhi.report.where
+    import heyhi.sheets.cells
+    import heyhi.slurm.commands  # noqa: F401 (whose classes are looked at)
+
+    def below(kind: type[HeyhiError]) -> Iterator[type[HeyhiError]]:
+        for one in kind.__subclasses__():
+            if one.__module__.startswith("heyhi."):
+                yield one
+                yield from below(one)
+
+    kinds = {HeyhiError, *below(HeyhiError)}
+    words = [kind.error_code for kind in kinds]
+    assert len(set(words)) == len(kinds) > 30
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", word) for word in words)
+
+
+def test_a_longer_message_carries_what_the_quoted_one_is_about() -> None:
+    inner = OverrideError(f"unknown key 'lrr'{suggest('lrr', ['lr', 'seed'])}")
+    outer = SweepError(f"2 of 3 can't be composed: {inner}")
+    assert (outer.fault.key, outer.fault.nearest) == ("lrr", ("lr",)) == inner.fault[:2]
+    assert outer.fault.code == "override"
+    assert SweepError("something else").fault == Fault(code="sweep")
+    assert ModeError("wipe? say --force", fix="--force").anew().fault.fix == "--force"

@@ -25,7 +25,7 @@ def statuses(tiny: Tiny) -> dict[str, str]:
     told = subprocess.run(
         command, cwd=tiny.root, env=tiny.env, stdout=subprocess.PIPE, text=True, check=False, timeout=SECONDS
     ).stdout
-    return {row["exp_id"]: row["status"] for row in json.loads(told)}
+    return {row["exp_id"]: row["status"] for row in json.loads(told)["experiments"]}
 
 
 @pytest.mark.slow

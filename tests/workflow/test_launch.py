@@ -38,7 +38,7 @@ def controllers(tiny: Any) -> list[int]:
 
 def statuses(heyhi: Any, *words: str) -> dict[str, str]:
     """The end of each exp id -> status."""
-    rows = json.loads(heyhi("status", "--json", *words).stdout)
+    rows = json.loads(heyhi("status", "--json", *words).stdout)["experiments"]
     return {row["exp_id"].rpartition("/")[2].rpartition("_")[0]: row["status"] for row in rows}
 
 
@@ -192,7 +192,7 @@ def test_cancelling_one_experiment_leaves_the_others_and_the_controller(tiny: An
         (["logs", "p/work"], "is no sweep file, manifest, experiment, job or config"),
         (["retry"], "Say --dead"),
         (["retry", "--ded"], "unknown option '--ded' (did you mean '--dead'?)"),
-        (["status", "--watch", "--json"], "--watch goes without"),
+        (["status", "--watch", "--drift"], "--watch goes without"),
         (["status", "--job", "1", "conf/sweep.py"], "--job ID goes alone"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -51,7 +52,9 @@ def test_whatever_ends_an_expansion_a_target_is_printed_that_nothing_makes(
     found = heyhi("expand", "conf/bad.py")
     assert (found.stdout, found.returncode) == (FAILED, code), found.stderr
     assert said in found.stderr
-    assert heyhi("expand", "conf/bad.py", "--json").stdout == ""
+    found = heyhi("expand", "conf/bad.py", "--json")
+    assert found.returncode == code and said in found.stderr
+    assert set(json.loads(found.stdout)) == {"heyhi", "error"}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,7 @@ def test_whatever_ends_an_expansion_a_target_is_printed_that_nothing_makes(
 def test_a_wrong_expansion_prints_such_a_target(words: str) -> None:
     found = heyhi(*words.split())
     assert found.returncode == 2
-    assert found.stdout == ("" if "--json" in words else FAILED)
+    assert json.loads(found.stdout)["error"]["code"] == "usage" if "--json" in words else found.stdout == FAILED
 
 
 def test_an_import_that_fails_in_heyhi_itself_prints_such_a_target(tmp_path: Path) -> None:
@@ -121,7 +124,8 @@ def test_what_is_printed_past_python_is_no_target(project: Path) -> None:
     assert len(found.stdout.splitlines()) == 1 and found.stdout.startswith("results/p/work/seed=1_"), found.stdout
     for said in ("from C", "a child", "at exit", "another"):
         assert said in found.stderr
-    assert heyhi("plan", "--json", "conf/loud.py").stdout[:1] in "[{"
+    for command in ("plan", "expand"):
+        assert json.loads(heyhi(command, "--json", "conf/loud.py").stdout)["command"] == command
 
 
 def test_a_process_that_a_sweep_file_leaves_behind_holds_nothing_up(project: Path) -> None:

@@ -61,7 +61,7 @@ def ran(run: Run) -> None:
 
 
 def shown(run: Run, *words: str) -> list[str]:
-    rows = json.loads(run("status", "--json", *words)[1])
+    rows = json.loads(run("status", "--json", *words)[1])["experiments"]
     return [row["exp_id"].partition("work/")[2].partition("_")[0] for row in rows]
 
 
@@ -109,7 +109,7 @@ def test_status_says_when_a_condition_holds_for_none(run: Run, ran: None) -> Non
         "none of 4 experiments meets --where seed=9 --where 'reason~out of memory'\n",
         "",
     )
-    assert run("status", "--where", "seed=9", "--json")[:2] == (0, "[]\n")
+    assert json.loads(run("status", "--where", "seed=9", "--json")[1])["experiments"] == []
     assert "none of 5 experiments" in run("status", "conf/many.py", "--where", "seed=9")[1]
 
 
@@ -161,7 +161,7 @@ def test_status_names_the_command_that_starts_just_these(run: Run, ran: None) ->
     assert "no controller runs these: heyhi retry --dead starts them again\n" in run("status")[1]
     out = run("status", "conf/many.py", "--where", "reason~boom")[1]
     assert "\nno controller runs it: heyhi retry --dead conf/many.py --where 'reason~boom' starts it again\n" in out
-    rows = json.loads(run("status", "--json")[1])
+    rows = json.loads(run("status", "--json")[1])["experiments"]
     assert {(row["since"], row["progress"]) for row in rows} == {(None, "")}
 
 

@@ -140,14 +140,14 @@ def test_it_asks_first_and_a_no_removes_nothing(run: Any, project: Path, monkeyp
 def test_json_says_what_goes_and_what_stays_and_why(run: Any, project: Path) -> None:
     folders = run_all(run, project)
     hand_over(run, "--cfg", "check")
-    rows = json.loads(run("clean", "conf/many.py", "--dry-run", "--json")[1])
+    rows = json.loads(run("clean", "conf/many.py", "--dry-run", "--json")[1])["found"]
     goes = [row for row in rows if row["goes"]]
     assert [(row["kind"], row["bytes"], row["gone"]) for row in goes] == [("checkpoint", 100, False)] * 4
     (stays,) = (row for row in rows if not row["goes"])
     assert stays["name"] == f"p/work/{folders[1].name}" and "needs it" in stays["why"]
-    rows = json.loads(run("clean", "conf/many.py", "--force", "--json")[1])
+    rows = json.loads(run("clean", "conf/many.py", "--force", "--json")[1])["found"]
     assert sum(row["gone"] for row in rows) == 4 and not any(Path(row["path"]).exists() for row in rows if row["gone"])
-    assert json.loads(run("clean", "conf/many.py", "--json")[1]) == [stays]
+    assert json.loads(run("clean", "conf/many.py", "--json")[1])["found"] == [stays]
 
 
 def test_a_manifest_of_this_morning_stays(run: Any, project: Path) -> None:

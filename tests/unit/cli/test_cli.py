@@ -85,7 +85,7 @@ def test_expand_names_its_manifest_and_the_same_sweep_has_the_same(run: Any, pro
 
 
 def test_expand_as_json(run: Any) -> None:
-    rows = json.loads(run("expand", "--cfg", "check", "--json")[1])
+    rows = json.loads(run("expand", "--cfg", "check", "--json")[1])["experiments"]
     assert [row["task"] for row in rows] == ["work", "check"]
     assert rows[1]["needs"] == [rows[0]["target"]]
     assert [row["own"] for row in rows] == [False, True]
@@ -136,7 +136,10 @@ def test_a_wrong_command_gets_one_message_and_writes_nothing(
     code, out, err = run(*args)
     assert code == 2
     assert expected in err and "Traceback" not in err
-    assert out == ("heyhi-expand-failed\n" if args[0] == "expand" and "--json" not in args else "")
+    if "--json" in args:
+        assert json.loads(out)["error"]["code"] == "usage"
+        return
+    assert out == ("heyhi-expand-failed\n" if args[0] == "expand" else "")
     assert not (project / "results").exists()
 
 
@@ -168,9 +171,9 @@ def test_plan_tells_new_done_dead_blocked_and_drifted(run: Any, project: Path) -
     (project / "conf/work.prototxt").write_text("work {\n  lr: 0.3\n}\n")
     out = run("plan")[1]
     assert "drifted 2" in out and "work.lr: 0.1 -> 0.3" in out
-    rows = json.loads(run("plan", "--json")[1])
+    rows = json.loads(run("plan", "--json")[1])["experiments"]
     assert [row["status"] for row in rows] == ["NOT_STARTED", "DONE", "DEAD"]
-    assert [row["start"] for row in rows] == [True, False, True]
+    assert [row["action"] for row in rows] == ["start", "none", "start"]
     assert rows[1]["drifted"] == ["work.lr: 0.1 -> 0.3"]
 
 
@@ -198,7 +201,7 @@ def test_what_cannot_be_compared_has_not_drifted_and_is_counted_apart(run: Any, 
         out = run(*words)[1]
         assert "DONE 2  drifted 1  not compared 1\n" in out and "drifted: work.lr: 0.1 -> 0.3\n" in out
         assert f"            not compared: {handle.folder.flat_config_path}: can't be read" in out
-        rows = {row["exp_path"]: row for row in json.loads(run(*words, "--json")[1])}
+        rows = {row["exp_path"]: row for row in json.loads(run(*words, "--json")[1])["experiments"]}
         (line,) = rows[str(handle.exp_path)]["drifted"]
         assert line.startswith("can't be compared: ")
     assert "\n1 of the drifted is DONE and left as it is: heyhi launch --redo-drifted runs it again," in run("plan")[1]
@@ -226,7 +229,11 @@ def test_status_of_all_known_of_a_sweep_and_of_a_manifest(run: Any) -> None:
     maybe_launch(failing, cfg="conf/work.prototxt", overrides=["seed=0"])
     code, out, _ = run("status")
     assert code == 1 and "DEAD 1" in out
-    assert {row["status"] for row in json.loads(run("status", "--json")[1])} == {"DEAD", "DONE", "NOT_STARTED"}
+    assert {row["status"] for row in json.loads(run("status", "--json")[1])["experiments"]} == {
+        "DEAD",
+        "DONE",
+        "NOT_STARTED",
+    }
 
 
 def test_one_folder_that_cannot_be_read_hides_no_other(run: Any, project: Path) -> None:

@@ -53,7 +53,7 @@ def launched(run: Any, *words: str) -> Path:
 
 
 def in_status(run: Any) -> set[str]:
-    return {row["exp_id"].partition("_")[0] for row in json.loads(run("status", "--json")[1])}
+    return {row["exp_id"].partition("_")[0] for row in json.loads(run("status", "--json")[1])["experiments"]}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -138,11 +138,11 @@ def test_a_plan_says_which_would_be_left(run: Run, edited: Path) -> None:
     assert code == 0 and "mode start_continue: 2 would start; 1 would be left\n" in out
     assert f"left: not gone on with: {REFUSED}. " in out and f"begins anew\n  p/work/{edited.name}\n" in out
     assert "it goes on with another config than attempt 1: work.size: 5 -> 7\n  p/work/x=2_" in out
-    rows = json.loads(run("plan", *SWEEP, "--json")[1])
-    assert [(row["start"], row["left"]) for row in rows] == [
-        (False, ["work.size: 5 -> 7"]),
-        (True, []),
-        (True, []),
+    rows = json.loads(run("plan", *SWEEP, "--json")[1])["experiments"]
+    assert [(row["action"], row["left"]) for row in rows] == [
+        ("leave", ["work.size: 5 -> 7"]),
+        ("start", []),
+        ("start", []),
     ]
     assert "would be left" not in run("plan", *SWEEP, "--mode", "start_restart")[1]
 

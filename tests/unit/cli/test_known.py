@@ -188,7 +188,7 @@ def test_looking_makes_nothing_known(run: Any, project: Path) -> None:
     code, out, _ = run("status")
     assert code == 0 and out.startswith(NOTHING)
     assert "heyhi launch" in out and "run.py --cfg" in out
-    assert run("status", "--json")[1] == "[]\n"
+    assert json.loads(run("status", "--json")[1])["experiments"] == []
     # Nor is a report what a target is run by.
     assert "written: " in run("report", "conf/many.py")[1]
     assert len(list((project / "results/.heyhi/manifests").iterdir())) == 2
@@ -263,7 +263,7 @@ def as_task_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_was_submitted_is_known(run: Any, project: Path, programs: Path) -> None:
     write_program(programs / "sbatch", f"cp {project}/results/.heyhi/known/* {programs}/../ && echo 17")
     assert run_py("--cfg", "work", "launcher.slurm.hours=1") == 0
-    assert [row["job_id"] for row in json.loads(run("status", "--json")[1])] == ["17"]
+    assert [row["job_id"] for row in json.loads(run("status", "--json")[1])["experiments"]] == ["17"]
     # Before it was handed over: whoever is killed then has told of it.
     assert len(list(programs.parent.glob("*.json"))) == 1
 
@@ -320,7 +320,7 @@ def test_the_sweeps_that_were_launched_are_listed_with_words_and_the_way_to_thei
     assert re.match(rf"{TIME} UTC  {label}  ", lines[0]) and lines[4].endswith(": heyhi launch")
     assert lines[6:] == ["by run.py and maybe_launch: 4 experiments: DEAD 1  DONE 3"]
 
-    rows = json.loads(run("status", "--sweeps", "--json")[1])
+    rows = json.loads(run("status", "--sweeps", "--json")[1])["launches"]
     assert [(r["launches"], r["experiments"], r["statuses"].get("DONE", 0)) for r in rows] == [
         (1, 2, 0),
         (2, 3, 2),
@@ -431,7 +431,7 @@ def test_nothing_is_lost_and_nothing_doubled_where_the_results_are_moved(
         table = heyhi.table(moved)
         assert sorted(table["status"]) == ["DONE", "NOT_STARTED", "NOT_STARTED"]
         assert set(table["exp_path"]) == set(Manifest.open(Path(moved)).folders)
-        assert {row["exp_path"] for row in json.loads(run("status", "--json", moved)[1])} == set(
+        assert {row["exp_path"] for row in json.loads(run("status", "--json", moved)[1])["experiments"]} == set(
             map(str, Manifest.open(Path(moved)).folders)
         )
     code, _, err = run("launch", "--dry-run", "--profile", "profiles/local", moved)
@@ -454,12 +454,12 @@ def test_a_root_of_two_names_has_nothing_twice(run: Any, project: Path, monkeypa
     monkeypatch.setenv("HH_EXP_DIR", "link")
     maybe_launch(done, cfg="work", overrides=["seed=2"])
     linked = hand_over(run)
-    assert len(json.loads(run("status", "--json")[1])) == 3
+    assert len(json.loads(run("status", "--json")[1])["experiments"]) == 3
     assert run("status")[1].startswith("NOT_STARTED 1  DONE 2\n")
     # Whatever it is called, it is one, and what either name was expanded for may be launched by the other.
     same = str(exp_path.relative_to(project / "results"))
     for words in ([same, str(exp_path), str(project / "link" / same)], [manifest, linked]):
-        assert len(json.loads(run("status", "--json", *words)[1])) in (1, 3)
+        assert len(json.loads(run("status", "--json", *words)[1])["experiments"]) in (1, 3)
     for one in (manifest, linked):
         assert run("launch", "--dry-run", "--profile", "profiles/local", one)[0] == 0
     monkeypatch.delenv("HH_EXP_DIR")

@@ -104,7 +104,7 @@ def test_what_does_not_go_together_is_refused(run: Run, ids: list[str]) -> None:
         (("--exclude", "--include", "x"), "not allowed with"),
     ):
         code, out, err = run("note", ids[0], *words)
-        assert code == 2 and out == "" and says in err and noted() == {}
+        assert code == 2 and bool(out) == ("--json" in words) and says in err and noted() == {}
 
 
 # --- what becomes of notes
@@ -157,7 +157,7 @@ def test_a_note_of_a_run_that_was_wiped_excludes_the_new_one_no_more(run: Run, i
     run("note", ids[0], "bad data", "--exclude")
     begin_anew(project / "results" / ids[0])
     assert "(of an earlier run) bad data  by " in run("note")[1]
-    (row,) = json.loads(run("note", "--json")[1])
+    (row,) = json.loads(run("note", "--json")[1])["notes"]
     assert (row["note"], row["excluded"], row["is_of_earlier_run"]) == ("bad data", False, True)
     assert run("note", ids[0], "--include")[1].startswith("not excluded")
     assert run("note", ids[0], "--exclude")[0] == 2  # why is this one to be?
@@ -177,14 +177,14 @@ def begin_anew(folder: Path) -> None:
 def test_notes_are_listed_all_of_them_or_those_of_the_words(run: Run, ids: list[str], project: Path) -> None:
     assert run("note")[:2] == (0, "no notes\n")
     assert run("note", ids[0], ids[1])[:2] == (0, "no notes on 2 experiments\n")
-    assert run("note", "--json")[1] == "[]\n"
+    assert json.loads(run("note", "--json")[1]) == {"heyhi": 1, "command": "note", "notes": []}
     run("note", ids[0], "bad\ndata", "--exclude")
     run("note", ids[2], "fine")
     lines = run("note")[1].splitlines()
     assert lines[0].startswith(f"{ids[0]}  bad data (excluded from means)  by ") and lines[0].endswith(" UTC")
     assert [line.split()[0] for line in lines] == [ids[0], ids[2]]
     assert run("note", ids[1], ids[2])[1].splitlines() == lines[1:]
-    rows = json.loads(run("note", "--where", "status=DONE", "--json")[1])
+    rows = json.loads(run("note", "--where", "status=DONE", "--json")[1])["notes"]
     assert [(row["exp_id"], row["note"], row["excluded"]) for row in rows] == [(ids[0], "bad data", True)]
     assert run("note", "--where", "seed=9")[1] == "none of 3 experiments meets --where seed=9\n"
     for path in (project / "results/.heyhi/notes").iterdir():
@@ -206,7 +206,9 @@ def test_status_counts_notes_and_shows_them_of_what_it_lists(run: Run, ids: list
         NOT_LOOKED,
     ]
     assert f"DONE        {ids[0]}\n{'':<11} note: fine\n" in run("status", "--all")[1]
-    rows = {row["exp_id"]: (row["note"], row["excluded"]) for row in json.loads(run("status", "--json")[1])}
+    rows = {
+        row["exp_id"]: (row["note"], row["excluded"]) for row in json.loads(run("status", "--json")[1])["experiments"]
+    }
     assert rows == {ids[0]: ("fine", False), ids[1]: ("", False), ids[2]: ("bad data", True)}
     assert "note: fine\n" in run("plan", "--all")[1]
 

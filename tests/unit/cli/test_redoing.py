@@ -204,7 +204,7 @@ def test_plan_status_and_report_keep_their_word_and_tell_of_the_code(
         assert "made by other code: 3 experiments: commit" in out and "not compared" not in out
     assert "3 of the drifted are DONE and left as they are" in run("plan")[1]
     for words in (["plan", "--json"], ["status", "--drift", "--json"]):
-        row, *_ = json.loads(run(*words)[1])
+        row, *_ = json.loads(run(*words)[1])["experiments"]
         assert row["drifted"] == ["fit.epochs: 20 -> 40"] and "run.py" in row["other_code"]
 
 

@@ -182,7 +182,7 @@ def test_status_shows_trials_as_experiments_and_the_best_so_far(searched: Search
         )
     code, out, _ = run("status", best.exp_id)
     assert f"trial 1 of {searched.word}" in out
-    rows = json.loads(run("status", searched.word, "--json")[1])
+    rows = json.loads(run("status", searched.word, "--json")[1])["experiments"]
     assert rows[1]["exp_id"] == best.exp_id and rows[1]["trial"] == 1 and rows[0]["trial"] == 0
 
 
@@ -292,7 +292,7 @@ def test_a_trial_is_listed_once_among_all_that_are_known(searched: Searched, run
     from heyhi.sweep.known import note_known
 
     note_known(searched.project, {folder.exp_id: []})
-    rows = json.loads(run("status", "--json")[1])
+    rows = json.loads(run("status", "--json")[1])["experiments"]
     assert len(rows) == 6 and [row["exp_id"] for row in rows].count(folder.exp_id) == 1
 
 
@@ -610,7 +610,8 @@ def test_words_that_declare_a_search_are_refused_with_those_that_name_it(searche
     asked = ("status", "--where", "lr>1", *WORDS[:3], f"--space={WORDS[4]}", *WORDS[5:], "--json")
     code, out, err = run(*asked)
     told = f"heyhi status takes a search as searches/ID: heyhi status {searched.word} '--where=lr>1' --json"
-    assert code == 2 and not out and told in " ".join(err.split()), err
+    assert code == 2 and told in " ".join(err.split()), err
+    assert json.loads(out)["error"]["fix"] == told.partition(": ")[2]
     assert run("status", searched.word, "--where=lr>1", "--json")[0] == 0
     code, _, err = run("status", *WORDS, "--where", "lr>1", "--lr")
     assert code == 2 and "unknown option '--lr'" in err

@@ -238,7 +238,7 @@ def test_what_two_words_name_counts_once(run: Any, words: dict[str, str]) -> Non
     many = [words["exp id"], words["target"], "conf/one.py", words["manifest"], "4711", "fit/work", "seed=1"]
     assert run("status", *many)[1] == f"DONE 1\n{NOT_LOOKED}\n"
     assert run("expand", *many)[1] == f"{words['target']}\n"
-    assert [row["exp_id"] for row in json.loads(run("expand", "--json", *many)[1])] == [words["exp id"]]
+    assert [row["exp_id"] for row in json.loads(run("expand", "--json", *many)[1])["experiments"]] == [words["exp id"]]
 
 
 def test_overrides_and_axes_belong_to_the_config_before_them() -> None:
@@ -296,7 +296,7 @@ def test_what_was_only_expanded_is_named_too(run: Any, project: Path) -> None:
 
 def test_a_maps_key_may_have_a_slash(run: Any) -> None:
     code, out, _ = run("expand", "--cfg", "fit/work", "counts.a/b=3", "--json")
-    assert code == 0 and json.loads(out)[0]["overrides"] == ['counts."a/b"=3']
+    assert code == 0 and json.loads(out)["experiments"][0]["overrides"] == ['counts."a/b"=3']
 
 
 def test_an_experiment_that_no_manifest_has_is_expanded_at_its_own_path(run: Any, project: Path) -> None:

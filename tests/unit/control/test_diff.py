@@ -273,7 +273,8 @@ def test_a_damaged_file_is_named_and_all_else_is_compared(make: Make, name: str)
     else:
         (a.path / name).write_text('{"a":\n')
     project = find_project()
-    text, (why,) = diff(load_schema(project), project, *(ExperimentDir(f.path, project.results_root) for f in (a, b)))
+    found = diff(load_schema(project), project, *(ExperimentDir(f.path, project.results_root) for f in (a, b)))
+    text, (why,) = found.text, found.unread
     assert why.startswith(f"{a.path / name}: ") and "nothing is started" not in why and "move the folder" not in why
     left_out = {
         "identity.json": [],

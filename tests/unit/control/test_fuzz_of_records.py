@@ -286,7 +286,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def statuses(of: Said) -> dict[str, dict[str, Any]]:
-    return {one["exp_id"]: one for one in json.loads(of.out)}
+    return {one["exp_id"]: one for one in json.loads(of.out)["experiments"]}
 
 
 def exp_ids_in(root: Path, name: str, known: set[str]) -> set[str]:

@@ -80,7 +80,7 @@ def test_what_was_made_of_an_earlier_result_is_stale_in_status_and_plan(run: Run
         assert out.count(f"stale: made of an earlier result of {made.exp_id}\n") == count
         advice = "2 are stale: heyhi launch --redo-drifted=stale makes them anew\n"
         assert (advice in out) == (words[0] == "plan")
-        stale = {row["exp_id"][:10]: row["stale"] for row in json.loads(run(*words, "--json")[1])}
+        stale = {row["exp_id"][:10]: row["stale"] for row in json.loads(run(*words, "--json")[1])["experiments"]}
         assert stale["p/look/x=5"] == stale["p/look/x=6"] == [made.exp_id] and stale["p/work/x=9"] == []
     launch(task, "look", 5, mode="restart")
     out = run("status")[1]
@@ -151,7 +151,9 @@ def test_one_of_two_configs_is_marked_in_status_and_plan_also_when_it_is_done(
         NOT_LOOKED,
     ]
     assert text in run("plan", "--cfg", "work", "--out", "p/one")[1]
-    assert [row["mixed"] for row in json.loads(run("status", "--json")[1])] == ["work.x None → 2 at attempt 2"]
+    assert [row["mixed"] for row in json.loads(run("status", "--json")[1])["experiments"]] == [
+        "work.x None → 2 at attempt 2"
+    ]
     maybe_launch(task, cfg="work", exp_id_pattern_override="p/one", mode="restart")
     assert run("status")[1] == f"DONE 1\n{NOT_LOOKED}\n"  # begun anew
 

@@ -192,7 +192,7 @@ def test_no_command_ends_in_a_traceback(said: dict[str, tuple[int, str, str]]) -
 
 
 def test_each_says_how_it_is_and_names_what_is_odd(place: Place, said: dict[str, tuple[int, str, str]]) -> None:
-    rows = {row["exp_path"]: row for row in json.loads(said["status conf/sweep.py --json"][1])}
+    rows = {row["exp_path"]: row for row in json.loads(said["status conf/sweep.py --json"][1])["experiments"]}
     for case, folder in zip(CASES, place.folders, strict=True):
         row = rows[str(folder)]
         if not case.is_dead:
@@ -205,7 +205,7 @@ def test_each_says_how_it_is_and_names_what_is_odd(place: Place, said: dict[str,
 
 
 def test_nothing_is_started_where_nobody_knows_how_it_is(said: dict[str, tuple[int, str, str]]) -> None:
-    rows = json.loads(said["status conf/sweep.py --json"][1])
+    rows = json.loads(said["status conf/sweep.py --json"][1])["experiments"]
     unknown, dead = (sum(row["status"] == status for row in rows) for status in ("UNKNOWN", "DEAD"))
     assert f"mode restart: {len(CASES) - unknown} would start" in said["plan --mode restart"][1]
     assert f"{unknown} would be refused: nobody knows how they are" in said["plan --mode restart"][1]

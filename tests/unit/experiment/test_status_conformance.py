@@ -378,12 +378,12 @@ def by_table(lab: Lab, run: Run) -> Found:
 
 
 def by_command(lab: Lab, run: Run) -> Found:
-    rows = json.loads(run("status", "--json", "--cfg", "last")[1])
+    rows = json.loads(run("status", "--json", "--cfg", "last")[1])["experiments"]
     return [(row["status"], row["reason"]) for row in rows]
 
 
 def by_plan(lab: Lab, run: Run) -> Found:
-    rows = json.loads(run("plan", "--json", "--cfg", "last")[1])
+    rows = json.loads(run("plan", "--json", "--cfg", "last")[1])["experiments"]
     return [(row["status"], row["reason"]) for row in rows]
 
 

@@ -227,7 +227,7 @@ def test_no_command_ends_in_a_traceback(said: dict[str, Said]) -> None:
 
 
 def test_status_says_of_each_how_it_is_and_why(place: Place, said: dict[str, Said]) -> None:
-    rows = {row["exp_path"]: row for row in json.loads(said["status conf/sweep.py --json"].out)}
+    rows = {row["exp_path"]: row for row in json.loads(said["status conf/sweep.py --json"].out)["experiments"]}
     for place_of, status, reason in reasons():
         row = rows[str(place.folders[place_of])]
         assert row["status"] == status.value and reason in row["reason"], row

@@ -146,7 +146,7 @@ def test_a_slot_chooses_once_runs_that_experiment_and_leads_to_it_and_back(searc
     assert {folder.exp_id: []} in known
 
     shown = search.lab.open([sys.executable, "-m", "heyhi.cli", "status", "--json"])
-    rows = json.loads(search.lab.end(shown)[1])
+    rows = json.loads(search.lab.end(shown)[1])["experiments"]
     assert [(row["exp_id"], row["status"]) for row in rows] == [(folder.exp_id, "DONE")]
 
     assert search.run(GIVE)[0] == 0
