@@ -245,7 +245,7 @@ def find_project(start: Path | None = None) -> Project:
         raise ProjectError(f"{closed}, so nobody knows whether a project is there")
     raise NoProjectError(
         f"{starts[0] if starts else 'no working directory'}: no HeyHi project here or above (no conf/*.proto)"
-        " (`heyhi init DIR` makes a new project)"
+        " (`heyhi init .` makes this folder one, `heyhi init DIR` a new one)"
     )
 
 

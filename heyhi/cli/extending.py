@@ -33,13 +33,7 @@ def with_settings(path: Path, old: bytes, settings: Mapping[str, object], profil
     Raises:
         ProjectError: it is no TOML, has the table already, or is such that none can be added.
     """
-    before = _parsed(path, old)
-    tool = before.get("tool")
-    if isinstance(tool, dict) and "heyhi" in tool:
-        raise ProjectError(
-            f"{path} has [tool.heyhi], so this is a project already: nothing was written (`heyhi init --refresh` brings"
-            " its launcher.proto up to date)"
-        )
+    before = check_no_settings(path, old)
     about = before.get("project")
     is_named = isinstance(about, dict) and isinstance(about.get("name"), str)
     lines = ["[tool.heyhi]"]
@@ -59,6 +53,22 @@ def with_settings(path: Path, old: bytes, settings: Mapping[str, object], profil
             " tables: nothing was written"
         )
     return new
+
+
+def check_no_settings(path: Path, content: bytes) -> dict[str, object]:
+    """Return what a pyproject.toml has, which is no project's of HeyHi's.
+
+    Raises:
+        ProjectError: it is no TOML, or has `[tool.heyhi]`.
+    """
+    found = _parsed(path, content)
+    tool = found.get("tool")
+    if isinstance(tool, dict) and "heyhi" in tool:
+        raise ProjectError(
+            f"{path} has [tool.heyhi], so this is a project already: nothing was written (`heyhi init --refresh` brings"
+            " its launcher.proto up to date)"
+        )
+    return found
 
 
 def with_ignored(old: bytes, wanted: Sequence[tuple[str, str]]) -> tuple[bytes, list[str]]:

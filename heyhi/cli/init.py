@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from heyhi.cli.extending import with_ignored, with_settings
+from heyhi.cli.extending import check_no_settings, with_ignored, with_settings
 from heyhi.cli.made import Made
 from heyhi.cli.placing import Names, OwnPackage, is_empty, names_in, own_packages
 from heyhi.errors import HeyhiError, ProjectError
@@ -151,6 +151,7 @@ def _root_of(folder: Path) -> Path:
 
 
 def _check_no_project(root: Path) -> None:
+    check_no_settings(root / _SETTINGS, _read(root, _SETTINGS) or b"")
     for proto in sorted((root / "conf").glob("*.proto")):
         raise ProjectError(
             f"{proto} exists, so this is a project already: nothing was written (`heyhi init --refresh` brings its"

@@ -79,7 +79,7 @@ def test_a_profile_for_slurm_needs_slurm(tiny: Any, heyhi: Any, monkeypatch: pyt
     assert heyhi("launch", "--dry-run").returncode == 0
     done = heyhi("launch")
     assert done.returncode == 2
-    assert "--profile profiles/local runs them here" in done.stderr
+    assert "--profile local runs them here" in done.stderr
 
 
 def test_two_terminals_at_once_start_each_experiment_once(tiny: Any, heyhi: Any) -> None:

@@ -157,6 +157,9 @@ def test_names_that_are_taken_are_left_and_the_settings_name_the_others(tmp_path
     assert main(["init", "--refresh", str(tmp_path)]) == 0
     said = capsys.readouterr()
     assert (said.out, said.err) == ("heyhi_conf/launcher.proto is up to date\n", "")
+    code, out, err = call(capsys, str(tmp_path))
+    assert (code, out) == (2, "") and "has [tool.heyhi], so this is a project already" in err
+    assert files_in(tmp_path) == after
 
 
 @pytest.mark.parametrize(
@@ -350,6 +353,38 @@ def test_a_full_disk_leaves_all_as_it_was(
     assert not is_new or list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_in_the_middle_leaves_all_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = write(tmp_path, {"pyproject.toml": PYPROJECT, ".gitignore": "a\n"})
+    replaced = heyhi.cli.init._replace
+
+    def stopped(path: Path, content: bytes) -> None:
+        if path.name == ".gitignore" and content not in before.values():
+            raise KeyboardInterrupt
+        replaced(path, content)
+
+    monkeypatch.setattr(heyhi.cli.init, "_replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        init(tmp_path)
+    assert files_in(tmp_path) == before
+
+
+def test_what_somebody_else_has_changed_meanwhile_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = write(tmp_path, {"pyproject.toml": PYPROJECT})
+    extended = heyhi.cli.init.with_settings
+
+    def slowly(path: Path, *words: Any) -> bytes:
+        content = extended(path, *words)
+        path.write_bytes(b"# theirs\n" + before["pyproject.toml"])
+        return content
+
+    monkeypatch.setattr(heyhi.cli.init, "with_settings", slowly)
+    with pytest.raises(ProjectError, match=r"pyproject\.toml: was changed by somebody else in the meantime"):
+        init(tmp_path)
+    assert files_in(tmp_path) == {"pyproject.toml": b"# theirs\n" + before["pyproject.toml"]}
+
+
 def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"conf": "", "repo": ""})
     for place in ("repo", "repo/below"):
@@ -372,6 +407,13 @@ def test_it_says_what_to_type_next_and_that_works_as_typed(tmp_path: Path, monke
         "  python run.py --cfg conf/fit/line.prototxt lr=0.3",
         "  snakemake --profile profiles/local",
     ]
+
+
+def test_a_package_beside_the_task_file_is_imported_as_it_is(tmp_path: Path) -> None:
+    write(tmp_path, {"bakery/__init__.py": "", "tests/__init__.py": "", "not-one/__init__.py": ""})
+    made = init(tmp_path)
+    assert "# import bakery  # the code of bakery; it lies beside this file\n" in (tmp_path / "run.py").read_text()
+    assert "note" not in "".join(next_lines(made))
 
 
 def test_a_package_below_src_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
