@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from heyhi.cli.draft.drafts import Drafts, Place, draft
-from heyhi.cli.init import init, project_names
+from heyhi.cli.init import init, looking_into, project_names
 from heyhi.cli.made import lines_of, next_lines
 from heyhi.cli.placing import is_empty
 from heyhi.text import in_line
@@ -27,11 +27,13 @@ def init_from(script: Path, folder: Path, *, is_dry_run: bool) -> None:
     Raises:
         ProjectError: there are no arguments that could be read, or the folder can't be made a project.
     """
-    names = project_names(folder)
     root = Path(os.path.abspath(folder))  # noqa: PTH100 (names in messages are those that the user gave)
+    with looking_into(root):
+        names = project_names(folder)
+        is_new = is_empty(root)
     # With those two, at most twelve files are made.
     missing = sum(not os.path.lexists(root / name) for name in ("pyproject.toml", ".gitignore"))
-    place = Place(root, names.task, names.conf, names.profiles, 3 - missing, is_empty(root))
+    place = Place(root, names.task, names.conf, names.profiles, 3 - missing, is_new)
     drafts = draft(script, place)
     made = init(
         folder,

@@ -77,14 +77,9 @@ def init(
         ProjectError: it is a project already, or something can't be written; then nothing is.
     """
     root = _root_of(folder)
-    try:
-        _check_no_project(root)
+    with looking_into(root):
         is_new = is_empty(root)
         names = project_names(root)
-    except OSError as error:
-        raise ProjectError(
-            f"{error.filename or root} can't be looked into: {error.strerror}: nothing was written"
-        ) from None
     packages = [] if is_new else own_packages(root)
     is_drafted = f"{names.conf}/conf.proto" in (drafts or {})
     if not is_drafted:
@@ -125,6 +120,17 @@ def project_names(folder: Path) -> Names:
     _check_no_project(_root_of(folder))
     in_conf = [name.removeprefix("conf/") for name, _ in sources() if name.startswith("conf/")]
     return names_in(_root_of(folder), in_conf)
+
+
+@contextlib.contextmanager
+def looking_into(root: Path) -> Iterator[None]:
+    """Say of a folder that it can't be looked into, where that is so."""
+    try:
+        yield
+    except OSError as error:
+        raise ProjectError(
+            f"{error.filename or root} can't be looked into: {error.strerror}: nothing was written"
+        ) from None
 
 
 def sources() -> Iterator[tuple[str, Path]]:

@@ -17,6 +17,7 @@ from heyhi.cli.draft.running import How, Running, import_of, running_of
 from heyhi.cli.draft.script import Script, read_script
 from heyhi.cli.draft.task_file import task_file_of
 from heyhi.cli.draft.tasks import Task, tasks_of
+from heyhi.text import in_line
 
 _README = """\
 # A HeyHi project
@@ -101,7 +102,7 @@ def draft(given: Path, place: Place) -> Drafts:
     override = override_of(messages[0])
     if place.is_new:
         files["README.md"] = _README.format(
-            config=config, override=override, sweep=sweep, script=script.path.name, **place.__dict__
+            config=config, override=override, sweep=sweep, script=in_line(script.path.name), **place.__dict__
         )
     return Drafts(
         files={name: text.encode() for name, text in files.items()},

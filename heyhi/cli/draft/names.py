@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import unicodedata
 from collections.abc import Iterable
 
 # What has a meaning in every task, or in HeyHi's own protos.
@@ -50,8 +51,12 @@ def of_fields() -> Names:
 
 
 def valid(name: str, otherwise: str = "field") -> str:
-    """Return a name that protos, Python and overrides can have: `2d-size` is `_2d_size`'s `field_2d_size`."""
-    found = re.sub(r"[^A-Za-z0-9_]+", "_", name).strip("_") if not is_valid(name) else name
+    """Return a name that protos, Python and overrides can have: of `2d-size` it is `field_2d_size`."""
+    if is_valid(name):
+        found = name
+    else:
+        letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+        found = re.sub(r"[^A-Za-z0-9_]+", "_", letters).strip("_")
     if not found or not found[0].isalpha():
         found = f"{otherwise}_{found}".rstrip("_")
     return f"{found}_" if keyword.iskeyword(found) or found in ("NULL", "SELECT") else found

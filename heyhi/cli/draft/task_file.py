@@ -75,7 +75,7 @@ def task_file_of(tasks: Sequence[Task], messages: Sequence[Message], running: Ru
     if "ROOT / " in code:
         code = f"\nROOT = Path(__file__).parent\n\n\n{_MAIN}{code}"
     else:
-        code = f"\n{_MAIN}{code}"
+        code = f"\n\n{_MAIN}{code}"
     head = _HEAD.format(imports="\n".join(_imports(code)), types="\n".join(_types(code)))
     return f'{head}{code.rstrip()}\n\n\nif __name__ == "__main__":\n    heyhi.parse_args_and_maybe_launch(main)\n'
 
@@ -156,7 +156,10 @@ def _namespace(task: Task, fields: Sequence[Field]) -> Iterator[str]:
     for one in later:
         if one.is_suppressed:
             yield f"if {python(one.name)} in cfg.to_dict():"
-        yield f"{'    ' if one.is_suppressed else ''}setattr(args, {python(one.dest)}, {read_code(one)})"
+        target = f"args.{one.dest} = {read_code(one)}"
+        if one.dest != valid(one.dest):
+            target = f"setattr(args, {python(one.dest)}, {read_code(one)})"
+        yield f"{'    ' if one.is_suppressed else ''}{target}"
 
 
 def _is_value(value: object) -> bool:
