@@ -25,8 +25,8 @@ def search(args: argparse.Namespace) -> int:
     for group in selection.groups:
         if group.search is None:
             raise SweepError(
-                f"{' '.join(group.words)}: is no search: heyhi run or heyhi launch runs it; heyhi search takes a sweep file with"
-                " SEARCH = heyhi.Search(…), or --cfg CFG with --space, --max or --min, and --trials"
+                f"{' '.join(group.words)}: is no search: heyhi run or heyhi launch runs it; heyhi search takes a sweep"
+                " file with SEARCH = heyhi.Search(…), or --cfg CFG with --space, --max or --min, and --trials"
             )
     if args.profile is None:
         kinds = {kind for group in selection.groups for kind in profiles_of(group, selection)}
