@@ -26,9 +26,9 @@ def search(args: argparse.Namespace) -> int:
     for group in selection.groups:
         if group.search is None:
             raise SweepError(
-                f"{' '.join(group.words)}: is no search: heyhi launch runs it; heyhi search takes a sweep file with"
-                " SEARCH = heyhi.Search(…), or --cfg CFG with --space, --max or --min, and --trials",
-                fix=shell_line(["heyhi", "launch", *group.words]),
+                f"{' '.join(group.words)}: is no search: heyhi run or heyhi launch runs it; heyhi search takes a sweep"
+                " file with SEARCH = heyhi.Search(…), or --cfg CFG with --space, --max or --min, and --trials",
+                fix=shell_line(["heyhi", "run", *group.words]),
             )
     if args.profile is None:
         kinds = {kind for group in selection.groups for kind in profiles_of(group, selection)}

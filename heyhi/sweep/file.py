@@ -54,7 +54,9 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
     """
     path = find_sweep_file(project, path)
     if path.suffix != ".py":
-        raise SweepError(f"sweep file '{project.relative(path)}': expected a Python file (.py) with yield_sweep()")
+        name = project.relative(path)
+        how = f", or --cfg {name}: a config is no sweep" if path.suffix == ".prototxt" else ""
+        raise SweepError(f"sweep file '{name}': expected a Python file (.py) with yield_sweep(){how}")
     parts = Path(project.relative(path)).with_suffix("").parts
     with own_code(project.root, path):
         # By the name that `python -m` gives it, so that relative imports work; read anew each time, since a notebook

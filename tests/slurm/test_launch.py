@@ -52,6 +52,16 @@ def test_a_launch_outlives_its_terminal_and_makes_the_table(lab: Any, until: Unt
     assert "exit code 0" in log.read_text()
 
 
+def test_a_run_refuses_a_slurm_launcher_unless_a_profile_is_given_with_which_it_stays_to_the_end(lab: Any) -> None:
+    lab.sweep({"x": 1}, {"x": 2})
+    refused = lab.heyhi("run")
+    assert refused.returncode == 2 and "the launcher is slurm: heyhi launch conf/sweep.py hands over" in refused.stderr
+    assert not list(lab.root.glob("results/p"))
+    done = lab.heyhi("run", "--profile", "slurm")
+    assert done.returncode == 0, done.stderr
+    assert "2 experiments: 2 DONE\n" in done.stdout and lab.job(1) and controllers(lab) == []
+
+
 def test_a_second_launch_of_the_same_sweep_starts_no_controller(lab: Any, until: Until) -> None:
     lab.sweep({"x": 1, "do": "wait"})
     assert "started controller" in lab.heyhi("launch").stdout
