@@ -164,13 +164,17 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
     """
     check_not_importing("parse_args_and_maybe_launch")
     guard_streams()
-    parser = make_parser()
+    complete_if_asked()
+    with reporting_errors():
+        sys.exit(_run_command(parse_with_overrides(make_parser(), args), main))
+
+
+def complete_if_asked() -> None:
+    """Answer a shell that asks for completions of a task file's words, and end the process; else do nothing."""
     if "_ARGCOMPLETE" in os.environ:
         from heyhi.cli.completion import complete
 
-        complete(parser, _Once)
-    with reporting_errors():
-        sys.exit(_run_command(parse_with_overrides(parser, args), main))
+        complete(make_parser(), _Once)
 
 
 def _run_command(args: argparse.Namespace, main: Main) -> int:
