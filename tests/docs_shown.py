@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"])
 _EXIT_CODE = re.compile(r"\s+# exit code (\d+)$")
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SHOWN_BY_EXAMPLE = re.compile(r"^ *# ?> (.*)$", re.MULTILINE)
 _CTRL_C = "^C\n"  # a line of what a command prints, where the reader presses it
 
 
@@ -57,6 +58,30 @@ def follow(doc: Path, kinds: tuple[str, ...], folder: Path, **env: str) -> None:
         elif name and language != "console":
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(block)
+
+
+def run_example(example: Path, tree: Path) -> None:
+    """Run one of examples/ in a tree without results; its lines `#>` are what it prints, in order, or part of that."""
+    for name in ("examples", "profiles", "workflows"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("results", "__pycache__", ".snakemake"))
+    shutil.copy(ROOT / "Snakefile", tree)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "120"}
+    interpreter = [sys.executable] if example.suffix == ".py" else ["bash", "-eu"]
+    run = subprocess.run(
+        [*interpreter, str(tree / "examples" / example.name)],
+        env=env,
+        cwd=tree,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+    rest = run.stdout
+    for line in _SHOWN_BY_EXAMPLE.findall(example.read_text()):
+        found = re.search(".*?".join(map(re.escape, line.split("..."))), rest)
+        assert found is not None, f"not shown: {line}\n{run.stdout}"
+        rest = rest[found.end() :]
 
 
 def _edited(text: str, diff: str) -> str:
