@@ -62,9 +62,7 @@ def follow(doc: Path, kinds: tuple[str, ...], folder: Path, **env: str) -> None:
 
 def run_example(example: Path, tree: Path) -> None:
     """Run one of examples/ in a tree without results; its lines `#>` are what it prints, in order, or part of that."""
-    for name in ("examples", "profiles", "workflows"):
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("results", "__pycache__", ".snakemake"))
-    shutil.copy(ROOT / "Snakefile", tree)
+    copy_examples(tree)
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "120"}
     interpreter = [sys.executable] if example.suffix == ".py" else ["bash", "-eu"]
     run = subprocess.run(
@@ -77,10 +75,22 @@ def run_example(example: Path, tree: Path) -> None:
         check=False,
     )
     assert run.returncode == 0, run.stdout
-    rest = run.stdout
-    for line in _SHOWN_BY_EXAMPLE.findall(example.read_text()):
+    shows(example.read_text(), run.stdout)
+
+
+def copy_examples(tree: Path) -> None:
+    """Copy examples/, and what they take from the tree, without results."""
+    for name in ("examples", "profiles", "workflows"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("results", "__pycache__", ".snakemake"))
+    shutil.copy(ROOT / "Snakefile", tree)
+
+
+def shows(text: str, printed: str) -> None:
+    """Check that what was printed has all that the lines `#>` of a text say, in order."""
+    rest = printed
+    for line in _SHOWN_BY_EXAMPLE.findall(text):
         found = re.search(".*?".join(map(re.escape, line.split("..."))), rest)
-        assert found is not None, f"not shown: {line}\n{run.stdout}"
+        assert found is not None, f"not shown: {line}\n{printed}"
         rest = rest[found.end() :]
 
 
