@@ -380,7 +380,7 @@ class BeatProcess:
         words = [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(Path(__file__).parents[2]), told]
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            # A debugger replaces os.posix_spawn, to have what is started wait for it, and this process would wait with it.
+            # Not os.posix_spawn: debuggers replace it, what is started waits for them, and this process with it.
             return posix.posix_spawn(
                 words[0],
                 words,
