@@ -112,7 +112,7 @@ lint: $(STAMP)/dev ## Check style, types and the workflow; changes nothing.
 	check ruff format --check --quiet .; \
 	check mypy --strict heyhi; \
 	check lint-imports --no-cache; \
-	check snakefmt --check Snakefile workflows heyhi/newproject docs/own-rules; \
+	check snakefmt --check Snakefile workflows heyhi/newproject docs/own-rules examples; \
 	check python .ci/lint_workflow.py; \
 	if [ -n "$$failed" ]; then echo "make lint: not clean:$$failed" >&2; exit 1; fi
 
@@ -120,7 +120,7 @@ lint: $(STAMP)/dev ## Check style, types and the workflow; changes nothing.
 format: $(STAMP)/dev ## Put all files into the house's format.
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile workflows heyhi/newproject docs/own-rules
+	$(BIN)/snakefmt Snakefile workflows heyhi/newproject docs/own-rules examples
 
 # To be read without a network; a link that leads nowhere is an error.
 .PHONY: docs

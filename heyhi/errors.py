@@ -50,6 +50,15 @@ class HeyhiError(Exception):
         # Whoever shows it, a Snakemake or a notebook: it quotes what others wrote, and that steers no terminal.
         return message(super().__str__())
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows, in a notebook: the line there that was wrong, and the sentence."""
+        import traceback
+
+        package = f"{os.path.dirname(os.path.abspath(__file__))}{os.sep}"  # noqa: PTH100, PTH120
+        frames = [one for one in traceback.extract_tb(self.__traceback__) if not one.filename.startswith(package)]
+        where = [f"line {one.lineno}: {one.line}" for one in frames[-1:] if one.line]
+        return [*where, f"{type(self).__name__}: {self}"]
+
     def anew(self) -> Self:
         """Return the same error as a new object: one that is raised again and again gathers a traceback each time."""
         new = type(self)(*self.args)

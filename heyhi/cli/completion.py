@@ -11,20 +11,24 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from heyhi.cli.shell_scripts import SCRIPTS, TASK_FILE_VARIABLE
+from heyhi.config.chunk_types import read_as
 from heyhi.config.describe import mountable
 from heyhi.config.identity import SUFFIX
 from heyhi.config.includes import ConfigFiles
 from heyhi.config.keys import Key, Kind, find_key, mounts
-from heyhi.config.mounts import include_mount
+from heyhi.config.mounts import include_folders, include_mount
+from heyhi.config.prototxt import read_text
 from heyhi.config.schema import INCLUDES, Schema, load_comments, load_schema, message_type, real_oneofs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.modes import MODES
 from heyhi.experiment.names import IDENTITY_NAME, SEARCH_NAME, SLOTS_NAME, Status, is_slot
-from heyhi.files import files_below, is_offered
+from heyhi.files import files_below
 from heyhi.project import TRACKERS, Project, find_project
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.search_spec import SAMPLERS
@@ -36,16 +40,10 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # A completion and what it means, which zsh and fish show beside it.
 Offers = dict[str, str]
 Completer = Callable[..., Offers]
-_GLOBAL = 'for `python run.py …` too: eval "$(activate-global-python-argcomplete --dest=-)"'
-_HINTS = {
-    "bash": _GLOBAL,
-    "zsh": _GLOBAL,
-    "fish": "for `./run.py …` too: register-python-argcomplete --shell fish run.py | source",
-}
 
 
 def script(shell: str) -> str:
-    """Return the code by which a shell completes `heyhi`, to be evaluated in its startup file.
+    """Return the code by which a shell completes `heyhi` and task files, to be evaluated in its startup file.
 
     Args:
         shell: bash, zsh or fish.
@@ -53,12 +51,14 @@ def script(shell: str) -> str:
     Raises:
         HeyhiError: another shell.
     """
-    if shell not in _HINTS:
-        raise HeyhiError(f"no completion for the shell '{shell}': there is one for {', '.join(_HINTS)}")
-    from argcomplete.shell_integration import shellcode
+    if shell not in SCRIPTS:
+        raise HeyhiError(f"no completion for the shell '{shell}': there is one for {', '.join(SCRIPTS)}")
+    return SCRIPTS[shell]
 
-    code = shellcode(["heyhi"], shell=shell)
-    return f"{code.strip()}\n# {_HINTS[shell]}"
+
+def is_for_task_file() -> bool:
+    """Return whether a shell asks `heyhi` for what a task file takes: it never starts one to find out."""
+    return TASK_FILE_VARIABLE in os.environ
 
 
 def complete(parser: argparse.ArgumentParser, *safe: type[argparse.Action]) -> None:
@@ -93,7 +93,7 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
         "where": lambda _, __: {f"status={status.value}": "" for status in Status},
         "mode": lambda _, __: dict.fromkeys(MODES, ""),
         "log_level": lambda _, __: dict.fromkeys(_LEVELS, ""),
-        "profile": lambda _, __: _profiles(),
+        "profile": lambda prefix, _: _profiles(prefix),
         "page": lambda _, __: _pages(),
     }
     for action in parser._actions:
@@ -149,10 +149,17 @@ def _pages() -> Offers:
     return {page.name: page.text for group in groups for page in group.pages}
 
 
-def _profiles() -> Offers:
-    from heyhi.profiles import known_profiles
+def _profiles(prefix: str) -> Offers:
+    """Offer profiles by their names; by their folders where such a path is begun."""
+    from heyhi.profiles import OTHER_PROFILES, PROFILES, known_profiles
 
-    return dict.fromkeys(known_profiles(find_project()), "")
+    project = find_project()
+    if "/" not in prefix:
+        return dict.fromkeys(known_profiles(project), "")
+    folders = {
+        path.parent for name in (PROFILES, OTHER_PROFILES) for path in project.root.glob(f"{name}/*/config*.yaml")
+    }
+    return dict.fromkeys(map(project.relative, sorted(folders)), "")
 
 
 def _files(project: Project, pattern: str) -> list[Path]:
@@ -244,7 +251,9 @@ class _Keys:
     def settable(self, prefix: str) -> Offers:
         """Offer what an override can begin with: `key=`, `message.`, `I.mount=`."""
         includes = {f"I.{mount}=": "include a chunk" for mount in self._mounts()} if prefix[:1] in ("", "I") else {}
-        return {**self._below(prefix, leaf="=", branch="."), **includes}
+        with contextlib.suppress(HeyhiError):  # `I.laun` begins no key
+            return {**self._below(prefix, leaf="=", branch="."), **includes}
+        return includes
 
     def plain(self, prefix: str) -> Offers:
         """Offer keys as they are."""
@@ -295,16 +304,26 @@ class _Keys:
         return [mount for mount in mounts(self.task) if mountable(self.project, mount, self.folder)]
 
     def chunks(self, mount: Key | None, begun: str) -> Offers:
-        """Offer chunks for a mount by name; by path where one is begun."""
-        if "/" in begun:
-            found = [self.project.relative(p) for p in _files(self.project, f"*{SUFFIX}")]
-        elif mount is not None:
+        """Offer chunks for a mount by name, without a mount those of the task itself; by path where one is begun."""
+        found = [self.project.relative(p) for p in _files(self.project, f"*{SUFFIX}")] if "/" in begun else []
+        if mount is None:
+            found += [name for name, path in self._by_name() if name.startswith(begun) and self._is_for_task(path)]
+        elif not found:
             places = [mount.text, *(mount.member(name).text for name in mount.members)]
             found = [name for place in places for name in mountable(self.project, place, self.folder)]
-        else:
-            common = sorted((self.project.conf_root / "common").glob(f"*{SUFFIX}"))
-            found = [path.stem for path in common if is_offered(path)]
         return dict.fromkeys(found, "")
+
+    def _by_name(self) -> Iterator[tuple[str, Path]]:
+        """Yield the files that are found by name, at any depth: beside the config, and in the folders for all."""
+        for folder in include_folders(self.project, self.folder):
+            for path in islice(files_below(folder, f"*{SUFFIX}"), _MAX_FILES):
+                yield path.relative_to(folder).as_posix().removesuffix(SUFFIX), path
+
+    def _is_for_task(self, path: Path) -> bool:
+        """Return whether a file is a chunk of the task's message."""
+        with contextlib.suppress(HeyhiError):
+            return read_as(self.schema, read_text(path, path.name), path.name, self.task).error is None
+        return False
 
     def values(self, key: str) -> Offers:
         """Offer the values that a key can have, where these can be listed."""

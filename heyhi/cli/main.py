@@ -64,8 +64,12 @@ def _run_words(given: list[str]) -> int:
     is_asked_by_shell = "_ARGCOMPLETE" in os.environ
     parser = make_parser(None if is_asked_by_shell else _command_in(given))
     if is_asked_by_shell:
-        from heyhi.cli.completion import complete
+        from heyhi.cli.completion import complete, is_for_task_file
 
+        if is_for_task_file():
+            from heyhi.cli.task_command import complete_if_asked
+
+            complete_if_asked()
         complete(parser, Given)
     from heyhi.cli.advice import telling_habits
     from heyhi.errors import reporting_errors

@@ -180,15 +180,19 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
     """
     check_not_importing("parse_args_and_maybe_launch")
     guard_streams()
-    parser = make_parser()
-    if "_ARGCOMPLETE" in os.environ:
-        from heyhi.cli.completion import complete
-
-        complete(parser, _Once)
+    complete_if_asked()
     from heyhi.cli.advice import telling_habits
 
     with reporting_errors(), telling_habits(sys.argv[1:] if args is None else args):
-        sys.exit(_run_command(parse_with_overrides(parser, args), main))
+        sys.exit(_run_command(parse_with_overrides(make_parser(), args), main))
+
+
+def complete_if_asked() -> None:
+    """Answer a shell that asks for completions of a task file's words, and end the process; else do nothing."""
+    if "_ARGCOMPLETE" in os.environ:
+        from heyhi.cli.completion import complete
+
+        complete(make_parser(), _Once)
 
 
 def _run_command(args: argparse.Namespace, main: Main) -> int:

@@ -12,6 +12,7 @@ import contextlib
 import gc
 import json
 import os
+import posix
 import select
 import signal
 import stat
@@ -379,7 +380,8 @@ class BeatProcess:
         words = [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(Path(__file__).parents[2]), told]
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            return os.posix_spawn(
+            # Not os.posix_spawn: debuggers replace it, what is started waits for them, and this process with it.
+            return posix.posix_spawn(
                 words[0],
                 words,
                 os.environ,
