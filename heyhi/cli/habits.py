@@ -299,6 +299,8 @@ def _option(line: Line, place: int, word: str) -> Advice | None:
     if not nearest or (len(name) == 1 and not is_key):
         return None
     if given is None and not value:
+        if not keys:
+            return None  # it may as well be a mistyped option
         return Advice(marks, shown, f"a key of a config is set without dashes: {nearest}={'false' if no else 'true'}")
     if no or (dashes == "--" and given is not None):
         return None  # which is an override

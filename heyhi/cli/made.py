@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from heyhi.cli.placing import Names, OwnPackage, where_imported
-from heyhi.profiles import snakemake_command
 from heyhi.project import Project, Settings
 from heyhi.text import readable, shell_line, shell_word
 
@@ -90,7 +89,7 @@ def next_lines(made: Made) -> list[str]:
         words = ["python", made.names.task, "--cfg", made.config, *([made.override] if made.override else [])]
         commands.append(shell_line(words))
     if made.sweep:
-        commands.append(snakemake_command(made.project, "local"))
+        commands.append("heyhi run")
     notes = [note for package in made.packages if (note := where_imported(package, made.root))]
     return ["next:", *(f"  {command}" for command in commands), *(f"note: {readable(note)}" for note in notes)]
 

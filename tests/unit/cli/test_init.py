@@ -405,7 +405,7 @@ def test_it_says_what_to_type_next_and_that_works_as_typed(tmp_path: Path, monke
         "  cd 'a b'",
         "  heyhi describe conf/fit/line.prototxt",
         "  python run.py --cfg conf/fit/line.prototxt lr=0.3",
-        "  snakemake --profile profiles/local",
+        "  heyhi run",
     ]
 
 
