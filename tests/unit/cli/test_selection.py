@@ -145,7 +145,7 @@ NONSENSE = {
     "results/p/fit/work/seed=9_0123": "is no sweep file, manifest, experiment, job or config",
     "--wathc": "unknown option '--wathc'",
     "--cfg fit/work lrr=1": "did you mean 'lr'",
-    "--cfg fit/work lr": "'lr' is no sweep file",
+    "--cfg fit/work lr": "'lr': an override is one word, key=value: lr=…",
     "--cfg=": "which config?",
     "": "'' is an empty word",
     "a\0b": "is no sweep file",

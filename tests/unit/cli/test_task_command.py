@@ -202,7 +202,7 @@ def test_a_failing_task_exits_with_1_and_names_the_reason(task: Task, capsys: py
     task.fails = True
     assert command(task, "--cfg", TRAIN) == 1
     assert "DEAD" in (out := capsys.readouterr().out) and "ValueError: a loss of nan" in out
-    assert command(task, "--cfg", TRAIN) == 0
+    assert command(task, "--cfg", TRAIN) == 1
     assert "--mode start_continue" in capsys.readouterr().out
 
 
