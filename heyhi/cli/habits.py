@@ -146,6 +146,7 @@ _CALL = re.compile(
     rf"(?:np\.|numpy\.|tune\.|scipy\.)?({_DRAWS}|interval|linspace|logspace|grid_search)\((.*)\)", re.DOTALL
 )
 _SEVERAL = re.compile(r"\[?\(?([^\[\](){},;]+(?:,[^\[\](){},;]+)+)\)?\]?")
+_PLAIN = re.compile(r"[+-]?(?:[\d.]+(?:e[+-]?\d+)?|true|false)", re.IGNORECASE)
 _KEY = r"[A-Za-z_]\w*(?:\.[\w-]+)*"
 
 
@@ -296,12 +297,14 @@ def _option(line: Line, place: int, word: str) -> Advice | None:
                 shown = f"{word} {value}"
             return Advice(marks, shown, text.replace("{v}", value or "…"))
     nearest = line.nearest(name)
+    if not keys and not _PLAIN.fullmatch(value):
+        return None  # a word of its own may stand behind it
     if not nearest or (len(name) == 1 and not is_key):
         return None
     if given is None and not value:
-        if not keys:
-            return None  # it may as well be a mistyped option
-        return Advice(marks, shown, f"a key of a config is set without dashes: {nearest}={'false' if no else 'true'}")
+        if nearest not in keys:
+            return None
+        return Advice(marks, shown, f"a key of a config is set without dashes: {nearest}={'false' if no else '…'}")
     if no or (dashes == "--" and given is not None):
         return None  # which is an override
     fix = _assigned(nearest, value)

@@ -281,10 +281,6 @@ def _run(
         print(f"{where}\n{refusal}")
         return 1
     launch.check()
-    if launch.is_for_slurm:
-        from heyhi.slurm.reach import check_reachable
-
-        check_reachable("heyhi run --profile local, with the same words, runs it here")
     if action.wipe:
         if dependents := launch.dependents:
             print(f"{launch.experiment.exp_path}: {dependents}", file=sys.stderr)
@@ -294,7 +290,9 @@ def _run(
         if not launch.action(mode, state).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {state.status.value} by now: nothing was wiped")
     print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
-    started = launch.start(main, action, args.log_level, host, grace)
+    started = launch.start(
+        main, action, args.log_level, host, grace, ready=_check_slurm if launch.is_for_slurm else None
+    )
     if started.refused:  # it has logged something only now
         print(f"{launch.experiment.exp_path}: {launch.state.text}\n{started.refused}")
         return 1
@@ -307,6 +305,13 @@ def _run(
     state = launch.state
     print(f"{launch.experiment.exp_path}: {state.text}")
     return 1 if state.status.is_trouble else 0
+
+
+def _check_slurm() -> None:
+    """Make sure that Slurm can be reached, before anything is written; a script that launches waits for it instead."""
+    from heyhi.slurm.reach import check_reachable
+
+    check_reachable("heyhi run --profile local, with the same words, runs it here")
 
 
 def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | None) -> str:

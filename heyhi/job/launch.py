@@ -348,7 +348,13 @@ class Launch:
         return Handle(self.experiment.exp_path, identity=self.experiment.identity, project=self.project)
 
     def start(
-        self, main: Main, action: Action, log_level: str, host: Host | None = None, grace: Grace | None = None
+        self,
+        main: Main,
+        action: Action,
+        log_level: str,
+        host: Host | None = None,
+        grace: Grace | None = None,
+        ready: Callable[[], None] | None = None,
     ) -> _Outcome:
         """Run it here, or submit it.
 
@@ -358,6 +364,7 @@ class Launch:
             log_level: for main.
             host: the first of several tasks that run it together.
             grace: of this process, where it is to end when the run is over.
+            ready: raises where it can't be started for another reason; called before anything is written.
         """
         from heyhi.experiment.unclaimed import find_owner
         from heyhi.job.runner import ending_in, execute, watching_in
@@ -369,6 +376,8 @@ class Launch:
         if self.is_for_slurm:
             check_script(main, self.experiment.exp_id)
         self.check_project()
+        if ready is not None:
+            ready()
         take_root(self.project)
         keep(self.project, self.expansion.outside)
         if self.adhoc is not None:

@@ -165,7 +165,7 @@ def test_a_task_file_that_leaves_it_names_what_goes_on_all_the_same(
     command(task, "x=1", *args)
     assert "nothing started; --mode start_continue goes on from its files" in capsys.readouterr().out
     write(project, 7)
-    assert command(task, "x=1", *args) == 0
+    assert command(task, "x=1", *args) == 1
     out = capsys.readouterr().out
     assert f"nothing started; {REFUSED}.\n--mode start_continue --continue-drifted goes on from its files" in out
     task.logs = task.fails = False

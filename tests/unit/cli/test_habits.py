@@ -79,7 +79,7 @@ HABITS = [
     ("plan --cfg base/net --batch-size 3", "by =: batch_size=3"),
     ("plan --cfg base/net --momentum 0.9", "by =: sgd.momentum=0.9"),
     ("plan --cfg base/net --epoch 3", "by =: epochs=3"),
-    ("plan --cfg base/net --shuffle", "without dashes: shuffle=true"),
+    ("plan --cfg base/net --shuffle", "without dashes: shuffle=…"),
     ("plan --cfg base/net --no-shuffle", "without dashes: shuffle=false"),
     ("print base/net --epochs 3", "by =: epochs=3"),
     ("run --cfg base/net --seeds 3", "'--seeds 3': --sweep 'seed=range(3)'"),

@@ -498,13 +498,17 @@ def test_a_config_that_does_not_exist_is_said_with_the_nearest(lab: Lab, monkeyp
     for name, near in [
         ("conf/c02/trian.prototxt", "conf/c02/train.prototxt"),
         ("conf/c02/trian", "conf/c02/train"),
-        ("trian", "train"),
+        ("trian", "c02/train"),
         ("c02/trian", "c02/train"),
     ]:
         with pytest.raises(ConfigError) as raised:
             lab.composer().find_config(name)
         assert str(raised.value).startswith(f"config '{name}' doesn't exist {looked} (did you mean '{near}'")
-    for name in ("conf/c02", "conf", "."):
+    for name in ("conf/c02", "c02"):
+        with pytest.raises(ConfigError, match=rf"^config '{name}' is a folder: which of its configs\? {name}/train"):
+            lab.composer().find_config(name)
+    (lab.root / "conf/none").mkdir()
+    for name in (".", "conf/none"):
         with pytest.raises(ConfigError, match=rf"^config '{name}' is a folder: expected a \.prototxt file$"):
             lab.composer().find_config(name)
     for name in ("", "a\0b", "x" * 5000, "\ud800", "/no/such"):

@@ -375,4 +375,5 @@ def test_a_run_whose_import_would_launch_again_says_what_is_missing(project: Pat
     assert done.returncode == 1
     assert 'by a run of it: put the call below if __name__ == "__main__":' in done.stderr
     # In a process of its own it runs as before.
-    assert python(project, "run.py", "--cfg", "job").returncode == 0
+    again = ("--mode", "start_continue") if call.startswith("parse_args") else ()
+    assert python(project, "run.py", "--cfg", "job", *again).returncode == 0
