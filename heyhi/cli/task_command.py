@@ -308,10 +308,15 @@ def _run(
 
 
 def _check_slurm() -> None:
-    """Make sure that Slurm can be reached, before anything is written; a script that launches waits for it instead."""
+    """Make sure that Slurm can be reached, before anything is written: a loop outlives a controller's restart."""
+    from heyhi.job.patience import SECONDS
     from heyhi.slurm.reach import check_reachable
 
-    check_reachable("heyhi run --profile local, with the same words, runs it here")
+    def tell(why: str) -> None:
+        again = f"{why}; it is asked again for {SECONDS / 60:.3g} minutes (Ctrl-C leaves nothing behind)"
+        print(again, file=sys.stderr, flush=True)
+
+    check_reachable("heyhi run --profile local, with the same words, runs it here", seconds=SECONDS, tell=tell)
 
 
 def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | None) -> str:

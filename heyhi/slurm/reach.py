@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 
 from heyhi.errors import LauncherError
 from heyhi.slurm.cluster import check_clusters
@@ -19,28 +20,32 @@ _PAUSE_SECONDS = 1.0
 _DOWN = re.compile(r"^Slurmctld\(.*?\) (?:at )?(\S+) (?:is|are) \S*DOWN", re.MULTILINE)
 
 
-def check_reachable(instead: str = "", *, seconds: float = _RESTART_SECONDS) -> None:
+def check_reachable(
+    instead: str = "", *, seconds: float = _RESTART_SECONDS, tell: Callable[[str], None] | None = None
+) -> None:
     """Make sure that this machine has a Slurm that answers, and that it is the cluster that jobs are meant for.
 
     Args:
         instead: what runs here what Slurm can't, as a sentence's second half; empty for nothing.
         seconds: for how long a controller that doesn't answer is asked again: one that is restarted takes a moment.
+        tell: is told once why it is asked again.
 
     Raises:
         LauncherError: there is no sbatch, or no controller behind it.
         SlurmError: Slurm doesn't say what its cluster is called, where that is asked.
     """
-    if why := unreachable(seconds=seconds):
+    if why := unreachable(seconds=seconds, tell=tell):
         fix = "--profile=local" if instead else ""
         raise LauncherError(f"{why}{f': {instead}' if instead else ''}", key="sbatch", fix=fix)
     check_clusters()
 
 
-def unreachable(*, seconds: float = _RESTART_SECONDS) -> str:
+def unreachable(*, seconds: float = _RESTART_SECONDS, tell: Callable[[str], None] | None = None) -> str:
     """Return why no job can be handed over from here now; empty where one can be, or nobody can tell.
 
     Args:
         seconds: as `check_reachable` has it.
+        tell: likewise.
     """
     if not is_here():
         return "this machine has no sbatch, by which Slurm takes jobs"
@@ -53,6 +58,9 @@ def unreachable(*, seconds: float = _RESTART_SECONDS) -> str:
         why, may_come_back = _read(answer)
         if not may_come_back or time.monotonic() >= until:
             return why
+        if tell is not None:
+            tell(why)
+            tell = None
         time.sleep(_PAUSE_SECONDS)
 
 
