@@ -523,6 +523,22 @@ CASES = (
         {"conf/conf.proto": 'syntax = "proto2";\nmessage MetaCfg {\n  optional int33 x = 1;\n}\n'},
     ),
     Given(
+        "a proto that protobuf refuses and protoc takes",
+        ("heyhi print train", "heyhi describe", "run.py --cfg train"),
+        {
+            "conf/conf.proto": 'syntax = "proto2";\nmessage MetaCfg { oneof task { Train train = 1; } }\n'
+            "message Train { optional double lr = 1; optional int32 seed = 2; optional int32 seed_ = 3; }\n"
+        },
+    ),
+    Given(
+        "a proto with a default that protobuf can't read",
+        ("heyhi print train",),
+        {
+            "conf/conf.proto": 'syntax = "proto2";\nmessage MetaCfg { oneof task { Train train = 1; } }\n'
+            "message Train { optional double lr = 1 [default = 1e-310]; }\n"
+        },
+    ),
+    Given(
         "protos without a root message",
         ("heyhi print train",),
         {"conf/conf.proto": 'syntax = "proto2";\nmessage Train {}\n'},
