@@ -43,7 +43,8 @@ def config_of(message: Message, where: Sequence[tuple[Field, str]], title: str) 
     """
     lines = [
         *comment(
-            f"{title}, as the script has it where nothing is given; what isn't here has its default in the proto.",
+            f"{title}, as the script has it where nothing is given; what isn't here has the default that the proto"
+            " says.",
             sign="#",
         )
     ]
