@@ -25,7 +25,7 @@ _README = """\
 ```sh
 heyhi describe {config}    # all settings of a config
 python {task_file} --cfg {config} {override}    # run one experiment, unless it ran already
-snakemake --profile {profiles}/local    # run the sweep {sweep}, print its table
+heyhi run    # run the sweep {sweep}, print its table
 heyhi plan    # what a launch would do
 heyhi launch {sweep}    # on a Slurm cluster, in the background
 ```
@@ -44,7 +44,6 @@ class Place:
         root: the project.
         task_file: name of its task file.
         conf: folder of its protos.
-        profiles: folder of its profiles.
         most_configs: how many configs are made; with more subcommands, the first ones have one.
         is_new: whether nothing is there yet.
     """
@@ -52,7 +51,6 @@ class Place:
     root: Path
     task_file: str = "run.py"
     conf: str = "conf"
-    profiles: str = "profiles"
     most_configs: int = 1
     is_new: bool = False
 
@@ -66,6 +64,7 @@ class Drafts:
         config: the first config.
         override: such as may be tried on it.
         sweep: the first sweep.
+        unset: fields that have to be set before that can run.
         summary: what was read, in a sentence.
         remarks: what couldn't be read.
         notes: what else a user should know.
@@ -75,6 +74,7 @@ class Drafts:
     config: str
     override: str
     sweep: str
+    unset: Sequence[str]
     summary: str
     remarks: Sequence[Remark]
     notes: Sequence[str]
@@ -109,9 +109,10 @@ def draft(given: Path, place: Place) -> Drafts:
         config=config,
         override=override,
         sweep=sweep,
+        unset=[one.name for one in messages[0].fields.fields if one.has_to_be_set],
         summary=_summary(script, tasks, messages),
         remarks=unique(remarks),
-        notes=_notes(script, running, messages, place),
+        notes=_notes(script, running, messages, place, config),
     )
 
 
@@ -140,7 +141,7 @@ def _configs(script: Script, messages: Sequence[Message], place: Place) -> tuple
         title = script.path.name if len(messages) == 1 else f"{script.path.name} {message.name}"
         files[name] = config_of(message, _inputs(message, place), title)
     config, sweep = next(iter(files)), f"{folder}/sweep.py"
-    return files | {sweep: sweep_of(messages[0], config, place.profiles)}, config, sweep
+    return files | {sweep: sweep_of(messages[0], config)}, config, sweep
 
 
 def _inputs(message: Message, place: Place) -> list[tuple[Field, str]]:
@@ -174,7 +175,7 @@ def _summary(script: Script, tasks: Sequence[Task], messages: Sequence[Message])
     return f"{script.shown}: read {arguments}{commands}, as {types}; it wasn't run"
 
 
-def _notes(script: Script, running: Running, messages: Sequence[Message], place: Place) -> list[str]:
+def _notes(script: Script, running: Running, messages: Sequence[Message], place: Place, config: str) -> list[str]:
     notes = []
     if running.how is How.AS_A_WHOLE:
         notes.append(
@@ -185,9 +186,8 @@ def _notes(script: Script, running: Running, messages: Sequence[Message], place:
         notes.append(f"{script.shown} only defines things: say in {place.task_file} what is done with its arguments")
     if not script.path.is_relative_to(place.root):
         notes.append(f"{script.shown} lies outside of {place.root}: jobs run it as it is then, not a copy of it")
-    required = [one.name for one in messages[0].fields.fields if one.is_required]
-    if required:
-        notes.append(f"to be set in the config, or as an override: {', '.join(required)}")
+    if required := [one.name for one in messages[0].fields.fields if one.has_to_be_set]:
+        notes.append(f"to be set before `heyhi run`, in {config}, or as an override: {', '.join(required)}")
     if left := [one.name for one in messages[place.most_configs :]]:
         notes.append(f"in the proto, but without a config yet: {', '.join(left)} (`{left[0]} {{ }}` is one)")
     for one, path in _inputs(messages[0], place):

@@ -81,6 +81,11 @@ class Field:
         return next((one.kind for one in self.arguments if one.kind is not None), None)
 
     @property
+    def has_to_be_set(self) -> bool:
+        """Whether nothing runs without it; of a list, which no proto can require, argparse or the script says so."""
+        return self.is_required or (self.is_list and all(one.required for one in self.arguments))
+
+    @property
     def is_split(self) -> bool:
         """Whether it is a list that the script itself makes, of one text."""
         return self.is_list and self.first.action in ("store", "own") and self.first.nargs in (None, "?")

@@ -392,6 +392,49 @@ def test_a_dry_run_prints_what_would_be_written_and_writes_nothing(
     assert said.err.endswith("dry run: nothing was written\n")
 
 
+def test_a_second_script_is_shown_for_the_project_that_is_there(
+    drafted: Draft, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = drafted(SCRIPTS["mnist"])
+    (made.root / "evaluate.py").write_text(
+        f"{HEAD}parser.add_argument('--folds', type=int, default=5)\nparser.parse_args()\n"
+    )
+    before = {path: path.read_bytes() for path in made.root.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as stop:
+        main(["init", ".", "--from", "evaluate.py"])
+    assert stop.value.code == 2
+    assert "`heyhi docs existing-repo` shows: A second task" in capsys.readouterr().err
+    assert main(["init", ".", "--from", "evaluate.py", "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert [line for line in said.out.splitlines() if line.startswith("---")] == [
+        "--- conf/evaluate/base.prototxt", "--- conf/evaluate/sweep.py", "--- conf/conf.proto", "--- run.py"
+    ]  # fmt: skip
+    assert "  optional int32 folds = 2 [default = 5];" in said.out
+    assert said.err.splitlines()[-1].startswith("dry run: nothing was written; this is a project already")
+    assert {path: path.read_bytes() for path in made.root.rglob("*") if path.is_file()} == before
+
+
+def test_the_section_that_a_second_script_is_led_to_is_there(repository: Path) -> None:
+    assert "\n## A second task\n" in (repository / "docs/existing-repo.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argument", "override"),
+    [("'--data', required=True", "data=DATA"), ("'files', nargs='+'", "'files=[…]'"), ("'--data', nargs='+'", "")],
+)
+def test_what_has_to_be_set_is_said_in_place_of_a_command_that_fails(
+    argument: str, override: str, drafted: Draft
+) -> None:
+    made = drafted(f"{HEAD}parser.add_argument({argument})\nparser.parse_args()\n")
+    name = override.strip("'").partition("=")[0]
+    if not override:
+        assert made.err.endswith("\n  heyhi run\n")
+        return
+    assert f"note: to be set before `heyhi run`, in conf/train/base.prototxt, or as an override: {name}\n" in made.err
+    assert made.err.endswith(f"\n  python run.py --cfg conf/train/base.prototxt {override}\n")
+    assert f"# {name}: has to be set" in (made.root / "conf/train/base.prototxt").read_text()
+
+
 REFUSED = {
     "click": (
         "import click\n@click.command()\ndef f(): pass\n",
