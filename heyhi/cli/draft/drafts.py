@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heyhi.cli.draft.arguments import ABSENT, Remark, is_literal, unique
+from heyhi.cli.draft.commands import console_script
 from heyhi.cli.draft.configs import config_of, override_of, sweep_of
 from heyhi.cli.draft.fields import Field, fields_of
 from heyhi.cli.draft.names import Names, of_fields, of_type, valid
@@ -184,6 +185,13 @@ def _notes(script: Script, running: Running, messages: Sequence[Message], place:
         )
     elif running.how is How.NOT_AT_ALL:
         notes.append(f"{script.shown} only defines things: say in {place.task_file} what is done with its arguments")
+    if running.how is not How.AS_A_WHOLE and (
+        name := console_script(place.root, import_of(script, place.root).module, running.function)
+    ):
+        notes.append(
+            f"{running.function} is the command {name} of this package, too, to which a result is an error: return it"
+            f" from a function that {running.function} calls, and have {place.task_file} call that one"
+        )
     if not script.path.is_relative_to(place.root):
         notes.append(f"{script.shown} lies outside of {place.root}: jobs run it as it is then, not a copy of it")
     if required := [one.name for one in messages[0].fields.fields if one.has_to_be_set]:

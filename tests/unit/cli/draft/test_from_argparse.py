@@ -435,6 +435,25 @@ def test_what_has_to_be_set_is_said_in_place_of_a_command_that_fails(
     assert f"# {name}: has to be set" in (made.root / "conf/train/base.prototxt").read_text()
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pyproject.toml", '[project]\nname = "a"\nversion = "1"\n[project.scripts]\nfit = "train:main"\n'),
+        ("pyproject.toml", '[tool.poetry.scripts]\nfit = "train:main"\nother = {callable = "a:b"}\n'),
+        ("setup.cfg", "[options.entry_points]\nconsole_scripts =\n    fit = train:main [extra]\n"),
+        ("pyproject.toml", '[project]\nname = "a"\nversion = "1"\n[project.scripts]\nfit = "other:main"\n'),
+        ("setup.cfg", "console_scripts\n= 1\n"),
+    ],
+)
+def test_a_main_that_is_a_command_of_the_package_is_not_to_return_numbers(
+    file: str, text: str, tmp_path: Path, drafted: Draft
+) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / file).write_text(text)
+    note = "note: main is the command fit of this package, too, to which a result is an error: "
+    assert (note in drafted(SCRIPTS["imagenet"]).err) == ("train:main" in text)
+
+
 REFUSED = {
     "click": (
         "import click\n@click.command()\ndef f(): pass\n",
