@@ -186,6 +186,25 @@ def test_what_protoc_says_is_kept_with_its_places(tmp_path: Path, text: str, mes
         assert str(raised.value).startswith("the protos don't compile:\n")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("float64", "double"), ("int", "int32"), ("integer", "int32"), ("long", "int64"), ("boolean", "bool"),
+        ("str", "string"), ("String", "string"), ("int33", "int32"), ("Lost", "Loss"),
+    ],
+)  # fmt: skip
+def test_a_type_that_protobuf_does_not_know_is_told_the_nearest(tmp_path: Path, wrong: str, meant: str) -> None:
+    text = f'syntax = "proto2";\nenum Loss {{ l1 = 0; }}\nmessage MetaCfg {{\n  optional {wrong} x = 1;\n}}'
+    with pytest.raises(SchemaError) as raised:
+        load_schema(project(tmp_path, conf=text))
+    assert (
+        str(raised.value)
+        .splitlines()[1]
+        .startswith(f"conf/conf.proto:4:12: \"{wrong}\" is not defined. (did you mean '{meant}'")
+    )
+    assert raised.value.fault.nearest[0] == meant
+
+
 def test_two_root_messages_are_said(tmp_path: Path) -> None:
     two = ROOT.replace("message MetaCfg", "package two; message MetaCfg")
     with pytest.raises(SchemaError, match=r"MetaCfg is defined 2 times \(conf/conf\.proto, conf/two\.proto\)"):

@@ -454,6 +454,47 @@ def test_a_main_that_is_a_command_of_the_package_is_not_to_return_numbers(
     assert (note in drafted(SCRIPTS["imagenet"]).err) == ("train:main" in text)
 
 
+RESUMES = """\
+import argparse, json, pathlib, sys
+def parse_args():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--resume", help="checkpoint to go on from")
+    return parser.parse_args()
+def main({args}):
+    {parse}
+    epoch = json.loads(pathlib.Path(args.resume).read_text()) if args.resume else 0
+    if epoch == 0:
+        pathlib.Path("checkpoint.pt").write_text("7")
+        raise RuntimeError("interrupted")
+    return {{"began": epoch}}
+if __name__ == "__main__":
+    {call}
+"""
+
+
+@pytest.mark.parametrize("is_with_args", [True, False])
+def test_the_lines_that_the_docs_have_for_resume_make_an_interrupted_run_go_on(
+    is_with_args: bool, drafted: Draft, repository: Path
+) -> None:
+    words = ("args", "pass", "main(parse_args())") if is_with_args else ("", "args = parse_args()", "main()")
+    made = drafted(RESUMES.format(**dict(zip(("args", "parse", "call"), words, strict=True))))
+    section = (repository / "docs/from-argparse.md").read_text().partition("## A script with `--resume PATH`")[2]
+    lines = section.partition("```python\n")[2].partition("```")[0]
+    if not is_with_args:
+        last = section.partition("the last line is `")[2].partition("`")[0]
+        lines = lines.replace('args.resume = "checkpoint.pt"', last)
+    task_file = made.root / "run.py"
+    before = "    return script.main(args)" if is_with_args else "    import train as script"
+    assert task_file.read_text().count(before) == 1
+    task_file.write_text(task_file.read_text().replace(before, f"{lines}{before}"))
+
+    assert run(made.root, "run.py", "--cfg", "train/base").returncode == 1
+    done = run(made.root, "run.py", "--cfg", "train/base", "--mode", "start_continue")
+    assert done.returncode == 0, done.stderr
+    (result,) = made.root.glob("results/p/train/base/*/result.json")
+    assert json.loads(result.read_text()) == {"began": 7}
+
+
 REFUSED = {
     "click": (
         "import click\n@click.command()\ndef f(): pass\n",
