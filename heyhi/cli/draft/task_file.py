@@ -45,8 +45,8 @@ def word(value: object, default: object) -> list[str]:
 ''',
     "many": '''\
 def many(name: str | None, values: Sequence[object], default: Sequence[object] | None) -> list[str]:
-    """Write an option with several values; none where it has its default."""
-    if list(values) == list(default or []):
+    """Write an option with several values; none where it has its default, or no config names any."""
+    if not values or list(values) == list(default or []):
         return []
     return [*([name] if name else []), *map(str, values)]
 ''',

@@ -267,13 +267,13 @@ def test_a_pyproject_that_cannot_be_extended_is_named_and_nothing_is_written(
 def test_what_is_ignored_already_is_not_written_again(tmp_path: Path) -> None:
     write(tmp_path, {".gitignore": "results\n__pycache__\n.*\n*.py[cod]\n", "a.py": ""})
     made = init(tmp_path)
-    assert made.extended[".gitignore"] == "/conf/*_pb2.py* /conf/*_cfgs.py*"
+    assert made.extended[".gitignore"] == "/conf/*_pb2.py* /conf/*_cfgs.py* /metrics.jsonl"
     text = (tmp_path / ".gitignore").read_text()
-    assert text == "results\n__pycache__\n.*\n*.py[cod]\n/conf/*_pb2.py*\n/conf/*_cfgs.py*\n"
+    assert text == "results\n__pycache__\n.*\n*.py[cod]\n/conf/*_pb2.py*\n/conf/*_cfgs.py*\n/metrics.jsonl\n"
 
 
 def test_a_gitignore_that_has_all_of_it_stays(tmp_path: Path) -> None:
-    write(tmp_path, {".gitignore": "/results\n.snakemake\n*_pb2.py*\n*_cfgs.py*\n__pycache__", "a.py": ""})
+    write(tmp_path, {".gitignore": "/results\n.snakemake\n*_pb2.py*\n*_cfgs.py*\n*.jsonl\n__pycache__", "a.py": ""})
     before = (tmp_path / ".gitignore").read_bytes()
     assert ".gitignore" not in init(tmp_path).extended
     assert (tmp_path / ".gitignore").read_bytes() == before
