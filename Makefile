@@ -126,7 +126,9 @@ format: $(STAMP)/dev ## Put all files into the house's format.
 .PHONY: docs
 docs: $(STAMP)/docs ## Write docs/api.md anew, and make a site of docs/ with a search: build/docs/index.html.
 	@$(BIN)/python -m docs_site.api
-	@$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees -c docs_site docs build/docs $(ARGS)
+	@# What is wrong is said again the next time: pages that were read already aren't read again.
+	@$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees -c docs_site docs build/docs $(ARGS) \
+	  || { rm -rf build/doctrees; exit 1; }
 	@echo "build/docs/index.html"
 
 .PHONY: bench
