@@ -24,7 +24,7 @@ class HeyhiError(Exception):
     error_code: ClassVar[str] = "input"
 
     def __init_subclass__(cls) -> None:
-        """Have each class known by a word of its own, which programs go by: docs/scripting.md lists them."""
+        """Have each class known by a word of its own, which programs go by: `heyhi docs scripting` lists them."""
         super().__init_subclass__()
         if "error_code" not in cls.__dict__:
             words = "".join(f"_{char.lower()}" if char.isupper() else char for char in cls.__name__)
