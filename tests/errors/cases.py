@@ -326,6 +326,7 @@ WRONG_WORDS = (
     "heyhi init new --from",
     "heyhi init new --from rum.py",
     "heyhi init new --from conf",
+    "heyhi init new --from /dev/stdin",
     "heyhi init new --from run.py",
     "heyhi init new --refresh --from run.py",
     "heyhi completion",
