@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
     from heyhi.sweep.search_spec import SearchSpec
+
+_FEW = 3  # experiments that commands name by their exp ids
 
 
 def expand(args: argparse.Namespace) -> int:
@@ -424,7 +426,7 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
         manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
     ]
     single = [folder for group in groups if not group.is_whole for folder in group.part.folders]
-    launching = Launching(project, ["heyhi", *args.argv], whole, single, survey)
+    launching = Launching(project, ["heyhi", *args.argv], whole, single, survey, args.profile)
     if not others and not starting:
         if not args.dry_run:
             launching.record_unknown()
@@ -588,7 +590,7 @@ def _control(
     from heyhi.control.controller import run_here, start
     from heyhi.control.first_start import FirstStart
 
-    project, words = selection.project, shell_line(selection.words)
+    project, words = selection.project, shell_line(selection.words or _few(selection.project, starting))
     with launching.on_record() as record:
         spec = replace(spec, launch=record.name, jobs=args.jobs or 0)
         first = FirstStart(project, starting)
@@ -612,6 +614,14 @@ def _control(
     print_wrapped(lines)
     told.problem = "\n".join(lines) if failed else ""
     return int(failed)
+
+
+def _few(project: Project, folders: Sequence[str]) -> list[str]:
+    """Name experiments by their exp ids, where they are few; none where all that are known are as well named."""
+    from heyhi.experiment.names import is_slot
+    from heyhi.sweep.target import exp_ids_of
+
+    return exp_ids_of(folders, project.results_root) if len(folders) <= _FEW and not any(map(is_slot, folders)) else []
 
 
 def _say_left(
@@ -840,7 +850,7 @@ def _retry(args: argparse.Namespace, told: LaunchAnswer) -> int:
         continue_drifted=continues_in(args),
     )
     told.by(project, profile, manifests)
-    launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
+    launching = Launching(project, ["heyhi", *args.argv], [], starting, known, args.profile)
     if not args.dry_run:
         reopen(project, [row.slot for row in dead if row.slot])
     code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, told, others=len(dead))

@@ -148,7 +148,9 @@ def _which_config(args: Sequence[str], parser: argparse.ArgumentParser) -> str:
     """Say that no config is named, and which word may be one; what stands behind an option is its value."""
     others = ("--config", "--config-name", "--config-file", "--conf", "-cn")
     takes_value = {flag: action.nargs != 0 for action in parser._actions for flag in action.option_strings}
-    named, words, overrides = "", [], []
+    named = ""
+    words: list[str] = []
+    overrides: list[str] = []
     left = list(args)
     while left:
         text = left.pop(0)
