@@ -130,7 +130,7 @@ def is_project(folder: Path) -> bool:
         ProjectError: its settings can't be read.
     """
     root = _root_of(folder)
-    return has_settings(root / _SETTINGS, _read(root, _SETTINGS) or b"") or any((root / "conf").glob("*.proto"))
+    return has_settings(root / _SETTINGS, _read(root, _SETTINGS) or b"") or bool(own_protos(root / "conf"))
 
 
 @contextlib.contextmanager

@@ -362,14 +362,14 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
     startable = {row.asked for row in survey.not_done if action_of("start_continue", row.status).start} - survey.ended
     stuck = stuck_slots(startable).keys()
     startable -= stuck
-    check_engine(args, selection, startable | set(redoing.folders), profile)
-    written = [_written(selection, group, is_look=args.dry_run, less=unknown) for group in groups]
     starting = survey.asked_for(startable)
     others = survey.others.keys() - (startable - starting) - survey.ended - stuck
     goings = Goings.of(survey, starting, selection.schema_of, is_allowed=continues_in(args))
     starting -= goings.left.keys()
     starting |= set(redoing.folders)
     check_files(selection, starting)
+    check_engine(args, selection, startable | set(redoing.folders), profile)
+    written = [_written(selection, group, is_look=args.dry_run, less=unknown) for group in groups]
     pointless = Pointless.of(selection, starting)
     starts = len(starting - pointless.slots)
     vars(told).update(vars(LaunchAnswer.of(args.command, selection, survey, dry_run=args.dry_run)))

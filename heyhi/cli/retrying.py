@@ -97,12 +97,12 @@ def _retry(args: argparse.Namespace, told: LaunchAnswer) -> int:
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})
     starting = list(dict.fromkeys([*(row.asked for row in dead), *blocked, *redoing.folders]))
+    check_files(selection, set(starting))
     check_engine(args, selection, starting, profile)
     told.by(project, profile)
     told.survey, told.starting, told.wiped = survey, starting, redoing.folders
     told.left = {path: going.changed for path, going in goings.left.items()}
     told.note_made(redoing.found)
-    check_files(selection, set(starting))
     print("".join(f"{line}\n" for line in (*rows_lines(dead, terminal_width()), *goings.lines, *unmade)), end="")
     print_unknown(survey, chosen)
     if not dead and not redoing.folders:
