@@ -189,7 +189,7 @@ WRONG_WORDS = (
     "heyhi retry --dead p/trian",
     "heyhi retry --dead --where resaon~CUDA",
     "heyhi retry --dead --profile locl",
-    "heyhi retry --dead",
+    "heyhi retry --dead --profile slurm",
     "heyhi retry --redo-drifted=cod",
     "heyhi launch --redo-drifed",
     "run.py --cfg train --redo-drifted=cod",
@@ -228,6 +228,7 @@ WRONG_WORDS = (
     "heyhi report --to -.xlsx",
     "heyhi report --to - --watch 60",
     "heyhi report --group-by",
+    "heyhi report --mean-over sed",
     "heyhi report --spread sd",
     "heyhi report --where seed",
     "heyhi report --to conf/conf.proto/table.csv",
@@ -332,6 +333,7 @@ WRONG_WORDS = (
     "heyhi completion powershell",
     # The task file.
     "run.py",
+    "run.py --lr 0.1",
     "run.py --cfg trian",
     "run.py --cfg train lrr=1",
     "run.py --cfg train --lrr 1",
@@ -736,7 +738,11 @@ CASES = (
     ),
     Given(
         "a Slurm whose controller is down",
-        ("run.py --cfg train launcher.slurm.partition=main", "heyhi launch --cfg train", "heyhi retry --dead"),
+        (
+            "run.py --cfg train launcher.slurm.partition=main",
+            "heyhi launch --cfg train",
+            "heyhi retry --dead --profile slurm",
+        ),
         programs={"sbatch": "exit 1", "scontrol": "echo 'Slurmctld(primary) at head is DOWN'; exit 1"},
     ),
     Given(
