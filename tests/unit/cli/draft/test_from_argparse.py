@@ -187,6 +187,68 @@ parser.parse_args()
     assert found == ["--top=2", "remote", "--url=v", "add", "n"]
 
 
+SWALLOWING = f"""{HEAD}
+parser.add_argument("--xs", type=int, nargs="*", default=[0])
+ENDING
+sub = parser.add_subparsers(dest="command")
+train = sub.add_parser("train")
+train.add_argument("--lr", type=float, default=1.0)
+if __name__ == "__main__":
+    args = parser.parse_args()
+    print(args.command, args.xs)
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "given", "words"),
+    [
+        ('parser.add_argument("--seed", type=int, default=3)', [], ["--seed=3"]),
+        ('parser.add_argument("--seed", type=int, default=3)', ["seed=4"], ["--seed=4"]),
+        ('parser.add_argument("--log", type=bool, default=True)', [], ["--log=True"]),
+        ('parser.add_argument("--log", action=argparse.BooleanOptionalAction, default=False)', [], ["--no-log"]),
+        ('parser.add_argument("--out", required=True)', ["out=o"], ["--out=o"]),
+    ],
+)
+def test_an_option_with_any_number_of_values_does_not_swallow_the_subcommand(
+    drafted: Draft, ending: str, given: list[str], words: list[str]
+) -> None:
+    made = drafted(SWALLOWING.replace("ENDING", ending), "tool")
+    found = made.words("xs=[1,2]", *given)
+    assert found == ["--xs", "1", "2", *words, "train"]
+    done = run(made.root, "tool.py", *found)
+    assert done.stdout == "train [1, 2]\n", done.stderr
+    assert "only have its default" not in made.err
+
+
+@pytest.mark.parametrize("ending", ["", 'parser.add_argument("--name")', 'parser.add_argument("-v", action="count")'])
+def test_where_no_option_can_stand_between_them_it_keeps_its_default(drafted: Draft, ending: str) -> None:
+    made = drafted(SWALLOWING.replace("ENDING", ending), "tool")
+    assert "note: xs can only have its default: on a command line, argparse takes the subcommand behind it" in made.err
+    assert made.words("lr=2") == ["train", "--lr=2.0"]
+    with pytest.raises(ValueError, match="--xs can only have its default"):
+        made.words("xs=[1,2]")
+
+
+def test_a_list_of_lists_is_not_said_to_be_read(drafted: Draft) -> None:
+    made = drafted(
+        f"""{HEAD}
+parser.add_argument("--crop", action="append", type=int, nargs=2)
+parser.add_argument("--more", action="append", nargs="+", default=[])
+parser.add_argument("--tag", action="append", nargs="?", const="x")
+parser.add_argument("--lr", type=float, default=0.1)
+if __name__ == "__main__":
+    args = parser.parse_args()
+"""
+    )
+    assert fields(made.proto).keys() == {"launcher", "tag", "lr"}
+    assert [line for line in made.err.splitlines() if line.startswith("not read")] == [
+        "not read: line 4: crop: append with nargs=2 makes a list of lists",
+        'not read: line 5: more: append with nargs="+" makes a list of lists',
+    ]
+    assert "read 2 arguments" in made.err
+    assert made.words("lr=1") == ["--lr=1.0"]
+
+
 def test_what_cannot_be_read_is_said_with_its_line_in_the_proto_and_at_the_end(drafted: Draft) -> None:
     made = drafted(SCRIPTS["unreadable"], "unreadable")
     said = [line for line in made.err.splitlines() if line.startswith("not read")]
@@ -392,6 +454,109 @@ def test_a_dry_run_prints_what_would_be_written_and_writes_nothing(
     assert said.err.endswith("dry run: nothing was written\n")
 
 
+def test_a_second_script_is_shown_for_the_project_that_is_there(
+    drafted: Draft, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = drafted(SCRIPTS["mnist"])
+    (made.root / "evaluate.py").write_text(
+        f"{HEAD}parser.add_argument('--folds', type=int, default=5)\nparser.parse_args()\n"
+    )
+    before = {path: path.read_bytes() for path in made.root.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as stop:
+        main(["init", ".", "--from", "evaluate.py"])
+    assert stop.value.code == 2
+    assert "`heyhi docs existing-repo` shows: A second task" in capsys.readouterr().err
+    assert main(["init", ".", "--from", "evaluate.py", "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert [line for line in said.out.splitlines() if line.startswith("---")] == [
+        "--- conf/evaluate/base.prototxt", "--- conf/evaluate/sweep.py", "--- conf/conf.proto", "--- run.py"
+    ]  # fmt: skip
+    assert "  optional int32 folds = 2 [default = 5];" in said.out
+    assert said.err.splitlines()[-1].startswith("dry run: nothing was written; this is a project already")
+    assert {path: path.read_bytes() for path in made.root.rglob("*") if path.is_file()} == before
+
+
+def test_the_section_that_a_second_script_is_led_to_is_there(repository: Path) -> None:
+    assert "\n## A second task\n" in (repository / "docs/existing-repo.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argument", "override"),
+    [("'--data', required=True", "data=DATA"), ("'files', nargs='+'", "'files=[…]'"), ("'--data', nargs='+'", "")],
+)
+def test_what_has_to_be_set_is_said_in_place_of_a_command_that_fails(
+    argument: str, override: str, drafted: Draft
+) -> None:
+    made = drafted(f"{HEAD}parser.add_argument({argument})\nparser.parse_args()\n")
+    name = override.strip("'").partition("=")[0]
+    if not override:
+        assert made.err.endswith("\n  heyhi run\n")
+        return
+    assert f"note: to be set before `heyhi run`, in conf/train/base.prototxt, or as an override: {name}\n" in made.err
+    assert made.err.endswith(f"\n  python run.py --cfg conf/train/base.prototxt {override}\n")
+    assert f"# {name}: has to be set" in (made.root / "conf/train/base.prototxt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pyproject.toml", '[project]\nname = "a"\nversion = "1"\n[project.scripts]\nfit = "train:main"\n'),
+        ("pyproject.toml", '[tool.poetry.scripts]\nfit = "train:main"\nother = {callable = "a:b"}\n'),
+        ("setup.cfg", "[options.entry_points]\nconsole_scripts =\n    fit = train:main [extra]\n"),
+        ("pyproject.toml", '[project]\nname = "a"\nversion = "1"\n[project.scripts]\nfit = "other:main"\n'),
+        ("setup.cfg", "console_scripts\n= 1\n"),
+    ],
+)
+def test_a_main_that_is_a_command_of_the_package_is_not_to_return_numbers(
+    file: str, text: str, tmp_path: Path, drafted: Draft
+) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / file).write_text(text)
+    note = "note: main is the command fit of this package, too, to which a result is an error: "
+    assert (note in drafted(SCRIPTS["imagenet"]).err) == ("train:main" in text)
+
+
+RESUMES = """\
+import argparse, json, pathlib, sys
+def parse_args():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--resume", help="checkpoint to go on from")
+    return parser.parse_args()
+def main({args}):
+    {parse}
+    epoch = json.loads(pathlib.Path(args.resume).read_text()) if args.resume else 0
+    if epoch == 0:
+        pathlib.Path("checkpoint.pt").write_text("7")
+        raise RuntimeError("interrupted")
+    return {{"began": epoch}}
+if __name__ == "__main__":
+    {call}
+"""
+
+
+@pytest.mark.parametrize("is_with_args", [True, False])
+def test_the_lines_that_the_docs_have_for_resume_make_an_interrupted_run_go_on(
+    is_with_args: bool, drafted: Draft, repository: Path
+) -> None:
+    words = ("args", "pass", "main(parse_args())") if is_with_args else ("", "args = parse_args()", "main()")
+    made = drafted(RESUMES.format(**dict(zip(("args", "parse", "call"), words, strict=True))))
+    section = (repository / "docs/from-argparse.md").read_text().partition("## A script with `--resume PATH`")[2]
+    lines = section.partition("```python\n")[2].partition("```")[0]
+    if not is_with_args:
+        last = section.partition("the last line is `")[2].partition("`")[0]
+        lines = lines.replace('args.resume = "checkpoint.pt"', last)
+    task_file = made.root / "run.py"
+    before = "    return script.main(args)" if is_with_args else "    import train as script"
+    assert task_file.read_text().count(before) == 1
+    task_file.write_text(task_file.read_text().replace(before, f"{lines}{before}"))
+
+    assert run(made.root, "run.py", "--cfg", "train/base").returncode == 1
+    done = run(made.root, "run.py", "--cfg", "train/base", "--mode", "start_continue")
+    assert done.returncode == 0, done.stderr
+    (result,) = made.root.glob("results/p/train/base/*/result.json")
+    assert json.loads(result.read_text()) == {"began": 7}
+
+
 REFUSED = {
     "click": (
         "import click\n@click.command()\ndef f(): pass\n",
@@ -437,6 +602,16 @@ def test_a_module_that_a_script_has_its_parser_from_is_named(
     with pytest.raises(SystemExit):
         main(["init", "--from", "train.py"])
     assert "options.py, which it imports, names argparse: give that one" in capsys.readouterr().err
+
+
+def test_a_stream_is_no_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["init", "--from", "/dev/stdin"])
+    assert end.value.code == 2 and not list(tmp_path.iterdir())
+    assert "/dev/stdin: is no file that stays; expected a Python script" in capsys.readouterr().err
 
 
 def test_a_script_in_another_encoding_that_it_names_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
