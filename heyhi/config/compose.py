@@ -18,10 +18,12 @@ from google.protobuf.message import Message
 from heyhi.config.best import Best, Chosen, Winners
 from heyhi.config.chunks import MergedFile, Merging, Root
 from heyhi.config.composite import Part
+from heyhi.config.contradictions import Choices, Contradiction, choices_made
 from heyhi.config.file_needs import named_file, path_of_file
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
+from heyhi.config.interpolations import MARK, interpolation_note
 from heyhi.config.kept_files import Files, KeptFiles
 from heyhi.config.keys import Key, Kind, choices, is_replaced, lists, value_at
 from heyhi.config.normal_form import named_lines
@@ -269,23 +271,63 @@ class Composer:
     def _pattern(self) -> ExpPattern:
         return ExpPattern(self.project)
 
-    def compose(self, cfg: str | Path, overrides: Overrides = ()) -> Composed:
+    def compose(self, cfg: str | Path, overrides: Overrides = (), *, as_typed: bool = False) -> Composed:
         """Compose one experiment: file with its includes, include overrides, scalar overrides.
 
         Args:
             cfg: config file: absolute, or relative to the working directory, the project root or its conf folder;
                 `.prototxt` may be left out.
             overrides: `key=value` texts, or a mapping of keys to values.
+            as_typed: they are what somebody asks for, and may not contradict one another; what is on record may.
 
         Raises:
             ConfigError: a file is missing or wrong.
             OverrideError: overrides are wrong; the message names all of them, a line each.
             NeedsError: experiments need one another in a circle.
         """
+        return self._compose(self._config_of(cfg), overrides, (), as_typed=as_typed)
+
+    def choices(self, cfg: str | Path, overrides: Overrides) -> Choices | None:
+        """Find what overrides choose in oneofs; None where no two of them can choose in the same.
+
+        Args:
+            cfg: as for `compose`.
+            overrides: likewise; their places are those in here.
+
+        Raises:
+            ConfigError: the config is missing or wrong.
+        """
+        config = self._config_of(cfg)
+        keys, raw, errors = keys_and_values(overrides)
+        recipe = config.recipes.get(keys) or self._recipe(config, keys)
+        return _choices_made(recipe, raw) if recipe.may_contradict and not errors else None
+
+    def oneofs_first(self, cfg: str | Path, keys: Sequence[str]) -> list[str]:
+        """Put the keys of oneofs before those that lie in members of these, and leave the order otherwise.
+
+        Args:
+            cfg: as for `compose`.
+            keys: of overrides.
+
+        Raises:
+            ConfigError: the config is missing or wrong.
+        """
+        config = self._config_of(cfg)
+        found = {keys[write.at]: write.key for write in self._recipe(config, tuple(keys)).writes}
+        left, ordered = list(keys), list[str]()
+        while left:
+            oneofs = {found[one].text for one in left if one in found and found[one].kind is _ONEOF}
+            hangs = {one for one in left if one in found and any(name in oneofs for name, _ in choices(found[one]))}
+            ready = next(one for one in left if one not in hangs)
+            left.remove(ready)
+            ordered.append(ready)
+        return ordered
+
+    def _config_of(self, cfg: str | Path) -> _Config:
         config = self._by_cfg.get(cfg)
         if config is None:
             config = self._by_cfg[cfg] = self._config(self.find_config(cfg))
-        return self._compose(config, overrides, ())
+        return config
 
     def find_config(self, cfg: str | Path, *, cwd: bool = True) -> Path:
         """Find a root config's file.
@@ -362,7 +404,9 @@ class Composer:
     #   odd       1: None, since it changes nothing that counts; 2: sgd=NULL
     #   identity  (conf/c02_sup_train/sl.prototxt, lr=0.1, sgd=NULL)
 
-    def _compose(self, config: _Config, overrides: Overrides, chain: tuple[str, ...]) -> Composed:
+    def _compose(
+        self, config: _Config, overrides: Overrides, chain: tuple[str, ...], *, as_typed: bool = False
+    ) -> Composed:
         """Compose one experiment, which is needed by those in a chain, one by the other."""
         # A large sweep spends its time here: what is the same for all its points is found once.
         root = config.root
@@ -375,6 +419,8 @@ class Composer:
             errors += [*recipe.errors, *start.errors]
         if self.schema.has_renames and isinstance(overrides, Mapping):
             errors += _given_twice(recipe, keys)
+        if as_typed and recipe.may_contradict:
+            errors += _contradictions(recipe, raw)
         message = copy_of(start.message)
         task: Message = getattr(message, root.task)
         found = _Needs()
@@ -506,6 +552,15 @@ class Composer:
         """Return a write with its value as it is written, and as an identity names it."""
         key, value, is_literal = part
         head = f"{key.first_text}="
+        if (
+            type(value) is str
+            and MARK in value
+            and self._tells_renames
+            and key.field.type == FieldDescriptor.TYPE_STRING
+        ):
+            task = message_type(self.schema.tasks[point.config.root.task])
+            if note := interpolation_note(task, key.text, value):
+                self._note(note)
         if type(value) is not str or OPEN not in value or key.field.type != FieldDescriptor.TYPE_STRING:
             return Line(key, value, head + canonical_text(key, value))
         if is_literal:
@@ -847,6 +902,30 @@ def _given_twice(recipe: Recipe, keys: Sequence[str]) -> Iterator[tuple[int, Hey
         if other is not write and not appends and (write.key.renamed or other.key.renamed):
             same = f"'{shorten(keys[other.at])}' and '{shorten(keys[write.at])}' are one and the same key"
             yield write.at, OverrideError(f"{same}, which is called '{shorten(write.key.text)}' today")
+
+
+def _choices_made(recipe: Recipe, raw: Sequence[object]) -> Choices:
+    """Find what overrides choose in oneofs; their places are those among all overrides."""
+    found = choices_made([(write.key, shown_value(raw[write.at])) for write in recipe.writes])
+    at = [write.at for write in recipe.writes]
+
+    def placed(one: Contradiction) -> Contradiction:
+        return one._replace(first=at[one.first], second=at[one.second])
+
+    return Choices(
+        [placed(one) for one in found.clashing],
+        {at[place]: (placed(one), member) for place, (one, member) in found.outside.items()},
+        {at[place] for place in found.inside},
+    )
+
+
+def _contradictions(recipe: Recipe, raw: Sequence[object]) -> Iterator[tuple[int, HeyhiError]]:
+    """Yield an error for each two overrides that choose different members of one oneof."""
+    found = _choices_made(recipe, raw)
+    keys = {write.at: write.key.text for write in recipe.writes}
+    texts = {one.at: f"{keys[one.at]}{'+' * one.adds}={shown_value(raw[one.at])}" for one in recipe.writes}
+    for one in (*found.clashing, *(one for one, _ in found.outside.values())):
+        yield one.second, one.error(texts, keys[one.second])
 
 
 def _joined(errors: list[tuple[int, HeyhiError]]) -> HeyhiError:
