@@ -190,7 +190,7 @@ WRONG_WORDS = (
     "heyhi retry --dead p/trian",
     "heyhi retry --dead --where resaon~CUDA",
     "heyhi retry --dead --profile locl",
-    "heyhi retry --dead",
+    "heyhi retry --dead --profile slurm",
     "heyhi retry --redo-drifted=cod",
     "heyhi launch --redo-drifed",
     "run.py --cfg train --redo-drifted=cod",
@@ -229,6 +229,7 @@ WRONG_WORDS = (
     "heyhi report --to -.xlsx",
     "heyhi report --to - --watch 60",
     "heyhi report --group-by",
+    "heyhi report --mean-over sed",
     "heyhi report --spread sd",
     "heyhi report --where seed",
     "heyhi report --to conf/conf.proto/table.csv",
@@ -336,6 +337,7 @@ WRONG_WORDS = (
     "heyhi completion powershell",
     # The task file.
     "run.py",
+    "run.py --lr 0.1",
     "run.py --cfg trian",
     "run.py --cfg train lrr=1",
     "run.py --cfg train --lrr 1",
@@ -747,7 +749,7 @@ CASES = (
             "heyhi cancel WAITING",
             "heyhi cancel 18",
             "heyhi logs 18",
-            "heyhi run --profile slurm --cfg train seed=3",
+            "heyhi run --profile slurm --cfg train seed=9",
         ),
         programs={
             name: f"echo '{name}: error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
@@ -756,7 +758,7 @@ CASES = (
     ),
     Given(
         "a Slurm whose controller is down",
-        ("heyhi launch --cfg train", "heyhi retry --dead"),
+        ("heyhi launch --cfg train", "heyhi retry --dead --profile slurm"),
         programs={"sbatch": "exit 1", "scontrol": "echo 'Slurmctld(primary) at head is DOWN'; exit 1"},
     ),
     Given(
