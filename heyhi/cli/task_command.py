@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from heyhi.cli.ask import agrees
-from heyhi.cli.options import OVERRIDE_HELP, REDO, add_redo_arguments, redo_in, in_given_order
+from heyhi.cli.options import OVERRIDE_HELP, REDO, add_redo_arguments, in_given_order, redo_in
 from heyhi.cli.whose import may_change
 from heyhi.config.identity import DEFAULT_PATTERN
 from heyhi.errors import ModeError, OverrideError, UnknownError, reporting_errors, suggest
