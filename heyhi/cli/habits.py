@@ -330,7 +330,9 @@ def _option(line: Line, place: int, word: str) -> Advice | None:
         if dashes == "--" and (having := line.commands_with(word.partition("=")[0])):
             mine = f"heyhi {line.command}" if line.command else "a task file"
             of = f"{_listed(having)} {'have' if having[1:] else 'has'} it"
-            return Advice(marks, word, f"no option of {mine}; {'' if line.command else 'heyhi '}{of}")
+            option = word.partition("=")[0]
+            told = (f"unknown option '{option}'", f"unknown key '{name}'", f"'{word}': overrides go with")
+            return Advice(told, word, f"no option of {mine}; {'' if line.command else 'heyhi '}{of}")
     nearest = line.nearest(name)
     if not keys and not _PLAIN.fullmatch(value):
         return None  # a word of its own may stand behind it
