@@ -228,6 +228,9 @@ def nearest(name: str, candidates: Iterable[str]) -> list[str]:
     if not close:
         near_leaves = difflib.get_close_matches(wanted, set(leaves.values()), n=3, cutoff=0.75)
         close = [c for c, leaf in leaves.items() if leaf in near_leaves][:3]
+    if not close:  # `lrate` for `lr`
+        begun = [c for c, leaf in leaves.items() if len(leaf) > 1 and wanted.startswith(leaf)]
+        close = sorted(begun, key=lambda c: -len(leaves[c]))[:1]
     return [pool[c] for c in close]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ _COMMENTS = {
     "entry": "What runs an experiment: module:function.",
     "conf": "Where protos and configs are.",
     "results": "Where experiments and tables are.",
-    "sweep": "What `snakemake --profile {profiles}/local` and `heyhi expand` take when nothing is named.",
+    "sweep": "What `heyhi run` and `snakemake --profile {profiles}/local` take when nothing is named.",
     "checkpoints": "What of an experiment's files `heyhi clean` may remove: of each pattern all but the last.",
 }
 
@@ -64,11 +65,26 @@ def check_no_settings(path: Path, content: bytes) -> dict[str, object]:
     found = _parsed(path, content)
     tool = found.get("tool")
     if isinstance(tool, dict) and "heyhi" in tool:
-        raise ProjectError(
-            f"{path} has [tool.heyhi], so this is a project already: nothing was written (`heyhi init --refresh` brings"
-            " its launcher.proto up to date)"
-        )
+        raise is_there(f"{path} has [tool.heyhi]")
     return found
+
+
+def has_settings(path: Path, content: bytes) -> bool:
+    """Return whether a pyproject.toml is a project's of HeyHi's.
+
+    Raises:
+        ProjectError: it is no TOML.
+    """
+    tool = _parsed(path, content).get("tool")
+    return isinstance(tool, dict) and "heyhi" in tool
+
+
+def is_there(sign: str) -> ProjectError:
+    """Say that a project is there, by a sign of it, and what can be done with it."""
+    return ProjectError(
+        f"{sign}, so this is a project already: nothing was written (`heyhi init --refresh` brings its launcher.proto"
+        " up to date; a second script comes in as `heyhi docs existing-repo` shows: A second task)"
+    )
 
 
 def with_ignored(old: bytes, wanted: Sequence[tuple[str, str]]) -> tuple[bytes, list[str]]:
@@ -96,6 +112,11 @@ def _appended(old: bytes, lines: Sequence[str], *, gap: bool) -> bytes:
 
 
 def _parsed(path: Path, content: bytes) -> dict[str, object]:
+    if content.startswith(codecs.BOM_UTF8):
+        raise ProjectError(
+            f"{path}: begins with a byte order mark, which TOML doesn't allow, so nothing was written: save it as UTF-8"
+            f" without one, as `sed -i '1s/^\\xef\\xbb\\xbf//' {path.name}` does"
+        )
     try:
         return tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -194,6 +194,7 @@ class Line:
         command: name of the command; empty for a task file's.
         sweeps: whether it takes `--sweep`.
         known_keys: asked for the keys of its config.
+        proto: asked for the file that declares these.
         configs: asked for the names of the project's configs, less their suffix.
         kind_of: asked whether a path is a `script`, a `task file`, a `sweep file` or an `experiment`; empty for others.
         commands_with: asked which commands of `heyhi` have an option.
@@ -203,6 +204,7 @@ class Line:
     command: str = ""
     sweeps: bool = False
     known_keys: Callable[[], Sequence[str]] = field(default=tuple)
+    proto: Callable[[], str] = field(default=lambda: "conf/*.proto")
     configs: Callable[[], Sequence[str]] = field(default=tuple)
     kind_of: Callable[[str], str] = field(default=lambda text: "")
     commands_with: Callable[[str], Sequence[str]] = field(default=lambda option: ())
@@ -442,8 +444,13 @@ def _of_hydra(line: Line, place: int, word: str) -> Advice | None:
     """Hydra's ways to add, remove and choose."""
     del place
     if match := re.fullmatch(rf"\+{{1,2}}({_KEY})=(.*)", word, re.DOTALL):
-        assigned = _assigned(line.nearest(match[1]) or match[1], match[2])
+        near = line.nearest(match[1])
+        assigned = _assigned(near or match[1], match[2])
         marks = (_quoted(word), f"'{word.partition('=')[0]}'")
+        if not near:
+            return Advice(
+                marks, word, f"every key is in the schema: add '{match[1]}' to {line.proto()}, then {assigned}"
+            )
         return Advice(marks, word, f"every key is in the schema: {assigned}", fix=assigned)
     if match := re.fullmatch(rf"~({_KEY})(?:=.*)?", word, re.DOTALL):
         key = line.nearest(match[1]) or match[1]
@@ -455,6 +462,8 @@ def _of_hydra(line: Line, place: int, word: str) -> Advice | None:
         return Advice(
             ("'hydra",), word, "an experiment lies where its config and overrides say; --out P is another way"
         )
+    if re.fullmatch(r"hydra\.verbose=.*", word, re.DOTALL):
+        return Advice(("'hydra",), word, f"a run says more by python run.py --cfg {line.cfg} --log-level DEBUG")
     if match := re.fullmatch(r"hydra[./][\w./]+=.*", word, re.DOTALL):
         return Advice(("'hydra",), word, "settings of a project stand in [tool.heyhi]: heyhi describe --settings")
     if match := re.fullmatch(rf"({_KEY})/({_KEY})(?:@[\w.]+)?=(\S+)", word):
@@ -467,12 +476,15 @@ def _of_hydra(line: Line, place: int, word: str) -> Advice | None:
 def _value(line: Line, place: int, word: str) -> Advice | None:
     """A value that no field of one number or name holds, since it is several, or written another way."""
     match = re.fullmatch(rf"(?:--)?({_KEY})=(.*)", word, re.DOTALL)
-    if match is None or match[1].startswith("I.") or (place and line.words[place - 1] == "--sweep"):
+    if match is None or match[1].startswith("I."):
+        return None
+    if place and line.words[place - 1] == "--sweep" and not _CALL.fullmatch(match[2]):
         return None
     text = _of_value(line, match[1], match[2])
     also, last = f", not '{shorten(match[2])}'", text.rpartition(": ")[2]
-    fix = last if last.startswith(("--sweep ", f"{match[1]}=")) and ";" not in text else ""
-    return Advice((f"key '{match[1]}' is ",), word, text, also, fix) if text else None
+    fix = last if last.startswith(("--sweep ", f"{match[1]}=")) and ";" not in last else ""
+    kind = "a bool" if " is no bool: " in text else ""
+    return Advice((f"key '{match[1]}' is {kind}",), word, text, also, fix) if text else None
 
 
 def _of_value(line: Line, key: str, value: str) -> str:
@@ -483,17 +495,20 @@ def _of_value(line: Line, key: str, value: str) -> str:
         values = ",".join(part.strip() for part in several[1].split(","))
         return f"several values are swept: {line.swept(f'{key}={values}')}"
     if value.startswith("=") or value.rstrip().endswith((";", ",")):
-        return _assigned(key, value.lstrip("=").rstrip(" ;,"))
+        where = "begins with '='" if value.startswith("=") else f"ends with '{value.rstrip()[-1]}'"
+        return f"no value {where}: {_assigned(key, value.lstrip('=').rstrip(' ;,'))}"
     if value.lower() in ("none", "null", "nil", "~"):
         return f"NULL clears a key: {key}=NULL"
     if value.lower() in ("yes", "on", "y", "no", "off", "n"):
-        return f"{key}={'true' if value.lower() in ('yes', 'on', 'y') else 'false'}"
+        return f"'{value}' is no bool: {key}={'true' if value.lower() in ('yes', 'on', 'y') else 'false'}"
+    if value == "???":
+        return f"nothing has to be given, and what isn't set reads None: give the value: {key}=…"
     if "${" in value:
         return "a config has no ${…}: give the value; {{…}} are its templates (heyhi docs configs)"
     if re.fullmatch(r"[+-]?[\d_]*\d[\d_]*(\.\d*)?(e\+?\d+)?", value, re.IGNORECASE):
         number = float(value.replace("_", ""))
         if number.is_integer() and abs(number) < 1e15:
-            return f"{key}={int(number)}"
+            return f"an integer is written in digits alone: {key}={int(number)}"
     return ""
 
 

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from heyhi.cli.extending import check_no_settings, with_ignored, with_settings
+from heyhi.cli.extending import check_no_settings, has_settings, is_there, with_ignored, with_settings
 from heyhi.cli.made import Made
-from heyhi.cli.placing import Names, OwnPackage, is_empty, names_in, own_packages
+from heyhi.cli.placing import Names, OwnPackage, is_empty, names_in, own_packages, own_protos
 from heyhi.errors import HeyhiError, ProjectError
 from heyhi.files import write_temp
 from heyhi.profiles import OTHER_SNAKEFILE
@@ -45,6 +45,7 @@ _IGNORE = (
     ("/.snakemake/", ".snakemake/x"),
     ("/{conf}/*_pb2.py*", "{conf}/conf_pb2.py"),
     ("/{conf}/*_cfgs.py*", "{conf}/conf_cfgs.pyi"),
+    ("/metrics.jsonl", "metrics.jsonl"),  # of heyhi.log, where a script runs by itself
     ("__pycache__/", "__pycache__/x.pyc"),
 )
 _IGNORE_IN_NEW = ((".env", ".env"),)
@@ -122,6 +123,16 @@ def project_names(folder: Path) -> Names:
     return names_in(_root_of(folder), in_conf)
 
 
+def is_project(folder: Path) -> bool:
+    """Return whether a folder is a project already.
+
+    Raises:
+        ProjectError: its settings can't be read.
+    """
+    root = _root_of(folder)
+    return has_settings(root / _SETTINGS, _read(root, _SETTINGS) or b"") or any((root / "conf").glob("*.proto"))
+
+
 @contextlib.contextmanager
 def looking_into(root: Path) -> Iterator[None]:
     """Say of a folder that it can't be looked into, where that is so."""
@@ -158,11 +169,8 @@ def _root_of(folder: Path) -> Path:
 
 def _check_no_project(root: Path) -> None:
     check_no_settings(root / _SETTINGS, _read(root, _SETTINGS) or b"")
-    for proto in sorted((root / "conf").glob("*.proto")):
-        raise ProjectError(
-            f"{proto} exists, so this is a project already: nothing was written (`heyhi init --refresh` brings its"
-            " launcher.proto up to date)"
-        )
+    for proto in own_protos(root / "conf"):
+        raise is_there(f"{proto} exists")
 
 
 def _placed(name: str, names: Names) -> str:

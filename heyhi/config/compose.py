@@ -49,6 +49,7 @@ from heyhi.config.templates import (
     replace_needs,
     replace_root,
     split_words,
+    template_in,
     unprotected,
 )
 from heyhi.config.value_names import value_of_today
@@ -67,6 +68,7 @@ from heyhi.config.values import (
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
 from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
+from heyhi.text import shell_word
 
 _ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number
 _MAX_NEEDS = 50  # that lead from one to the next: each is some frames of Python's stack
@@ -243,6 +245,7 @@ class Composer:
         self._needs: dict[str, Composed | HeyhiError] = {}
         self._needs_by_id: dict[str, Composed] = {}
         self._notes: dict[str, None] = {}
+        self._literals: dict[str, str] = {}  # keys whose values quote a template -> what is said of the first of these
         self._replaced: dict[str, dict[str, None]] = {}  # include overrides -> those that come in their place
 
     @property
@@ -257,7 +260,7 @@ class Composer:
         for text, others in self._replaced.items():
             come = "comes" if len(others) == 1 else "come"
             replaced.append(f"override '{shorten(text)}' counts for nothing: {listed(others)} {come} in its place")
-        return [*self._files.notes, *self._notes, *replaced]
+        return [*self._files.notes, *self._notes, *self._literals.values(), *replaced]
 
     def _note(self, *notes: str) -> None:
         self._notes.update(dict.fromkeys(notes))
@@ -426,6 +429,7 @@ class Composer:
                     value = cast_value(write.key, as_text)
                     self._tell_value(write.key, as_text)
                     cast = self._named_line(point, Part(write.key, value, value != as_text))
+                    self._tell_literal(write.key, value, as_text)
                     point.cast[len(lines)] = cast
                     value, line = cast.value, cast.text
                 if write.key.kind is _ONEOF and value is not NULL:
@@ -461,6 +465,16 @@ class Composer:
             return drawn_text(key.field, given)
         return given if type(given) is str else value_text(given)
 
+    def _tell_literal(self, key: Key, value: object, text: str) -> None:
+        """Note that a value is just text by its quotes, though what they hold looks like a template."""
+        if OPEN in text and isinstance(value, str) and value != text and (template := template_in(value)):
+            without = shell_word(f"{key.text}={value}") if text.startswith('"') else template
+            self._literals.setdefault(
+                key.text,
+                f"key '{key.text}': {shorten(text)} is just text, since it has double quotes of its own: without them"
+                f" it is a template, {shorten(without)}",
+            )
+
     def _tell_value(self, key: Key, text: str) -> None:
         """Note that a value of an enum, or the member of a oneof, was given by an earlier name."""
         if key.kind is _ONEOF and text not in key.members and (known := once_named(key.choices, text)) is not None:
@@ -477,6 +491,8 @@ class Composer:
         found: list[tuple[Line, bool]] = []
         for part in parts_written(write.key, text, task, adds=write.adds, check=check):
             line = self._named_line(point, part)
+            if part.is_literal:
+                self._tell_literal(part.key, part.value, text)
             is_ignored = self._scheduling.ignores(line.key.text)
             counts = self._scheduling.line_that_counts(task, line) if is_ignored else line
             if counts is not None:
@@ -652,7 +668,10 @@ class Composer:
         chunk = self._files.chunk(include.path, kind, (root.path,))
         counted = self._scheduling.counted(chunk.message, "" if mount is None else f"{mount.text}.")
         before = self._scheduling.counted(task)
-        merging.add(chunk, mount, task if mount is None else mount.reach(task))
+        target = task if mount is None else mount.reach(task)
+        if mount is not None and merging.has_merged(include.path, mount):
+            chunk = chunk.again_into(target)
+        merging.add(chunk, mount, target)
         if not counted and before == self._scheduling.counted(task):
             return []
         first_path = self._files.first_name(self.project.relative(include.path))

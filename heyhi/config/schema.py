@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError, Message
 from heyhi.config.buildable import check_buildable
 from heyhi.config.renames import is_was_line, may_have_earlier_names, note_earlier_names
 from heyhi.config.templates import OPEN, has_need, replace_needs, replace_root
+from heyhi.config.type_hints import with_hints
 from heyhi.errors import HeyhiError, SchemaError
 from heyhi.files import read_bounded, user_cache, write_temp
 from heyhi.project import Project
@@ -457,6 +458,7 @@ def _compile(project: Project, include: Path, names: list[str]) -> bytes:
         raise SchemaError(f"protoc can't be run (is grpcio-tools installed?): {text}")
     folder = project.relative(include)
     where = "" if folder == "." else f" (paths are relative to {folder})"
+    text = with_hints(text, [_own_text(include / name) for name in names])
     raise SchemaError(f"the protos don't compile{where}:\n{text}")
 
 

@@ -22,7 +22,7 @@ from heyhi.job.ears import Ears
 from heyhi.job.insisting import Insisting
 from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.place import misplaced
-from heyhi.job.raised import text_of, traceback_of
+from heyhi.job.raised import said_by_argparse, text_of, traceback_of
 from heyhi.job.tee import flush_all
 from heyhi.job.turn import current_turn
 from heyhi.text import MAX_LINE, one_line, readable, shown_streams
@@ -98,7 +98,8 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
         return Ending("failed", code, one_line(str(error)), node=getattr(error, "node", ""))
     if isinstance(error, SystemExit):
         code = _low_byte(error.code) if isinstance(error.code, int) else 0 if error.code is None else 1
-        return Ending("failed", code, f"main called sys.exit({error.code!r}) and returned nothing")
+        said = said_by_argparse(error) or f"main called sys.exit({error.code!r}) and returned nothing"
+        return Ending("failed", code, said)
     # Not traceback's last line: that may be a note, or the last one of a long message.
     kind = type(error)
     name = (

@@ -44,6 +44,18 @@ def traceback_of(error: BaseException, seconds: float = _SECONDS) -> str:
     return f"{made[:half]}\n… {len(made) - 2 * half} characters are left out …\n{made[-half:]}"
 
 
+def said_by_argparse(error: SystemExit) -> str:
+    """Return the line with which argparse ended the process; empty where something else did."""
+    below = error.__traceback__
+    while below is not None:
+        frame = below.tb_frame
+        if frame.f_code.co_name == "exit" and frame.f_globals.get("__name__") == "argparse":
+            message = frame.f_locals.get("message")
+            return message.strip() if isinstance(message, str) else ""
+        below = below.tb_next
+    return ""
+
+
 def _made(make: Callable[[], str], seconds: float) -> str | None:
     """Return a text that the task's code makes, in a thread of its own: one that doesn't end is left behind."""
     found: list[str] = []

@@ -330,6 +330,7 @@ WRONG_WORDS = (
     "heyhi init new --from",
     "heyhi init new --from rum.py",
     "heyhi init new --from conf",
+    "heyhi init new --from /dev/stdin",
     "heyhi init new --from run.py",
     "heyhi init new --refresh --from run.py",
     "heyhi completion",
@@ -747,7 +748,7 @@ CASES = (
             "heyhi cancel WAITING",
             "heyhi cancel 18",
             "heyhi logs 18",
-            "run.py --cfg train seed=3 I.launcher=slurm --mode restart --force",
+            "heyhi run --profile slurm --cfg train seed=3",
         ),
         programs={
             name: f"echo '{name}: error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
@@ -756,7 +757,7 @@ CASES = (
     ),
     Given(
         "a Slurm whose controller is down",
-        ("run.py --cfg train launcher.slurm.partition=main", "heyhi launch --cfg train", "heyhi retry --dead"),
+        ("heyhi launch --cfg train", "heyhi retry --dead"),
         programs={"sbatch": "exit 1", "scontrol": "echo 'Slurmctld(primary) at head is DOWN'; exit 1"},
     ),
     Given(

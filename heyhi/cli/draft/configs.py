@@ -10,7 +10,7 @@ from heyhi.cli.draft.fields import Field
 from heyhi.cli.draft.proto import Message
 
 _SWEEP = '''\
-"""{question} Run it by `snakemake --profile {profiles}/local`."""
+"""{question} Run it by `heyhi run`."""
 
 from __future__ import annotations
 
@@ -43,13 +43,14 @@ def config_of(message: Message, where: Sequence[tuple[Field, str]], title: str) 
     """
     lines = [
         *comment(
-            f"{title}, as the script has it where nothing is given; what isn't here has its default in the proto.",
+            f"{title}, as the script has it where nothing is given; what isn't here has the default that the proto"
+            " says.",
             sign="#",
         )
     ]
     lines += ["includes {", '  path: "local"', '  mount: "launcher"', "}", "", f"{message.name} {{"]
     for one in message.fields.fields:
-        if one.is_required:
+        if one.has_to_be_set:
             lines += [f"  # {one.name}: has to be set, here or by {one.name}=…"]
     for one, path in where:
         lines += (
@@ -66,15 +67,17 @@ def config_of(message: Message, where: Sequence[tuple[Field, str]], title: str) 
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def sweep_of(message: Message, config: str, profiles: str) -> str:
+def sweep_of(message: Message, config: str) -> str:
     """Write the first sweep of a task: over its learning rate, its seed, or else its first number."""
     points, question = _points(message.fields.fields)
-    return _SWEEP.format(question=question, points=points, config=python(config), profiles=profiles)
+    return _SWEEP.format(question=question, points=points, config=python(config))
 
 
 def override_of(message: Message) -> str:
     """Return an override that may be tried on the first config: what has to be set, or else another number."""
     for needed in message.fields.fields:
+        if needed.is_list and needed.has_to_be_set:
+            return f"{needed.name}=[…]"
         if needed.is_required:
             return f"{needed.name}={needed.name.upper() if needed.type == 'string' and needed.enum is None else '…'}"
     one = _number(message.fields.fields)

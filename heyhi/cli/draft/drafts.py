@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heyhi.cli.draft.arguments import ABSENT, Remark, is_literal, unique
+from heyhi.cli.draft.commands import console_script
 from heyhi.cli.draft.configs import config_of, override_of, sweep_of
 from heyhi.cli.draft.fields import Field, fields_of
 from heyhi.cli.draft.names import Names, of_fields, of_type, valid
@@ -25,7 +26,7 @@ _README = """\
 ```sh
 heyhi describe {config}    # all settings of a config
 python {task_file} --cfg {config} {override}    # run one experiment, unless it ran already
-snakemake --profile {profiles}/local    # run the sweep {sweep}, print its table
+heyhi run    # run the sweep {sweep}, print its table
 heyhi plan    # what a launch would do
 heyhi launch {sweep}    # on a Slurm cluster, in the background
 ```
@@ -44,7 +45,6 @@ class Place:
         root: the project.
         task_file: name of its task file.
         conf: folder of its protos.
-        profiles: folder of its profiles.
         most_configs: how many configs are made; with more subcommands, the first ones have one.
         is_new: whether nothing is there yet.
     """
@@ -52,7 +52,6 @@ class Place:
     root: Path
     task_file: str = "run.py"
     conf: str = "conf"
-    profiles: str = "profiles"
     most_configs: int = 1
     is_new: bool = False
 
@@ -66,6 +65,7 @@ class Drafts:
         config: the first config.
         override: such as may be tried on it.
         sweep: the first sweep.
+        unset: fields that have to be set before that can run.
         summary: what was read, in a sentence.
         remarks: what couldn't be read.
         notes: what else a user should know.
@@ -75,6 +75,7 @@ class Drafts:
     config: str
     override: str
     sweep: str
+    unset: Sequence[str]
     summary: str
     remarks: Sequence[Remark]
     notes: Sequence[str]
@@ -109,9 +110,10 @@ def draft(given: Path, place: Place) -> Drafts:
         config=config,
         override=override,
         sweep=sweep,
+        unset=[one.name for one in messages[0].fields.fields if one.has_to_be_set],
         summary=_summary(script, tasks, messages),
         remarks=unique(remarks),
-        notes=_notes(script, running, tasks, messages, place),
+        notes=_notes(script, running, tasks, messages, place, config),
     )
 
 
@@ -140,7 +142,7 @@ def _configs(script: Script, messages: Sequence[Message], place: Place) -> tuple
         title = script.path.name if len(messages) == 1 else f"{script.path.name} {message.name}"
         files[name] = config_of(message, _inputs(message, place), title)
     config, sweep = next(iter(files)), f"{folder}/sweep.py"
-    return files | {sweep: sweep_of(messages[0], config, place.profiles)}, config, sweep
+    return files | {sweep: sweep_of(messages[0], config)}, config, sweep
 
 
 def _inputs(message: Message, place: Place) -> list[tuple[Field, str]]:
@@ -175,7 +177,7 @@ def _summary(script: Script, tasks: Sequence[Task], messages: Sequence[Message])
 
 
 def _notes(
-    script: Script, running: Running, tasks: Sequence[Task], messages: Sequence[Message], place: Place
+    script: Script, running: Running, tasks: Sequence[Task], messages: Sequence[Message], place: Place, config: str
 ) -> list[str]:
     notes = []
     if running.how is How.AS_A_WHOLE:
@@ -185,11 +187,17 @@ def _notes(
         )
     elif running.how is How.NOT_AT_ALL:
         notes.append(f"{script.shown} only defines things: say in {place.task_file} what is done with its arguments")
+    if running.how is not How.AS_A_WHOLE and (
+        name := console_script(place.root, import_of(script, place.root).module, running.function)
+    ):
+        notes.append(
+            f"{running.function} is the command {name} of this package, too, to which a result is an error: return it"
+            f" from a function that {running.function} calls, and have {place.task_file} call that one"
+        )
     if not script.path.is_relative_to(place.root):
         notes.append(f"{script.shown} lies outside of {place.root}: jobs run it as it is then, not a copy of it")
-    required = [one.name for one in messages[0].fields.fields if one.is_required]
-    if required:
-        notes.append(f"to be set in the config, or as an override: {', '.join(required)}")
+    if required := [one.name for one in messages[0].fields.fields if one.has_to_be_set]:
+        notes.append(f"to be set before `heyhi run`, in {config}, or as an override: {', '.join(required)}")
     if left := [one.name for one in messages[place.most_configs :]]:
         notes.append(f"in the proto, but without a config yet: {', '.join(left)} (`{left[0]} {{ }}` is one)")
     if running.how in (How.BY_ITSELF, How.AS_A_WHOLE):

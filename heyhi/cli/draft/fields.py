@@ -81,6 +81,23 @@ class Field:
         return next((one.kind for one in self.arguments if one.kind is not None), None)
 
     @property
+    def has_to_be_set(self) -> bool:
+        """Whether nothing runs without it; of a list, which no proto can require, argparse or the script says so."""
+        return self.is_required or (self.is_list and all(one.required for one in self.arguments))
+
+    @property
+    def is_split(self) -> bool:
+        """Whether it is a list that the script itself makes, of one text."""
+        return self.is_list and self.first.action in ("store", "own") and self.first.nargs in (None, "?")
+
+    @property
+    def default_of_empty(self) -> Any:
+        """What an empty list is taken as: a config can't tell it from one that nobody has named. ABSENT for itself."""
+        if not self.is_list or self.default is ABSENT:
+            return ABSENT
+        return self.default or ABSENT
+
+    @property
     def is_suppressed(self) -> bool:
         """Whether the script has no such attribute where nothing is given."""
         return any(one.default is SUPPRESS for one in self.arguments)
@@ -178,7 +195,7 @@ def _type(arguments: Sequence[Argument], default: Any) -> str:
     if all(one.action in _SWITCHES for one in arguments):
         return "bool"
     if first.action == "count":
-        return "int32"
+        return "int32" if isinstance(default, int) and default < 0 else "uint32"
     if first.action.endswith("const"):
         return _natural(known) or "string"
     kind = next((one.kind for one in arguments if one.kind is not None), None)
@@ -231,8 +248,8 @@ def _fits(kind: str, value: Any) -> bool:
         return abs(value) <= 2**53 if isinstance(value, int) else value == 0 or not abs(value) < sys.float_info.min
     if not _is_whole(value):
         return False
-    limit = _INT32 if kind == "int32" else _INT64
-    return math.isfinite(value) and -limit <= value < limit
+    limit = _INT64 if kind == "int64" else _INT32
+    return math.isfinite(value) and (0 if kind == "uint32" else -limit) <= value < limit
 
 
 def _fits_as_list(kind: str, value: Any) -> bool:
@@ -271,9 +288,11 @@ def read_code(one: Field) -> str:
     make = _make(one)
     if one.is_list:
         many = f"[{make}(one) for one in {value}]" if make else f"list({value})"
+        if one.default is ABSENT:
+            return f"{many} or {python(one.fallback)}"
         if isinstance(one.default, tuple):
-            return f"tuple({many if make else value})"
-        return many if one.default is not ABSENT else f"{many} or {python(one.fallback)}"
+            many = f"tuple({many if make else value})"
+        return many if one.default_of_empty is ABSENT else f"{many} or {python(one.default_of_empty)}"
     if one.default is not ABSENT or one.is_required:
         return f"{make}({value})" if make else value
     if one.type == "bool":
@@ -283,6 +302,24 @@ def read_code(one: Field) -> str:
     return value if one.fallback is None else f"{python(one.fallback)} if {value} is None else {value}"
 
 
+def checked_code(one: Field) -> str:
+    """Write the same expression, with what argparse would refuse, and no field's type does."""
+    code, argument, name = read_code(one), one.first, python(one.first.flag or one.dest)
+    if len(one.arguments) != 1 or argument.action not in (*_LISTS, "store", "own"):
+        return code
+    default = one.fallback if one.default is ABSENT else one.default
+    if one.is_list and argument.action not in _LISTS:
+        exact = argument.nargs if isinstance(argument.nargs, int) else None
+        least = exact or int(argument.nargs == "+" or (argument.required and argument.nargs is not None))
+        if least:
+            code, default_ = (f"{code} or []", None) if argument.required else (code, default)
+            code = f"counted({name}, {code}, {least}, {exact}, {python(default_)})"
+    if isinstance(argument.choices, list) and one.enum is None:
+        others = [value for value in _items(default) if value is not None and value not in argument.choices]
+        code = f"one_of({name}, {code}, {python([*argument.choices, *others])})"
+    return code
+
+
 def _as_default(fallback: Any) -> str:
     return "" if fallback is None else f", {python(fallback)}"
 
@@ -290,6 +327,8 @@ def _as_default(fallback: Any) -> str:
 def _make(one: Field) -> str:
     """Return what makes of a field's value what the script has, '' where that is the same."""
     kind = one.kind
+    if one.is_split and kind is not None and kind.name != "path":
+        return ""  # it is for the text as a whole
     paths = [value for value in _items(one.default) if isinstance(value, PurePath)]
     if (kind is None and paths) or (kind is not None and kind.name == "path"):
         return "Path"
@@ -354,9 +393,9 @@ def _argument_words(one: Field, argument: Argument, *, is_always: bool) -> list[
             return [f"[{name}] * {more}"]
         case "append":
             return [f"each({name}, {value}, {default})"]
-    if one.is_list and argument.nargs in (None, "?"):
+    if one.is_split:
         default = python(",".join(map(str, _items(one.default)))) if isinstance(one.default, (list, tuple)) else "None"
-        return [f'option({name}, ",".join(map(str, {value})), {default})']
+        return [f'option({name}, ",".join(map(str, {value})) or None, {default})']
     if one.is_list:
         return [f"many({name}, {value}, {default})" if argument.flags else f"many(None, {value}, {default})"]
     if not argument.flags:

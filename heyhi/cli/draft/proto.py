@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from heyhi.cli.draft.arguments import SUPPRESS, UNREAD, Argument, Remark
+from heyhi.cli.draft.arguments import ABSENT, SUPPRESS, UNREAD, Argument, Remark
 from heyhi.cli.draft.code import comment, proto_default
 from heyhi.cli.draft.fields import Enum, Field, Fields
 
+_MOST_SHOWN = 50  # of choices, and of a list's elements
 _HEAD = """\
 // Every setting of every task. The comment above a field is what `heyhi describe` prints for it.
 syntax = "proto2";
@@ -100,8 +102,6 @@ def _declared(one: Field) -> str:
 
 
 def _default(one: Field) -> str:
-    from heyhi.cli.draft.arguments import ABSENT
-
     if one.is_list or one.is_required or one.default is ABSENT:
         return ""
     return f" [default = {proto_default('enum' if one.enum is not None else one.type, one.default)}]"
@@ -109,29 +109,37 @@ def _default(one: Field) -> str:
 
 def about(one: Field) -> str:
     """Say what a field is: the script's help, and what of its argument a field's type doesn't say."""
-    notes = [one.first.help.strip()]
+    notes = [_help(one.first)]
     for argument in one.arguments:
         notes += _notes(one, argument)
-    told = list(dict.fromkeys(note for note in notes if note))
+    told = list(dict.fromkeys(note for note in notes if note)) or [_named(one)]
+    if one.default_of_empty is not ABSENT:
+        told.append(f"An empty list is the default of the script, {_shown(one.default_of_empty)}.")
     # `heyhi describe` shows them in one line.
     ended = [note if note.endswith((".", "!", "?", ":")) else f"{note}." for note in told[:-1]]
-    return "\n".join([*ended, *told[-1:]]) or _named(one)
+    return "\n".join([*ended, *told[-1:]])
+
+
+def _help(argument: Argument) -> str:
+    """Return the script's help; of a switch that says no with its name, since the field says yes."""
+    text = argument.help.strip()
+    return f"{argument.flag}: {text}" if text and argument.action == "store_false" else text
 
 
 def _notes(one: Field, argument: Argument) -> Iterator[str]:
     flag = argument.flag
-    if argument is not one.first and argument.help.strip():
-        yield argument.help.strip()
-    if argument.action == "store_false":
+    if argument is not one.first:
+        yield _help(argument)
+    if argument.action == "store_false" and not argument.help.strip():
         yield f"false is {flag} in the script."
     elif argument.action in ("store_const", "append_const"):
         yield f"{flag} in the script is {argument.const!r}."
-    elif flag.lstrip("-").replace("-", "_") not in ("", one.name):
+    elif argument.action != "store_false" and flag.lstrip("-").replace("-", "_") not in ("", one.name):
         yield f"{flag} in the script."
     elif not flag and argument.dest != one.name:
         yield f"{argument.dest} in the script."
     if isinstance(argument.choices, list) and one.enum is None:
-        yield f"One of: {', '.join(str(choice) for choice in argument.choices[:50])}."
+        yield f"One of: {', '.join(str(choice) for choice in argument.choices[:_MOST_SHOWN])}."
     elif argument.choices is UNREAD:
         yield f"One of: {argument.choices_text}."
     if isinstance(argument.nargs, int) and not isinstance(argument.nargs, bool):
@@ -148,6 +156,11 @@ def _notes(one: Field, argument: Argument) -> Iterator[str]:
         yield "It has to be set."
     if argument.condition:
         yield f"In the script only if {argument.condition}."
+
+
+def _shown(default: Sequence[Any]) -> str:
+    more = ", …" if len(default) > _MOST_SHOWN else ""
+    return f"[{', '.join(str(one) for one in default[:_MOST_SHOWN])}{more}]"
 
 
 def _named(one: Field) -> str:

@@ -232,6 +232,25 @@ def test_two_fields_of_one_json_name_are_fine_where_protobuf_is_told_so(tmp_path
     assert [field.name for field in schema.message_types()["Task"].fields] == ["lr", "a_", "a"]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [
+        ("float64", "double"), ("int", "int32"), ("integer", "int32"), ("long", "int64"), ("boolean", "bool"),
+        ("str", "string"), ("String", "string"), ("int33", "int32"), ("Lost", "Loss"),
+    ],
+)  # fmt: skip
+def test_a_type_that_protobuf_does_not_know_is_told_the_nearest(tmp_path: Path, wrong: str, meant: str) -> None:
+    text = f'syntax = "proto2";\nenum Loss {{ l1 = 0; }}\nmessage MetaCfg {{\n  optional {wrong} x = 1;\n}}'
+    with pytest.raises(SchemaError) as raised:
+        load_schema(project(tmp_path, conf=text))
+    assert (
+        str(raised.value)
+        .splitlines()[1]
+        .startswith(f"conf/conf.proto:4:12: \"{wrong}\" is not defined. (did you mean '{meant}'")
+    )
+    assert raised.value.fault.nearest[0] == meant
+
+
 def test_two_root_messages_are_said(tmp_path: Path) -> None:
     two = ROOT.replace("message MetaCfg", "package two; message MetaCfg")
     with pytest.raises(SchemaError, match=r"MetaCfg is defined 2 times \(conf/conf\.proto, conf/two\.proto\)"):

@@ -1,4 +1,4 @@
-"""Which learning rate fits best? Run it by `snakemake --profile profiles/local`."""
+"""Which learning rate fits best? Run it by `heyhi run`."""
 
 from __future__ import annotations
 

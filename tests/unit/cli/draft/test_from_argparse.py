@@ -454,6 +454,109 @@ def test_a_dry_run_prints_what_would_be_written_and_writes_nothing(
     assert said.err.endswith("dry run: nothing was written\n")
 
 
+def test_a_second_script_is_shown_for_the_project_that_is_there(
+    drafted: Draft, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = drafted(SCRIPTS["mnist"])
+    (made.root / "evaluate.py").write_text(
+        f"{HEAD}parser.add_argument('--folds', type=int, default=5)\nparser.parse_args()\n"
+    )
+    before = {path: path.read_bytes() for path in made.root.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as stop:
+        main(["init", ".", "--from", "evaluate.py"])
+    assert stop.value.code == 2
+    assert "`heyhi docs existing-repo` shows: A second task" in capsys.readouterr().err
+    assert main(["init", ".", "--from", "evaluate.py", "--dry-run"]) == 0
+    said = capsys.readouterr()
+    assert [line for line in said.out.splitlines() if line.startswith("---")] == [
+        "--- conf/evaluate/base.prototxt", "--- conf/evaluate/sweep.py", "--- conf/conf.proto", "--- run.py"
+    ]  # fmt: skip
+    assert "  optional int32 folds = 2 [default = 5];" in said.out
+    assert said.err.splitlines()[-1].startswith("dry run: nothing was written; this is a project already")
+    assert {path: path.read_bytes() for path in made.root.rglob("*") if path.is_file()} == before
+
+
+def test_the_section_that_a_second_script_is_led_to_is_there(repository: Path) -> None:
+    assert "\n## A second task\n" in (repository / "docs/existing-repo.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argument", "override"),
+    [("'--data', required=True", "data=DATA"), ("'files', nargs='+'", "'files=[…]'"), ("'--data', nargs='+'", "")],
+)
+def test_what_has_to_be_set_is_said_in_place_of_a_command_that_fails(
+    argument: str, override: str, drafted: Draft
+) -> None:
+    made = drafted(f"{HEAD}parser.add_argument({argument})\nparser.parse_args()\n")
+    name = override.strip("'").partition("=")[0]
+    if not override:
+        assert made.err.endswith("\n  heyhi run\n")
+        return
+    assert f"note: to be set before `heyhi run`, in conf/train/base.prototxt, or as an override: {name}\n" in made.err
+    assert made.err.endswith(f"\n  python run.py --cfg conf/train/base.prototxt {override}\n")
+    assert f"# {name}: has to be set" in (made.root / "conf/train/base.prototxt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pyproject.toml", '[project]\nname = "a"\nversion = "1"\n[project.scripts]\nfit = "train:main"\n'),
+        ("pyproject.toml", '[tool.poetry.scripts]\nfit = "train:main"\nother = {callable = "a:b"}\n'),
+        ("setup.cfg", "[options.entry_points]\nconsole_scripts =\n    fit = train:main [extra]\n"),
+        ("pyproject.toml", '[project]\nname = "a"\nversion = "1"\n[project.scripts]\nfit = "other:main"\n'),
+        ("setup.cfg", "console_scripts\n= 1\n"),
+    ],
+)
+def test_a_main_that_is_a_command_of_the_package_is_not_to_return_numbers(
+    file: str, text: str, tmp_path: Path, drafted: Draft
+) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / file).write_text(text)
+    note = "note: main is the command fit of this package, too, to which a result is an error: "
+    assert (note in drafted(SCRIPTS["imagenet"]).err) == ("train:main" in text)
+
+
+RESUMES = """\
+import argparse, json, pathlib, sys
+def parse_args():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--resume", help="checkpoint to go on from")
+    return parser.parse_args()
+def main({args}):
+    {parse}
+    epoch = json.loads(pathlib.Path(args.resume).read_text()) if args.resume else 0
+    if epoch == 0:
+        pathlib.Path("checkpoint.pt").write_text("7")
+        raise RuntimeError("interrupted")
+    return {{"began": epoch}}
+if __name__ == "__main__":
+    {call}
+"""
+
+
+@pytest.mark.parametrize("is_with_args", [True, False])
+def test_the_lines_that_the_docs_have_for_resume_make_an_interrupted_run_go_on(
+    is_with_args: bool, drafted: Draft, repository: Path
+) -> None:
+    words = ("args", "pass", "main(parse_args())") if is_with_args else ("", "args = parse_args()", "main()")
+    made = drafted(RESUMES.format(**dict(zip(("args", "parse", "call"), words, strict=True))))
+    section = (repository / "docs/from-argparse.md").read_text().partition("## A script with `--resume PATH`")[2]
+    lines = section.partition("```python\n")[2].partition("```")[0]
+    if not is_with_args:
+        last = section.partition("the last line is `")[2].partition("`")[0]
+        lines = lines.replace('args.resume = "checkpoint.pt"', last)
+    task_file = made.root / "run.py"
+    before = "    return script.main(args)" if is_with_args else "    import train as script"
+    assert task_file.read_text().count(before) == 1
+    task_file.write_text(task_file.read_text().replace(before, f"{lines}{before}"))
+
+    assert run(made.root, "run.py", "--cfg", "train/base").returncode == 1
+    done = run(made.root, "run.py", "--cfg", "train/base", "--mode", "start_continue")
+    assert done.returncode == 0, done.stderr
+    (result,) = made.root.glob("results/p/train/base/*/result.json")
+    assert json.loads(result.read_text()) == {"began": 7}
+
+
 REFUSED = {
     "click": (
         "import click\n@click.command()\ndef f(): pass\n",
@@ -499,6 +602,16 @@ def test_a_module_that_a_script_has_its_parser_from_is_named(
     with pytest.raises(SystemExit):
         main(["init", "--from", "train.py"])
     assert "options.py, which it imports, names argparse: give that one" in capsys.readouterr().err
+
+
+def test_a_stream_is_no_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["init", "--from", "/dev/stdin"])
+    assert end.value.code == 2 and not list(tmp_path.iterdir())
+    assert "/dev/stdin: is no file that stays; expected a Python script" in capsys.readouterr().err
 
 
 def test_a_script_in_another_encoding_that_it_names_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
