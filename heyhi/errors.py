@@ -66,6 +66,14 @@ class HeyhiError(Exception):
         return new
 
 
+def blame(error: HeyhiError, key: str) -> HeyhiError:
+    """Say which word an error is about, where it doesn't say so itself; return the error."""
+    if not error.fault.key:
+        error.fault = error.fault._replace(key=key)
+        remember(str(error.args[0]) if error.args else "", error.fault)
+    return error
+
+
 class ProjectError(HeyhiError):
     """No project root was found, or its settings can't be read."""
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.errors import ConfigError, HeyhiError, OverrideError, SweepError
+from heyhi.faults import Fault
+from heyhi.slips import is_slip
 
 if TYPE_CHECKING:
     from heyhi.cli.habits import Advice
 
 _MAX_KEYS = 2000
 _MAX_CONFIGS = 2000
-_SAME = 0.75  # of two names that are meant to be one, as difflib counts
 
 
 class telling_habits(contextlib.AbstractContextManager[None]):  # noqa: N801 (used as a function is)
@@ -29,19 +30,28 @@ class telling_habits(contextlib.AbstractContextManager[None]):  # noqa: N801 (us
         words: of the command line, less the program.
         command: the first of them where it names a command; empty for a task file.
         sweeps: whether the command takes `--sweep`.
+        options: of a task file.
     """
 
-    def __init__(self, words: Sequence[str], command: str = "", *, sweeps: bool = False) -> None:
+    def __init__(
+        self, words: Sequence[str], command: str = "", *, sweeps: bool = False, options: Container[str] = ()
+    ) -> None:
         self._words = tuple(words)
         self._command = command
         self._sweeps = sweeps
+        self._options = options
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if type(error) in (HeyhiError, OverrideError, SweepError, ConfigError):
             assert isinstance(error, HeyhiError)
             if advice := self._advice(str(error)):
-                text = f"'{advice.shown}': {advice.text}"
-                raise type(error)(text, key=advice.shown, nearest=error.fault.nearest, fix=advice.fix) from None
+                is_override = type(error) is HeyhiError and re.search(r"\w=", advice.text)
+                kind = OverrideError if is_override else type(error)
+                said = kind(f"'{advice.shown}': {advice.text}")
+                # What the error was about was taken for something that it isn't: nothing of that is right.
+                key, code = advice.key or advice.shown, kind.error_code
+                said.fault = Fault(key, advice.nearest, advice.fix, error.fault.code if kind is SweepError else code)
+                raise said from None
 
     def _advice(self, error: str) -> Advice | None:
         """Find how it is typed what an error is about; None where that is no habit."""
@@ -50,7 +60,7 @@ class telling_habits(contextlib.AbstractContextManager[None]):  # noqa: N801 (us
         place = self._words.index(self._command) if self._command in self._words else -1
         words = self._words[place + 1 :]
         keys = _Keys(words)
-        line = Line(words, self._command, self._sweeps, keys, keys.proto, _configs, _kind_of)
+        line = Line(words, self._command, self._sweeps, keys, keys.proto, _configs, _kind_of, self._commands_with)
         first = error.partition("\n")[0] if error.count("override '") == 1 else error
         if _is_typo(error, line.known_keys):
             return None
@@ -58,6 +68,16 @@ class telling_habits(contextlib.AbstractContextManager[None]):  # noqa: N801 (us
             if any(mark in first for mark in one.marks) and one.also in first:
                 return one
         return None
+
+    def _commands_with(self, option: str) -> list[str]:
+        """Name the commands of `heyhi` that have an option; none where this one has it itself."""
+        import argparse
+
+        from heyhi.cli.parser import make_parser
+
+        (commands,) = (one for one in make_parser()._actions if isinstance(one, argparse._SubParsersAction))
+        having = [name for name, parser in commands.choices.items() if option in parser._option_string_actions]
+        return [] if option in self._options or self._command in having else having
 
 
 class _Keys:
@@ -105,15 +125,13 @@ def _keys_of(words: Sequence[str]) -> Iterator[tuple[list[str], str]]:
 
 def _is_typo(error: str, known_keys: Callable[[], Sequence[str]]) -> bool:
     """Return whether an error names an option that differs from what was typed in dashes or a letter only."""
-    import difflib
-
     from heyhi.cli.habits import OPTIONS
 
     match = re.search(r"unknown option '-*([\w-]+)' \(did you mean '-*([\w-]+)'", error)
     if match is None or match[1] in OPTIONS or match[1].replace("-", "_") in known_keys():
         return False
-    typed, meant = (text.replace("-", "").replace("_", "").lower() for text in match.groups())
-    return difflib.SequenceMatcher(None, typed, meant).ratio() > _SAME
+    typed, meant = (text.replace("-", "").replace("_", "") for text in match.groups())
+    return is_slip(typed, meant)
 
 
 def _configs() -> list[str]:

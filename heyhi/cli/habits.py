@@ -7,12 +7,14 @@ at fault; that this is so, and which keys there are, `heyhi.cli.advice` finds ou
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from heyhi.cli.letters import OVERRIDES, STARTING, WITH_JOBS, Typed, typed
+from heyhi.slips import is_slip
 from heyhi.text import shell_word, shorten
 
 # A command that there isn't -> what is typed for it.
@@ -88,6 +90,17 @@ _OF_SBATCH = {
     "signal": "signal_seconds",
     "job-name": "job_name",
 }
+# Those for which the launcher has no such field -> what is here instead; {v} is their value.
+_INSTEAD_OF_SBATCH = {
+    "nodes": "launcher.slurm.num_gpus says how many GPUs, and gpus_per_node how many a node has: nodes follow",
+    "ntasks": "launcher.slurm.num_gpus: a task for each GPU, or by single_task_per_node=true for each node",
+    "ntasks-per-node": "launcher.slurm.single_task_per_node=true is one for each node; else it is one for each GPU",
+    "array": "--sweep KEY=VALUES makes a job for each value; launcher.slurm.pack says how many share one",
+    "exclusive": "launcher.slurm.extra=--exclusive",
+    "dependency": "an experiment waits for what its config names by {{exp …}}: heyhi docs needs",
+    "wrap": "a job runs main of the task file with a config: heyhi launch --cfg CFG",
+    "error": "heyhi logs shows what a job has written",
+}
 _WITH_RESOURCES = STARTING | {"", "print", "retry"}  # commands by which something runs, or is shown as it would
 _AGAIN = "--redo-drifted makes anew what has another config, python run.py --cfg CFG --mode restart one experiment"
 # Options that others have -> what is typed here; {v} is their value.
@@ -136,6 +149,9 @@ OPTIONS = {
     "n-trials": "--trials {v}",
     "num-samples": "--trials {v}",
 }
+_OF_SEARCH = frozenset({"--seed", "--trials", "--parallel", "--sampler", "--stop", "--max", "--min"})
+_ONE_WORD = "values of a key are one word, with commas between them"
+_MOST_COMMANDS = 6  # that are named for an option which another one hasn't
 # Options whose value is written by rules of its own.
 _OF_OPTIONS = frozenset({"--zip", "--space", "--where", "--sort", "--columns", "--stop", "--out", "--text"})
 _DRAWS = "uniform|loguniform|choice|range"  # that --sweep has
@@ -155,7 +171,9 @@ class Advice(NamedTuple):
         shown: the words at fault.
         text: what is typed instead.
         also: a text that such an error has, too.
-        fix: what to type in place of it, where that is known to the letter.
+        fix: what to type in place of `key`, where that is known to the letter.
+        key: the words in whose place it is typed; those at fault unless they are others.
+        nearest: names that may have been meant.
     """
 
     marks: tuple[str, ...]
@@ -163,6 +181,8 @@ class Advice(NamedTuple):
     text: str
     also: str = ""
     fix: str = ""
+    key: str = ""
+    nearest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +197,7 @@ class Line:
         proto: asked for the file that declares these.
         configs: asked for the names of the project's configs, less their suffix.
         kind_of: asked whether a path is a `script`, a `task file`, a `sweep file` or an `experiment`; empty for others.
+        commands_with: asked which commands of `heyhi` have an option.
     """
 
     words: tuple[str, ...]
@@ -186,6 +207,7 @@ class Line:
     proto: Callable[[], str] = field(default=lambda: "conf/*.proto")
     configs: Callable[[], Sequence[str]] = field(default=tuple)
     kind_of: Callable[[str], str] = field(default=lambda text: "")
+    commands_with: Callable[[str], Sequence[str]] = field(default=lambda option: ())
 
     def after(self, place: int) -> str:
         """Return the value behind an option: the next word, where that is none of its own."""
@@ -212,13 +234,12 @@ class Line:
             if ends := [key for key in keys if key.endswith(f".{wanted}")]:
                 return min(ends, key=len)
         close = difflib.get_close_matches(plain, keys, n=1, cutoff=0.6)
-        return close[0] if close else ""
+        return close[0] if close and is_slip(plain, close[0]) else ""
 
-    def swept(self, axis: str) -> str:
-        """Write how a key is swept."""
-        return (
-            f"--sweep {shell_word(axis)}" if self.sweeps else f"heyhi run --cfg {self.cfg} --sweep {shell_word(axis)}"
-        )
+    def swept(self, *axes: str) -> str:
+        """Write how keys are swept."""
+        swept = " ".join(f"--sweep {shell_word(axis)}" for axis in axes)
+        return swept if self.sweeps else f"heyhi run --cfg {self.cfg} {swept}"
 
 
 def advice_on(line: Line) -> Iterator[Advice]:
@@ -226,7 +247,7 @@ def advice_on(line: Line) -> Iterator[Advice]:
     for place, word in enumerate(line.words):
         if place and line.words[place - 1] in _OF_OPTIONS:
             continue
-        for look in (_file, _option, _blanks, _of_hydra, _value):
+        for look in (_swept, _file, _option, _blanks, _of_hydra, _value):
             if (found := look(line, place, word)) is not None:
                 if found.text != word:
                     yield found
@@ -291,16 +312,29 @@ def _option(line: Line, place: int, word: str) -> Advice | None:
             if letter.text:
                 return Advice(marks, shown, f"sbatch's --{of_sbatch} is {fix}, and {letter.text}")
             return Advice(marks, shown, f"resources stand in the launcher: {fix}", fix=fix if value else "")
+        if of_sbatch in _INSTEAD_OF_SBATCH and line.command in _WITH_RESOURCES:
+            text = _INSTEAD_OF_SBATCH[of_sbatch]
+            return Advice(marks, shown, text, fix=text if " " not in text else "")
         if not line.command and plain in ("sweep", "zip"):
             axis = value or next(iter(line.words[place + 1 :]), "") or "KEY=VALUES"
             return Advice(marks, shown, f"one experiment is run here: {line.swept(axis)}")
         if text := letter.text or _named(line, plain):
             if plain in ("m", "multirun") and (axes := _axes(line.words[place + 1 :])):
-                return Advice(marks, shown.split(" ")[0], " ".join(line.swept(axis) for axis in axes))
+                swept, words = line.swept(*axes), line.words[place + 1 : place + 1 + len(axes)]
+                shown, key = word, " ".join((word, *words)) if list(words) == axes else ""
+                return Advice(
+                    (*marks, "which config?"), shown, swept, key=key, fix=swept if line.sweeps and key else ""
+                )
             if text == OVERRIDES and not value:
                 value = line.words[place + 1] if place + 1 < len(line.words) else "KEY=VALUE"
                 shown = f"{word} {value}"
-            return Advice(marks, shown, text.replace("{v}", value or "…"))
+            return Advice(marks, shown, text.replace("{v}", value or "…"), fix=_filled(text, value))
+        if dashes == "--" and (having := line.commands_with(word.partition("=")[0])):
+            mine = f"heyhi {line.command}" if line.command else "a task file"
+            of = f"{_listed(having)} {'have' if having[1:] else 'has'} it"
+            option = word.partition("=")[0]
+            told = (f"unknown option '{option}'", f"unknown key '{name}'", f"'{word}': overrides go with")
+            return Advice(told, word, f"no option of {mine}; {'' if line.command else 'heyhi '}{of}")
     nearest = line.nearest(name)
     if not keys and not _PLAIN.fullmatch(value):
         return None  # a word of its own may stand behind it
@@ -313,7 +347,11 @@ def _option(line: Line, place: int, word: str) -> Advice | None:
     if no or (dashes == "--" and given is not None):
         return None  # which is an override
     fix = _assigned(nearest, value)
-    return Advice(marks, shown, f"a key of a config is set without dashes, by =: {fix}", fix=fix if value else "")
+    if is_key and word in _OF_SEARCH and "--space" not in line.words:
+        text = f"{word} is of a search, with --space; the key of the config is set without dashes, by =: {fix}"
+        return Advice((*marks, "what is searched?"), shown, text, fix=fix)
+    sure = fix if value and keys else ""
+    return Advice(marks, shown, f"a key of a config is set without dashes, by =: {fix}", fix=sure)
 
 
 def _letter(line: Line, place: int, letter: str, value: str) -> Typed:
@@ -331,6 +369,8 @@ def _named(line: Line, name: str) -> str:
     text = OPTIONS.get(name, "")
     if text.startswith("--jobs") and line.command not in WITH_JOBS:
         return "--parallel {v}" if line.command == "search" else ""
+    if name == "format" and line.command == "report":
+        return "--to FILE writes the table, in the form that the suffix of FILE says"
     return "--to {v}" if name == "output" and line.command in ("report", "export") else text
 
 
@@ -392,8 +432,12 @@ def _blanks(line: Line, place: int, word: str) -> Advice | None:
     if place and line.words[place - 1] == "--sweep":
         return None
     marks = (f"'{word}'", f"'{value}'", f"a job {value}") if value else (f"'{word}'",)
-    fix = _assigned(line.nearest(key) or key, value)
-    return Advice(marks, word, f"an override is one word, key=value: {fix}", fix=fix if value else "")
+    meant = line.nearest(key) or key
+    fix = _assigned(meant, value)
+    count = next((n for n in (1, 2, 3) if "".join(line.words[place : place + n]).endswith(value)), 1)
+    words = " ".join(line.words[place : place + count])
+    sure = fix if value and meant in line.known_keys() else ""  # else another error comes next
+    return Advice(marks, word, f"an override is one word, key=value: {fix}", fix=sure, key=words)
 
 
 def _of_hydra(line: Line, place: int, word: str) -> Advice | None:
@@ -479,6 +523,61 @@ def _drawn(line: Line, key: str, name: str, inside: str) -> str:
     count = next((part.partition("=")[2] for part in parts if part.startswith("n=")), "10")
     drawn = f"{key}={draw}({','.join(ends)}"
     return f"drawn values are swept: {line.swept(f'{drawn},n={count})')}; heyhi search has --space '{drawn})'"
+
+
+def _swept(line: Line, place: int, word: str) -> Advice | None:
+    """Values of `--sweep` that are written another way, or stand as words of their own."""
+    option, equals, axis = word.partition("=")
+    if option != "--sweep":
+        return None
+    behind = line.words[place + 1 :]
+    axis = axis if equals else next(iter(behind), "")
+    if re.fullmatch(_KEY, axis):
+        apart = behind if equals else behind[1:]
+        values = list(itertools.takewhile(_PLAIN.fullmatch, apart))
+        marks = (f"--sweep '{axis}'", *(mark for one in values for mark in (f"'{one}'", f"a job {one}")))
+        words = " ".join((word, *([] if equals else [axis]), *values))
+        return _as_axis(line, marks, words, _ONE_WORD, f"{axis}={','.join(values)}") if values else None
+    key, equals, text = axis.partition("=")
+    marks = (f"key '{key}' is ",)
+    shown = word if word == f"--sweep={axis}" else f"--sweep {axis}"
+    values_text, how = "", "a range is written like Python's"
+    if several := re.fullmatch(r"[\[(]([^\[\](){}]+)[\])]", text):
+        values_text, how = ",".join(part.strip() for part in several[1].split(",")), _ONE_WORD
+    elif bounds := re.fullmatch(r"(\d{1,9})(?:-|\.\.)(\d{1,9})", text):  # both of which count
+        values_text = _of_range(int(bounds[1]), int(bounds[2]) + 1)
+    elif bounds := re.fullmatch(r"(\d{0,9}):(\d{1,9})", text):  # as Python has it
+        values_text = _of_range(int(bounds[1] or 0), int(bounds[2]))
+    if not (equals and values_text):
+        return None
+    return _as_axis(line, marks, shown, how, f"{key}={values_text}", f", not '{shorten(text)}'")
+
+
+def _as_axis(line: Line, marks: tuple[str, ...], shown: str, how: str, axis: str, also: str = "") -> Advice:
+    swept = line.swept(axis)
+    return Advice(marks, shown, f"{how}: {swept}", also, swept if line.sweeps else "")
+
+
+def _of_range(start: int, stop: int) -> str:
+    return f"range({stop})" if not start else f"range({start},{stop})"
+
+
+def _filled(text: str, value: str) -> str:
+    """Return what is typed for an option, where that is said to the letter: `--cfg {v}`, and no sentence."""
+    if "{v}" in text and not value:
+        return ""
+    if "{v}" in text and (text == OVERRIDES or text.startswith("--sweep ")):
+        behind = text.removeprefix(OVERRIDES.partition("{v}")[0])
+        return behind.replace("{v}", shell_word(value) if behind == "{v}" else value)
+    is_option = re.fullmatch(r"--[a-z-]+(?: \{v\})?", text)
+    return text.replace("{v}", shell_word(value)) if is_option else ""
+
+
+def _listed(commands: Sequence[str]) -> str:
+    """Write which commands have an option: all of a few."""
+    shown = commands if len(commands) <= _MOST_COMMANDS else commands[: _MOST_COMMANDS - 1]
+    names = [*shown, *["others"] * (len(shown) < len(commands))]
+    return f"{', '.join(names[:-1])} and {names[-1]}" if names[1:] else names[0]
 
 
 def _axes(words: Sequence[str]) -> list[str]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from heyhi.cli.json_forms import Failure
 
 FORM = 1  # changes where a program that reads the form of before would err
-_OPTION = "--json"
 
 
 class _Asked:
@@ -31,8 +30,8 @@ class _Asked:
 
 
 def is_asked(words: Sequence[str]) -> bool:
-    """Return whether a command line asks for JSON; its help is for people."""
-    return _OPTION in words and not {"-h", "--help"} & set(words)
+    """Return whether a command line that names `--json` asks for JSON; its help is for people."""
+    return not {"-h", "--help"} & set(words)
 
 
 def owes_json() -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from heyhi.cli.json_forms import Failure
 from heyhi.errors import HeyhiError, SweepError
 from heyhi.faults import Fault
+from heyhi.slips import is_slip
+from heyhi.text import shell_word
 
 # What ends a command and is no HeyhiError.
 USAGE, INTERRUPTED, OUTPUT, ENDED, BUG = "usage", "interrupted", "output", "ended", "bug"
@@ -45,22 +47,30 @@ def failure(code: str, message: str, fault: Fault = Fault()) -> Failure:  # noqa
 
 
 def _corrected(fault: Fault, words: Sequence[str]) -> str:
-    """Return the word at fault with the nearest name in its place; empty where it can't be told."""
-    if not (fault.key and fault.nearest):
+    """Return the word at fault with the nearest name in its place, as a shell reads it.
+
+    Empty where it can't be told, and where nothing is so near that it must have been meant: a fix that is typed without
+    a look at it would make another experiment.
+    """
+    if not (fault.key and fault.nearest and is_slip(fault.key, fault.nearest[0])):
         return ""
-    wrong, right = fault.key, fault.nearest[0]
-    for word in words:
-        bare = word.removeprefix("--") if "=" in word else word
-        name, equals, value = bare.partition("=")
-        if bare == wrong:
-            return right
-        if equals and (name == wrong or name.startswith(f"{wrong}.")):
-            return f"{right}{name.removeprefix(wrong)}={value}"
-        if equals and name == f"{wrong}+":
-            return f"{right}+={value}"
-        if equals and value == wrong:
-            return f"{name}={right}"
-        # --sweep lr=1 as one word, or a value that ends in the name: I=optimizer/adm
-        if equals and value.partition("=")[0] == wrong:
-            return f"{name}={right}{value.removeprefix(wrong)}"
+    found = next(filter(None, (_mended(word, fault.key, fault.nearest[0]) for word in words)), "")
+    return shell_word(found) if found else ""
+
+
+def _mended(word: str, wrong: str, right: str) -> str:
+    """Return a word with a right name in place of a wrong one; empty where it hasn't that."""
+    if word in (wrong, f"-{wrong}"):  # --sort -KEY
+        return word.replace(wrong, right)
+    option, equals, value = word.partition("=")
+    if not equals:
+        return ""
+    name = option.removeprefix("--")
+    if name == wrong or name.startswith(f"{wrong}."):
+        return f"{right}{name.removeprefix(wrong)}={value}"
+    if name == f"{wrong}+":
+        return f"{right}+={value}"
+    # --sweep=lr=1 as one word, or a value that ends in the name: I=optimizer/adm
+    if value in (wrong, f"-{wrong}") or value.partition("=")[0] == wrong:
+        return f"{option}={value.replace(wrong, right, 1)}"
     return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from heyhi.cli.json_answer import give
-from heyhi.cli.json_failure import LEFT, NOT_ENDED, NOT_STARTED, failure
+from heyhi.cli.json_failure import INTERRUPTED, LEFT, NOT_ENDED, NOT_STARTED, failure
 from heyhi.cli.json_forms import ControllerForm, Launch, LaunchRow
 from heyhi.experiment.names import Status
 from heyhi.faults import Fault
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
     from heyhi.sweep.provenance import Provenance
+
+_CTRL_C = 130  # the exit code after it
+_ENDED_BY_CTRL_C = (INTERRUPTED, "interrupted by Ctrl-C, and what ran was ended")
 
 
 @dataclass
@@ -110,7 +113,7 @@ class LaunchAnswer:
             "experiments": [],
         }
         if exit_code:
-            form["error"] = failure(*self._what_failed())
+            form["error"] = failure(*(_ENDED_BY_CTRL_C if exit_code == _CTRL_C else self._what_failed()))
         give(self.command, {k: v for k, v in form.items() if k != "experiments"}, last="experiments", rows=self._rows())
 
     def _what_failed(self) -> tuple[str, str, Fault]:

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-_OF_SBATCH = {"p": "partition", "A": "account", "t": "time", "q": "qos", "G": "gpus", "C": "constraint"}
+_OF_SBATCH = {
+    "p": "partition",
+    "A": "account",
+    "t": "time",
+    "q": "qos",
+    "G": "gpus",
+    "C": "constraint",
+    "N": "nodes",
+}
 # Snakemake has these too, without a value; but for --quiet, which may have one.
 _OF_SNAKEMAKE = {"q": "quiet", "p": "printshellcmds", "t": "touch", "C": "config"}
 _QUIET = frozenset({"all", "progress", "rules", "host", "reason"})

@@ -27,7 +27,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         exit code: 0; 1 where something is not as asked (`status`: an experiment is dead); 2 for a wrong command.
     """
-    given = list(sys.argv[1:] if args is None else args)
+    given = _with_json_behind(list(sys.argv[1:] if args is None else args))
     if "_ARGCOMPLETE" in os.environ or not _prints_targets(given):
         return _run_words(given)
     from heyhi.streams import guard_streams
@@ -81,7 +81,7 @@ def _run_words(given: list[str]) -> int:
             return _run(parse(parser, given))
 
     with reporting_errors():
-        if OPTION in given:
+        if _names_json(given):
             from heyhi.cli.json_answer import answered, is_asked
 
             if is_asked(given):
@@ -93,7 +93,7 @@ def _run_words(given: list[str]) -> int:
 
 def _instead(given: Sequence[str]) -> Callable[[str], None] | None:
     """Return what says in JSON what has ended a command from outside, where JSON was asked for."""
-    if OPTION not in given:
+    if not _names_json(given):
         return None
     from heyhi.cli.json_answer import print_failure
     from heyhi.cli.json_failure import ENDED
@@ -164,6 +164,18 @@ def _run(args: argparse.Namespace) -> int:
     }[args.command](args)
 
 
+def _names_json(given: Sequence[str]) -> bool:
+    """Return whether a command is asked for JSON; with a value behind it, too, which is refused, in JSON."""
+    return any(word == OPTION or word.startswith(f"{OPTION}=") for word in given)
+
+
+def _with_json_behind(given: list[str]) -> list[str]:
+    """Put `--json` that stands before the command, as other programs have it, behind it."""
+    place = next((at for at, word in enumerate(given) if word != OPTION), len(given))
+    command = given[place : place + 1]
+    return [*command, OPTION, *given[place + 1 :]] if place and command and not command[0].startswith("-") else given
+
+
 def _command_in(given: Sequence[str]) -> str:
     return next((word for word in given if not word.startswith("-")), "")
 
@@ -180,7 +192,7 @@ def _prints_targets(given: Sequence[str]) -> bool:
 
 def _print_no_target(given: Sequence[str]) -> None:
     """Print a target that nothing makes, in place of those that were asked for."""
-    if {OPTION, "--manifest"} & set(given) or sys.stdout is None:
+    if _names_json(given) or "--manifest" in given or sys.stdout is None:
         return
     try:
         if not sys.stdout.isatty():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 REDO = "--redo-drifted"
@@ -42,3 +44,14 @@ def redo_in(args: argparse.Namespace) -> bool | Literal["code", "continue", "sta
 def continues_in(args: argparse.Namespace) -> bool:
     """Return whether what was begun with another config goes on, by the options that were given."""
     return bool(args.continue_drifted) or redo_in(args) == "continue"
+
+
+def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:
+    """Put overrides, of which a parser sets those with a leading `--` apart, in the order of the command line."""
+    left = Counter(overrides)
+    ordered = []
+    for text in args:
+        if left[text] > 0:
+            left[text] -= 1
+            ordered.append(text)
+    return ordered

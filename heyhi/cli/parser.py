@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from heyhi.cli.options import ALL_RANKS, OVERRIDE_HELP, add_redo_arguments
+from heyhi.cli.options import ALL_RANKS, OVERRIDE_HELP, add_redo_arguments, in_given_order
 from heyhi.cli.overview import DESCRIPTION, USAGE, overview
 
 _WORDS_EPILOG = """\
@@ -60,8 +60,6 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
     for text in rest:
         _check_option(parsed.parser, text)
     if rest:
-        from heyhi.cli.task_command import in_given_order
-
         parsed.words = in_given_order([*parsed.words, *rest], given)
     return parsed
 

@@ -759,7 +759,7 @@ class _Reader:
             ]
         option, text = self.early[0]
         if option == "override":
-            raise OverrideError(f"'{text}': overrides go with --cfg CFG and stand behind it")
+            raise OverrideError(f"'{text}': overrides go with --cfg CFG and stand behind it", key=text)
         if option in ("sweep", "zip"):
             raise SweepError(f"--{option} goes with --cfg CFG, behind it; a sweep file says itself what it sweeps")
         if option in SEARCH_OPTIONS:

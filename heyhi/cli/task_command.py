@@ -6,12 +6,11 @@ import argparse
 import contextlib
 import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from heyhi.cli.ask import agrees
-from heyhi.cli.options import OVERRIDE_HELP, REDO, add_redo_arguments, redo_in
+from heyhi.cli.options import OVERRIDE_HELP, REDO, add_redo_arguments, in_given_order, redo_in
 from heyhi.cli.whose import may_change
 from heyhi.config.identity import DEFAULT_PATTERN
 from heyhi.errors import ModeError, OverrideError, UnknownError, reporting_errors, suggest
@@ -169,17 +168,6 @@ def _which_config(args: Sequence[str], parser: argparse.ArgumentParser) -> str:
     return f"which config? --cfg {cfg} names it; overrides stand behind it: --cfg {cfg} {behind}"
 
 
-def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:
-    """Put overrides, of which a parser sets those with a leading `--` apart, in the order of the command line."""
-    left = Counter(overrides)
-    ordered = []
-    for text in args:
-        if left[text] > 0:
-            left[text] -= 1
-            ordered.append(text)
-    return ordered
-
-
 def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -> None:
     """Be the command line of a task file: `if __name__ == "__main__": heyhi.parse_args_and_maybe_launch(main)`.
 
@@ -195,8 +183,10 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
     complete_if_asked()
     from heyhi.cli.advice import telling_habits
 
-    with reporting_errors(), telling_habits(sys.argv[1:] if args is None else args):
-        sys.exit(_run_command(parse_with_overrides(make_parser(), args), main))
+    parser = make_parser()
+    words = sys.argv[1:] if args is None else args
+    with reporting_errors(), telling_habits(words, options=parser._option_string_actions):
+        sys.exit(_run_command(parse_with_overrides(parser, args), main))
 
 
 def complete_if_asked() -> None:

@@ -32,6 +32,7 @@ from heyhi.config.values import (
     value_text,
 )
 from heyhi.errors import HeyhiError, OverrideError, nearest, suggest
+from heyhi.slips import is_slip
 
 if TYPE_CHECKING:
     from heyhi.config.composite import Part
@@ -185,7 +186,7 @@ def _chosen_member(key: Key, text: str) -> str:
         f"key '{key.text}' is a oneof and has no member '{shorten(text)}'{suggest(text, key.members)}:"
         f" {', or '.join(names)}; NULL clears it",
         key=key.text,
-        fix="".join(f"{key.text}={name}" for name in nearest(text, key.members)[:1]),
+        fix="".join(f"{key.text}={name}" for name in nearest(text, key.members)[:1] if is_slip(text, name)),
     )
 
 

@@ -22,6 +22,7 @@ from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.renames import Pair, first_name, once_named
 from heyhi.config.schema import enum_type, is_name
 from heyhi.errors import OverrideError, nearest, suggest
+from heyhi.slips import is_slip
 from heyhi.text import shorten as shorten
 
 
@@ -250,7 +251,7 @@ def _cast_enum(field: FieldDescriptor, text: str, key: str) -> int:
     if number is not None and number in enum_type(field).values_by_number:
         return number
     hint = suggest(stripped, names) if stripped else ""
-    near = nearest(stripped, names)[:1]
+    near = [name for name in nearest(stripped, names)[:1] if is_slip(stripped, name)]
     raise OverrideError(
         f"key '{key}' is {describe_type(field)}, not '{shorten(text)}'{hint}",
         key=key,

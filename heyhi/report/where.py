@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from heyhi.config.renames import renamed_text
 from heyhi.errors import HeyhiError, suggest
+from heyhi.experiment.names import Status
 from heyhi.report.cell_text import UPDATED, listed
 from heyhi.report.meanings import Known, tell_renamed
 from heyhi.report.readings import FLAGS
@@ -32,7 +33,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_REASON = "reason"
+_REASON, _STATUS = "reason", "status"
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _DATE_DIGITS = (4, 8)  # of a year and a day, which are no seconds since 1970
 
@@ -90,10 +91,22 @@ def check(conditions: Sequence[str]) -> None:
     """Make sure that conditions can be read, before there is a table.
 
     Raises:
-        WhereError: one can't be.
+        WhereError: one can't be, or asks for a status that there isn't.
     """
     for text in conditions:
-        next(readings(text))
+        _check_status(text, next(readings(text)))
+
+
+def _check_status(text: str, condition: Condition) -> None:
+    """Refuse a status that there isn't: nothing would ever have it, and everything hasn't."""
+    if condition.key != _STATUS or condition.sign not in ("=", "!=") or not condition.value:
+        return
+    if condition.value not in (known := [one.value for one in Status]):
+        hint = suggest(condition.value, known)
+        raise WhereError(
+            f"--where {text}: there is no status '{condition.value}'{hint}; there are: {', '.join(known)}",
+            key=condition.value,
+        )
 
 
 def chosen_rows(conditions: Sequence[str], known: Known) -> list[int]:

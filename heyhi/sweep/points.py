@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from heyhi.config.values import Drawn, shorten
-from heyhi.errors import SweepError
+from heyhi.errors import SweepError, blame
 from heyhi.sweep.calls import DRAWS, Call, call_of
 from heyhi.sweep.elements import Element, split_elements
 from heyhi.sweep.size import check_size, length_of, listed
@@ -163,7 +163,10 @@ def sweep_points(
             raise SweepError(f"{option} '{axis}': the key is swept twice: '{first}' and '{key}' are one and the same")
         if key in columns:
             raise SweepError(f"{option} '{axis}': the key '{key}' is swept twice")
-        columns[key] = _listed(key, text)
+        try:
+            columns[key] = _listed(key, text)
+        except SweepError as error:
+            raise blame(error, axis) from None
     if paired and pair:
         raise SweepError("--zip stands alone, for all --sweep, or before each key that it pairs: not both")
     if len(paired) == 1:

@@ -24,7 +24,7 @@ from heyhi.config.renames import first_name
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, copy_of, oneof_of, type_of
 from heyhi.config.values import listed, shorten
-from heyhi.errors import HeyhiError, SweepError
+from heyhi.errors import HeyhiError, SweepError, blame
 from heyhi.sweep.axis import AxisReader, Place
 from heyhi.sweep.search_spec import Axis
 
@@ -66,7 +66,7 @@ def axes_of(space: Mapping[str, Any], schema: Schema, base: Message, scheduling:
             _check_apart(given, place, asked)
             asked.append(_Asked(given, place, AxisReader(given, place, base, schema).axis(values)))
         except HeyhiError as error:
-            errors.append(_located(given, error))
+            errors.append(_located(given, blame(error, f"{given}={values}" if isinstance(values, str) else given)))
     if not errors:
         fields = [one for one in asked if not one.place.is_include]
         conditions = _Conditions(fields, base)

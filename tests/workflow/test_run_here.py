@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -71,6 +72,17 @@ def test_ctrl_c_ends_what_runs_is_told_once_and_exits_with_130(tiny: Any) -> Non
     assert run.returncode == 130
     assert err.count("stopped by Ctrl-C; the same command goes on") == 1
     assert "Traceback" not in err
+
+
+def test_ctrl_c_is_told_in_json_too(tiny: Any) -> None:
+    tiny.make_gate(1)
+    run = start(tiny, "run", "--json", "--cfg", "work", "x=1")
+    tiny.wait_at_gate()
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=SECONDS)
+    document = json.loads(out)
+    assert run.returncode == 130 and document["error"]["code"] == "interrupted"
+    assert [row["exp_id"].rpartition("_")[0] for row in document["experiments"]] == ["p/work/x=1"]
 
 
 def test_a_second_one_waits_for_the_first_and_prints_its_table(tiny: Any) -> None:

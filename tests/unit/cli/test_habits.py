@@ -141,6 +141,29 @@ HABITS = [
     ("launch --cfg base/net -p main", "launcher.slurm.partition=main"),
     ("launch --cfg base/net --gres gpu:a100:2", "launcher.slurm.num_gpus=2"),
     ("launch --cfg base/net --mem 16G", "launcher.slurm.mem_per_gpu=16"),
+    ("launch --cfg base/net --nodes=2", "'--nodes=2': launcher.slurm.num_gpus says how many GPUs"),
+    ("launch --cfg base/net -N 2", "'-N 2': launcher.slurm.num_gpus says how many GPUs"),
+    ("launch --cfg base/net --array=1-4", "--sweep KEY=VALUES makes a job for each value"),
+    ("launch --cfg base/net --exclusive", "'--exclusive': launcher.slurm.extra=--exclusive"),
+    ("launch --cfg base/net --dependency=afterok:3", "waits for what its config names by {{exp …}}: heyhi docs needs"),
+    ("launch --cfg base/net --wrap 'python train.py'", "a job runs main of the task file with a config"),
+    ("launch --cfg base/net --ntasks 4", "launcher.slurm.num_gpus: a task for each GPU"),
+    ("launch --cfg base/net --output x.log", "--out P, an exp id pattern"),
+    # options of other commands
+    ("plan --profile local", "'--profile': no option of heyhi plan; launch, run, search and retry have it"),
+    ("plan --cfg base/net --profile=local", "'--profile=local': no option of heyhi plan; launch, run, search and"),
+    ("plan --profile=local", "'--profile=local': no option of heyhi plan; launch, run, search and"),
+    ("logs --json x", "'--json': no option of heyhi logs; expand, plan, status, launch, run and others have it"),
+    ("report --format csv", "--to FILE writes the table"),
+    ("run.py --cfg base/net --jobs 3", "'--jobs': no option of a task file; heyhi launch, run and retry have it"),
+    # of a search, and of a sweep
+    ("plan --cfg base/net --seed 3", "'--seed 3': --seed is of a search, with --space; the key of the config is set"),
+    ("plan --cfg base/net --sweep 'lr=[0.1,0.2]'", "are one word, with commas between them: --sweep lr=0.1,0.2"),
+    ("plan --cfg base/net --sweep=seed=0:3", "a range is written like Python's: --sweep 'seed=range(3)'"),
+    ("plan --cfg base/net --sweep seed=1-3", "--sweep 'seed=range(1,4)'"),
+    ("plan --cfg base/net --sweep seed=1..3", "--sweep 'seed=range(1,4)'"),
+    ("plan --cfg base/net --sweep lr 0.1 0.2", "'--sweep lr 0.1 0.2': values of a key are one word, with commas"),
+    ("run.py --multirun lr=0.1,0.2", "'--multirun': heyhi run --cfg CFG --sweep lr=0.1,0.2"),
     # letters that mean several things
     (
         "run --cfg base/net -q all",
@@ -248,6 +271,10 @@ def test_a_habit_is_answered_by_how_it_is_typed_here(say: Say, project: Path, li
         ("plan --cfg base/net --n-jobs 4", "unknown option '--n-jobs'"),
         ("run --cfg base/net --xyzzy", "unknown option '--xyzzy': see heyhi run --help"),
         ("xyzzy", "'xyzzy' is no command; heyhi --help lists them"),
+        # What is only somewhat like a key, or is one of another experiment.
+        ("run --cfg base/net --epoch_size 3", "unknown option '--epoch_size'"),
+        ("run --cfg base/net --sweep 'sizes=[1],[x]'", "key 'sizes.0' is an integer (int32), not 'x'"),
+        ("run --cfg base/net --sweep name=", "expected key=value,value,"),
     ],
 )
 def test_what_is_no_habit_is_told_as_ever(say: Say, line: str, said: str) -> None:

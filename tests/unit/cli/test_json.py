@@ -256,7 +256,7 @@ def load_every_error() -> None:
         ("plan --cfg work seed=x", "override", "seed", None, None),
         ("plan --cfg wrok", "config", "wrok", "work", "work"),
         ("plan conf/mny.py", "sweep", "conf/mny.py", "conf/many.py", "conf/many.py"),
-        ("plan --mode contineu", "mode", "contineu", "start_continue", "start_continue"),
+        ("plan --mode contineu", "mode", "contineu", "start_continue", None),
         ("plan --jsn", "override", "--jsn", "--json", "--json"),
         ("lanch conf/many.py", "usage", "lanch", "launch", "launch"),
         ("plan --cfg", "usage", "--cfg", None, None),
@@ -273,6 +273,43 @@ def load_every_error() -> None:
         ("search conf/many.py", "sweep", None, None, "heyhi run conf/many.py"),
         ("clean --keep best", "input", None, None, None),
         ("logs nothing", "override", "--json", None, None),
+        # Only what is really near is a fix: another name would make another experiment.
+        ("plan --cfg work seeeds=1", "override", "seeeds", "seed", None),
+        ("plan --cfg work --mod 3", "override", "--mod", "--mode", "--mode"),
+        ("plan --cfg work --modality x", "override", "--modality", "--mode", None),
+        ("plan --profile nosuch", "override", "--profile", None, None),
+        ("plan --cfg work --profile=nosuch", "override", "--profile=nosuch", None, None),
+        ("plan --json=1", "usage", "--json", None, None),
+        ("status --where status=FOO", "where", "FOO", None, None),
+        ("status --where status=DNE", "where", "DNE", "DONE", "status=DONE"),
+        ("report --where status!=doen", "where", "doen", "DONE", "'status!=DONE'"),
+        ("retry --where status=dead", "where", "dead", "DEAD", "status=DEAD"),
+        ("cancel --where status=RUNING", "where", "RUNING", "RUNNING", "status=RUNNING"),
+        # One slip has one code, wherever it is found.
+        ("plan lr=0.1", "override", "lr=0.1", None, None),
+        ("plan --cfg work --sweep seed=0,1 +lr=1", "override", "+lr=1", None, "lr=1"),
+        ("plan --cfg work lr = 1", "override", "lr = 1", None, "lr=1"),
+        ("plan --cfg work sed = 1", "override", "sed = 1", None, "seed=1"),
+        ("plan --cfg work foo = 1", "override", "foo = 1", None, None),
+        # The word of an axis.
+        ("plan --cfg work --sweep lr=range(3", "sweep", "lr=range(3", None, None),
+        ("search --cfg work --min a --trials 1 --space lr=loguniform(0,1)", "sweep", "lr=loguniform(0,1)", None, None),
+        # Habits say what is typed to the letter, and leave nothing of what they were taken for.
+        ("plan --cfg work --multirun lr=1,2", "override", "--multirun lr=1,2", None, "--sweep lr=1,2"),
+        (
+            "plan --cfg work -m lr=1,2 seed=1,2",
+            "override",
+            "-m lr=1,2 seed=1,2",
+            None,
+            "--sweep lr=1,2 --sweep seed=1,2",
+        ),
+        ("plan --config work", "override", "--config work", None, "--cfg work"),
+        ("plan --config-name work", "override", "--config-name work", None, "--cfg work"),
+        ("plan --cfg work --seeds 3", "override", "--seeds 3", None, "--sweep 'seed=range(3)'"),
+        ("plan --cfg work --lrr 3", "override", "--lrr 3", None, "lr=3"),
+        ("plan --lrr 3", "override", "--lrr 3", None, None),
+        ("launch --cfg work --nodes=2", "override", "--nodes=2", None, None),
+        ("launch --cfg work --exclusive", "override", "--exclusive", None, "launcher.slurm.extra=--exclusive"),
     ],
 )
 def test_what_is_wrong_is_told_with_the_word_at_fault_and_what_to_type(
@@ -288,6 +325,65 @@ def test_a_fix_that_is_typed_in_place_of_the_word_at_fault_is_right(run: Run) ->
     found = failure(run, *words)
     assert found["key"] == "sed" and found["fix"] == "seed=0,1"
     assert answer(run, forms.Launch, *("seed=0,1" if word == "sed=0,1" else word for word in words))
+
+
+def mended(words: list[str], error: Document) -> list[str]:
+    """Mend words as the loop in docs/scripting.md does."""
+    (loop,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/scripting.md").read_text(), re.MULTILINE | re.DOTALL)
+    imports, _, behind = loop.partition("def mended")
+    names: dict[str, Any] = {}
+    imported = "\n".join(re.findall(r"^import .*", imports, re.MULTILINE))
+    exec(f"{imported}\ndef mended{behind.partition('keys = ')[0]}", names)  # noqa: S102 (our own page)
+    return typing.cast("list[str]", names["mended"](words, error))
+
+
+@pytest.mark.parametrize(
+    ("words", "overrides"),
+    [
+        (["--cfg", "work", "--sed", "3"], [["seed=3"]]),
+        (["--cfg", "work", "sed=3"], [["seed=3"]]),
+        (["--cfg", "work", "--sed=3", "lrr=2"], [["lr=2", "seed=3"]]),
+        (["--cfg", "work", "+lr=1"], [["lr=1"]]),
+        (["--cfg", "work", "lr", "=", "0.1", "seed=2"], [["lr=0.1", "seed=2"]]),
+        (["--cfg", "work", "lr=", "0.1"], [["lr=0.1"]]),
+        (["--cfg", "work", "lr:", "0.1"], [["lr=0.1"]]),
+        (["--cfg", "work", "--multirun", "lr=1,2"], [["lr=1"], ["lr=2"]]),
+        (["--cfg", "work", "-m", "lr=1", "seed=1,2"], []),
+        (["--config", "work", "--seeds", "2"], [["seed=0"], ["seed=1"]]),
+        (["--cfg", "work", "--set", "lr=1"], [["lr=1"]]),
+        (["--cfg", "work", "--sweep", "sed=1,2"], [["seed=1"], ["seed=2"]]),
+        (["--cfg", "work", "--sweep", "lr=[1,2]"], [["lr=1"], ["lr=2"]]),
+        (["--cfg", "work", "--sweep=seed=1-2"], [["seed=1"], ["seed=2"]]),
+        (["--cfg", "work", "--sweep", "lr", "1", "2"], [["lr=1"], ["lr=2"]]),
+    ],
+)
+def test_the_loop_of_the_docs_mends_slips_of_one_word_and_of_several(
+    run: Run, words: list[str], overrides: list[list[str]]
+) -> None:
+    for _ in range(3):
+        code, out, _err = run("expand", *words, "--json")
+        if code == 0:
+            break
+        error = strict(out)["error"]
+        if not error["fix"]:
+            assert not overrides
+            return
+        words = mended(words, error)
+    else:
+        raise AssertionError(words)
+    assert [row["overrides"] for row in strict(out)["experiments"]] == overrides
+
+
+def test_json_may_stand_before_the_command(run: Run) -> None:
+    code, out, _ = run("--json", "plan", "--cfg", "work", "lr=1")
+    assert code == 0 and strict(out)["command"] == "plan"
+    assert strict(run("--json", "plan", "--cfg", "wrok")[1])["error"]["fix"] == "work"
+
+
+def test_a_column_that_is_sorted_downward_is_mended_with_its_sign(run: Run) -> None:
+    names = run_three()
+    assert failure(run, "report", *names, "--sort=-scroe")["fix"] == "--sort=-score"
+    assert failure(run, "report", *names, "--sort", "-scroe")["fix"] == "-score"
 
 
 def test_what_somebody_would_be_asked_is_refused_and_the_fix_is_to_force_it(

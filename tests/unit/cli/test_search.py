@@ -649,7 +649,7 @@ def test_without_a_space_the_names_of_its_options_are_overrides_as_ever(searched
     plain = run("expand", "--cfg", "conf/work", "--seed=2")
     assert plain[0] == 0 and plain == run("expand", "--cfg", "conf/work", "seed=2")
     code, _, err = run("plan", "--cfg", "conf/work", "--seed", "2")
-    assert code == 2 and "what is searched? --space KEY=VALUES" in err
+    assert code == 2 and "--seed is of a search, with --space; the key of the config is set without dashes" in err
 
 
 def test_conditions_choose_trials_by_what_they_have_become(searched: Searched, run: Run) -> None:
