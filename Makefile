@@ -122,11 +122,11 @@ format: $(STAMP)/dev ## Put all files into the house's format.
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflows heyhi/newproject docs/own-rules examples
 
-# To be read without a network; a link that leads nowhere is an error.
+# To be read without a network; a link that leads nowhere is an error, each time (-E reads all pages anew).
 .PHONY: docs
 docs: $(STAMP)/docs ## Write docs/api.md anew, and make a site of docs/ with a search: build/docs/index.html.
 	@$(BIN)/python -m docs_site.api
-	@$(BIN)/python -m sphinx -q -W --keep-going -d build/doctrees -c docs_site docs build/docs $(ARGS)
+	@$(BIN)/python -m sphinx -q -W -E --keep-going -d build/doctrees -c docs_site docs build/docs $(ARGS)
 	@echo "build/docs/index.html"
 
 .PHONY: bench

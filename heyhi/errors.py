@@ -24,7 +24,7 @@ class HeyhiError(Exception):
     error_code: ClassVar[str] = "input"
 
     def __init_subclass__(cls) -> None:
-        """Have each class known by a word of its own, which programs go by: docs/scripting.md lists them."""
+        """Have each class known by a word of its own, which programs go by: `heyhi docs scripting` lists them."""
         super().__init_subclass__()
         if "error_code" not in cls.__dict__:
             words = "".join(f"_{char.lower()}" if char.isupper() else char for char in cls.__name__)
@@ -220,6 +220,9 @@ def nearest(name: str, candidates: Iterable[str]) -> list[str]:
     if not close:
         near_leaves = difflib.get_close_matches(wanted, set(leaves.values()), n=3, cutoff=0.75)
         close = [c for c, leaf in leaves.items() if leaf in near_leaves][:3]
+    if not close:  # `lrate` for `lr`
+        begun = [c for c, leaf in leaves.items() if len(leaf) > 1 and wanted.startswith(leaf)]
+        close = sorted(begun, key=lambda c: -len(leaves[c]))[:1]
     return [pool[c] for c in close]
 
 

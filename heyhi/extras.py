@@ -1,6 +1,6 @@
 """The packages that only an extra of HeyHi's brings: imported here, or the line that installs them is named.
 
-What each is for, docs/dependencies.md says.
+What each is for, `heyhi docs dependencies` says.
 """
 
 from __future__ import annotations

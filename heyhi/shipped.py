@@ -30,13 +30,18 @@ def shipped_profiles() -> dict[str, Path]:
 
 
 def include_rules(workflow: Any) -> None:
-    """Take the rules in, as if they stood in the Snakefile that calls this; `rule all` is what it makes by default.
+    """Take the rules in, as if they stood in the Snakefile that calls this.
+
+    `rule all` is what it makes by default, also where other rules stand above, unless one has `default_target: True`.
 
     Args:
         workflow: Snakemake's object of that name.
     """
-    # Snakemake's own `include:` would leave the choice of the first rule to the file that includes.
-    workflow.include(str(shipped_snakefile()), overwrite_default_target=True)
+    before = workflow.default_target
+    chosen = before is not None and workflow.get_rule(before).ruleinfo.default_target is True
+    workflow.include(str(shipped_snakefile()))
+    # Snakemake's choice would be the first rule of all.
+    workflow.default_target = before if chosen else "all"
 
 
 def profile(name: str) -> dict[str, Any]:

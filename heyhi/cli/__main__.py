@@ -1,4 +1,4 @@
-"""`python -m heyhi.cli`: the command line `heyhi` where its script is not on the path."""
+"""`python -m heyhi.cli`: the same as `python -m heyhi`."""
 
 import sys
 

@@ -49,7 +49,8 @@ class telling_habits(contextlib.AbstractContextManager[None]):  # noqa: N801 (us
 
         place = self._words.index(self._command) if self._command in self._words else -1
         words = self._words[place + 1 :]
-        line = Line(words, self._command, self._sweeps, _Keys(words), _configs, _kind_of)
+        keys = _Keys(words)
+        line = Line(words, self._command, self._sweeps, keys, keys.proto, _configs, _kind_of)
         first = error.partition("\n")[0] if error.count("override '") == 1 else error
         if _is_typo(error, line.known_keys):
             return None
@@ -64,19 +65,26 @@ class _Keys:
 
     def __init__(self, words: Sequence[str]) -> None:
         self._words = words
-        self._found: list[str] | None = None
+        self._found: tuple[list[str], str] | None = None
 
     def __call__(self) -> list[str]:
         """Return them."""
+        return self._look_up()[0]
+
+    def proto(self) -> str:
+        """Name the file that declares their message."""
+        return self._look_up()[1]
+
+    def _look_up(self) -> tuple[list[str], str]:
         if self._found is None:
-            self._found = []
+            self._found = [], "conf/*.proto"
             with contextlib.suppress(HeyhiError, OSError):
-                self._found = next(_keys_of(self._words), [])
+                self._found = next(_keys_of(self._words), self._found)
         return self._found
 
 
-def _keys_of(words: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the keys of each config that some words name."""
+def _keys_of(words: Sequence[str]) -> Iterator[tuple[list[str], str]]:
+    """Yield the keys of each config that some words name, with the file that declares their message."""
     from heyhi.config.includes import ConfigFiles
     from heyhi.config.keys import schema_keys
     from heyhi.config.schema import load_schema, message_type
@@ -91,7 +99,8 @@ def _keys_of(words: Sequence[str]) -> Iterator[list[str]]:
             continue
         with contextlib.suppress(HeyhiError):
             task = files.root(files.find_config(name)).task
-            yield schema_keys(message_type(schema.tasks[task]), _MAX_KEYS)
+            kind = message_type(schema.tasks[task])
+            yield schema_keys(kind, _MAX_KEYS), kind.file.name
 
 
 def _is_typo(error: str, known_keys: Callable[[], Sequence[str]]) -> bool:

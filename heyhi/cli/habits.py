@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from heyhi.cli.letters import OVERRIDES, STARTING, WITH_JOBS, Typed, typed
 from heyhi.text import shell_word, shorten
 
 # A command that there isn't -> what is typed for it.
@@ -87,11 +88,10 @@ _OF_SBATCH = {
     "signal": "signal_seconds",
     "job-name": "job_name",
 }
-_LETTERS_OF_SBATCH = {"p": "partition", "A": "account", "t": "time", "q": "qos", "G": "gpus", "C": "constraint"}
+_WITH_RESOURCES = STARTING | {"", "print", "retry"}  # commands by which something runs, or is shown as it would
 _AGAIN = "--redo-drifted makes anew what has another config, python run.py --cfg CFG --mode restart one experiment"
 # Options that others have -> what is typed here; {v} is their value.
 OPTIONS = {
-    "m": "--sweep KEY=VALUES sweeps a key, once for each of several",
     "multirun": "--sweep KEY=VALUES sweeps a key, once for each of several",
     "grid": "--sweep KEY=VALUES sweeps a key",
     "config-name": "--cfg {v}",
@@ -102,12 +102,10 @@ OPTIONS = {
     "config": "--cfg {v}",
     "config-file": "--cfg {v}",
     "conf": "--cfg {v}",
-    "override": "overrides stand there as they are: {v}",
-    "overrides": "overrides stand there as they are: {v}",
-    "set": "overrides stand there as they are: {v}",
-    "opts": "overrides stand there as they are: {v}",
-    "o": "overrides stand there as they are: {v}",
-    "D": "overrides stand there as they are: {v}",
+    "override": OVERRIDES,
+    "overrides": OVERRIDES,
+    "set": OVERRIDES,
+    "opts": OVERRIDES,
     "local": "heyhi run runs here; heyhi launch --profile local has a controller do so",
     "cluster": "--profile local or slurm, or heyhi run, which runs here",
     "executor": "--profile local or slurm, or heyhi run, which runs here",
@@ -120,7 +118,6 @@ OPTIONS = {
     "max-workers": "--jobs {v}",
     "n-jobs": "--jobs {v}",
     "cores": "--jobs {v}",
-    "j": "--jobs {v}",
     "resume": "the same command again goes on with what was begun",
     "continue": "the same command again goes on with what was begun",
     "overwrite": _AGAIN,
@@ -177,6 +174,7 @@ class Line:
         command: name of the command; empty for a task file's.
         sweeps: whether it takes `--sweep`.
         known_keys: asked for the keys of its config.
+        proto: asked for the file that declares these.
         configs: asked for the names of the project's configs, less their suffix.
         kind_of: asked whether a path is a `script`, a `task file`, a `sweep file` or an `experiment`; empty for others.
     """
@@ -185,6 +183,7 @@ class Line:
     command: str = ""
     sweeps: bool = False
     known_keys: Callable[[], Sequence[str]] = field(default=tuple)
+    proto: Callable[[], str] = field(default=lambda: "conf/*.proto")
     configs: Callable[[], Sequence[str]] = field(default=tuple)
     kind_of: Callable[[str], str] = field(default=lambda text: "")
 
@@ -280,19 +279,25 @@ def _option(line: Line, place: int, word: str) -> Advice | None:
     keys = line.known_keys()
     is_key = name in keys or name.replace("-", "_") in keys
     if not is_key:
-        of_sbatch = _LETTERS_OF_SBATCH.get(name, "") if dashes == "-" else plain
+        letter = _letter(line, place, name, value) if dashes == "-" and len(name) == 1 else Typed()
+        if not letter.has_value and given is None:
+            value, shown = "", word
+        of_sbatch = letter.of_sbatch or (plain if len(name) > 1 else "")
         if of_sbatch in _OF_SBATCH:
+            if line.command not in _WITH_RESOURCES:
+                return None
             key = f"launcher.slurm.{_OF_SBATCH[of_sbatch]}"
             fix = _assigned(key, _number(key, value))
+            if letter.text:
+                return Advice(marks, shown, f"sbatch's --{of_sbatch} is {fix}, and {letter.text}")
             return Advice(marks, shown, f"resources stand in the launcher: {fix}", fix=fix if value else "")
         if not line.command and plain in ("sweep", "zip"):
             axis = value or next(iter(line.words[place + 1 :]), "") or "KEY=VALUES"
             return Advice(marks, shown, f"one experiment is run here: {line.swept(axis)}")
-        if plain in OPTIONS:
-            text = OPTIONS[plain]
+        if text := letter.text or _named(line, plain):
             if plain in ("m", "multirun") and (axes := _axes(line.words[place + 1 :])):
                 return Advice(marks, shown.split(" ")[0], " ".join(line.swept(axis) for axis in axes))
-            if plain in ("o", "override", "overrides", "set", "opts", "D") and not value:
+            if text == OVERRIDES and not value:
                 value = line.words[place + 1] if place + 1 < len(line.words) else "KEY=VALUE"
                 shown = f"{word} {value}"
             return Advice(marks, shown, text.replace("{v}", value or "…"))
@@ -309,6 +314,24 @@ def _option(line: Line, place: int, word: str) -> Advice | None:
         return None  # which is an override
     fix = _assigned(nearest, value)
     return Advice(marks, shown, f"a key of a config is set without dashes, by =: {fix}", fix=fix if value else "")
+
+
+def _letter(line: Line, place: int, letter: str, value: str) -> Typed:
+    """Return what an option of one letter is typed as."""
+
+    def is_named(text: str) -> bool:
+        stem = text.removeprefix("conf/").removesuffix(".prototxt")
+        return bool(text) and ("/" in text or text.endswith((".py", ".prototxt")) or stem in line.configs())
+
+    return typed(letter, line.command, value, next(iter(line.words[place + 1 :]), ""), is_named)
+
+
+def _named(line: Line, name: str) -> str:
+    """Return what is typed for an option of a name that others have; empty where this command has none such."""
+    text = OPTIONS.get(name, "")
+    if text.startswith("--jobs") and line.command not in WITH_JOBS:
+        return "--parallel {v}" if line.command == "search" else ""
+    return "--to {v}" if name == "output" and line.command in ("report", "export") else text
 
 
 def _file(line: Line, place: int, word: str) -> Advice | None:
@@ -377,8 +400,13 @@ def _of_hydra(line: Line, place: int, word: str) -> Advice | None:
     """Hydra's ways to add, remove and choose."""
     del place
     if match := re.fullmatch(rf"\+{{1,2}}({_KEY})=(.*)", word, re.DOTALL):
-        assigned = _assigned(line.nearest(match[1]) or match[1], match[2])
+        near = line.nearest(match[1])
+        assigned = _assigned(near or match[1], match[2])
         marks = (_quoted(word), f"'{word.partition('=')[0]}'")
+        if not near:
+            return Advice(
+                marks, word, f"every key is in the schema: add '{match[1]}' to {line.proto()}, then {assigned}"
+            )
         return Advice(marks, word, f"every key is in the schema: {assigned}", fix=assigned)
     if match := re.fullmatch(rf"~({_KEY})(?:=.*)?", word, re.DOTALL):
         key = line.nearest(match[1]) or match[1]
@@ -390,6 +418,8 @@ def _of_hydra(line: Line, place: int, word: str) -> Advice | None:
         return Advice(
             ("'hydra",), word, "an experiment lies where its config and overrides say; --out P is another way"
         )
+    if re.fullmatch(r"hydra\.verbose=.*", word, re.DOTALL):
+        return Advice(("'hydra",), word, f"a run says more by python run.py --cfg {line.cfg} --log-level DEBUG")
     if match := re.fullmatch(r"hydra[./][\w./]+=.*", word, re.DOTALL):
         return Advice(("'hydra",), word, "settings of a project stand in [tool.heyhi]: heyhi describe --settings")
     if match := re.fullmatch(rf"({_KEY})/({_KEY})(?:@[\w.]+)?=(\S+)", word):
@@ -402,7 +432,9 @@ def _of_hydra(line: Line, place: int, word: str) -> Advice | None:
 def _value(line: Line, place: int, word: str) -> Advice | None:
     """A value that no field of one number or name holds, since it is several, or written another way."""
     match = re.fullmatch(rf"(?:--)?({_KEY})=(.*)", word, re.DOTALL)
-    if match is None or match[1].startswith("I.") or (place and line.words[place - 1] == "--sweep"):
+    if match is None or match[1].startswith("I."):
+        return None
+    if place and line.words[place - 1] == "--sweep" and not _CALL.fullmatch(match[2]):
         return None
     text = _of_value(line, match[1], match[2])
     also, last = f", not '{shorten(match[2])}'", text.rpartition(": ")[2]
@@ -423,6 +455,8 @@ def _of_value(line: Line, key: str, value: str) -> str:
         return f"NULL clears a key: {key}=NULL"
     if value.lower() in ("yes", "on", "y", "no", "off", "n"):
         return f"{key}={'true' if value.lower() in ('yes', 'on', 'y') else 'false'}"
+    if value == "???":
+        return f"nothing has to be given, and what isn't set reads None: give the value: {key}=…"
     if "${" in value:
         return "a config has no ${…}: give the value; {{…}} are its templates (heyhi docs configs)"
     if re.fullmatch(r"[+-]?[\d_]*\d[\d_]*(\.\d*)?(e\+?\d+)?", value, re.IGNORECASE):

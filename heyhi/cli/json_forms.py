@@ -1,4 +1,4 @@
-"""The forms of what commands print with `--json`, field by field, as docs/scripting.md lists them.
+"""The forms of what commands print with `--json`, field by field, as `heyhi docs scripting` lists them.
 
 Every document begins with `heyhi`, the number of the form, and has either `command` with the fields below, or `error`;
 a command that starts or ends something may have both.

@@ -1,25 +1,23 @@
-"""The commands that start and end experiments: expand, plan, launch, retry, cancel."""
+"""The commands that say what would run, and start it: expand, plan, launch."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import sys
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Container, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from heyhi.cli.ask import agrees
 from heyhi.cli.few_points import Pointless, few_points_text
-from heyhi.cli.foreground import print_tables, wait_for_others
+from heyhi.cli.foreground import print_tables
 from heyhi.cli.json_answer import give, owes_json
-from heyhi.cli.json_cancel import give_cancelled
 from heyhi.cli.json_launch import LaunchAnswer
 from heyhi.cli.looking import print_recoded, print_wrapped
 from heyhi.cli.options import REDO, continues_in, redo_in
 from heyhi.cli.profiles import check_profile, profile_for
 from heyhi.cli.resources import agree_on_defaults, check_engine, starting_of
 from heyhi.cli.selection import Group, Selection, project_for, select
+from heyhi.cli.starting import check_files, needed_files, print_unknown, redo_and_control, say_controller
 from heyhi.cli.whose import may_change, only_looks
 from heyhi.profiles import shown_profile, snakemake_command
 from heyhi.text import data_output, shell_line, shell_word
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
     from heyhi.cli.json_forms import ExpandRow
     from heyhi.cli.redoing import Redoing
-    from heyhi.control.controller import Controller, ControllerSpec
-    from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
     from heyhi.experiment.folder import Experiment
     from heyhi.experiment.modes import Action
@@ -172,7 +168,7 @@ def plan(args: argparse.Namespace) -> int:
     goings = Goings.of(survey, going_on - idle, selection.schema_of)
     left = goings.left
     actions |= dict.fromkeys([*left, *idle], Action())
-    _check_files(selection, {path for path, action in actions.items() if action.start})
+    check_files(selection, {path for path, action in actions.items() if action.start})
     starting = {path for path, action in actions.items() if action.start}
     if args.json:
         told = LaunchAnswer.of("plan", selection, survey, dry_run=True)
@@ -262,43 +258,10 @@ def _missing_files(selection: Selection, actions: Mapping[str, Action]) -> list[
     from heyhi.control.needed_files import missing_lines
 
     lines: dict[str, None] = {}
-    for project, needed in _needed_files(selection):
+    for project, needed in needed_files(selection):
         names = [name for folder, files in needed if files and actions[folder].start for name in files]
         lines |= dict.fromkeys(missing_lines(project.root, names) if names else ())
     return [*lines]
-
-
-def _check_files(selection: Selection, starting: Container[str]) -> None:
-    """Refuse what Snakemake would refuse as soon as it runs: to start what needs a file that nobody makes.
-
-    Raises:
-        NeedsError: so it is.
-    """
-    from heyhi.control.needed_files import check_made
-    from heyhi.sweep.target import target_of
-
-    for project, needed in _needed_files(selection):
-        first: dict[str, str] = {}
-        for folder, files in needed:
-            if files and folder in starting:
-                first |= {name: target_of(folder, project.root) for name in files if name not in first}
-        if first and project.root == selection.project.root:  # another one's rules are its own business
-            check_made(project.root, first)
-
-
-def _needed_files(selection: Selection) -> Iterator[tuple[Project, Iterable[tuple[str, tuple[str, ...]]]]]:
-    """Yield for each project, and each of its experiments, which files it needs."""
-    from heyhi.sweep.target import folders_of
-
-    for group in selection.groups:
-        needed: Iterable[tuple[str, tuple[str, ...]]] = ()
-        if group.expansion is not None:
-            needed = ((one.folder, one.files) for one in group.expansion.planned)
-        elif group.manifest is not None:
-            nodes = group.manifest.nodes()
-            folders = folders_of([node.target for node in nodes], group.manifest.project_root)
-            needed = zip(folders, (node.files for node in nodes), strict=True)
-        yield group.project, needed
 
 
 def _dependents(selection: Selection, wiped: set[str]) -> str:
@@ -406,7 +369,7 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
     goings = Goings.of(survey, starting, selection.schema_of, is_allowed=continues_in(args))
     starting -= goings.left.keys()
     starting |= set(redoing.folders)
-    _check_files(selection, starting)
+    check_files(selection, starting)
     pointless = Pointless.of(selection, starting)
     starts = len(starting - pointless.slots)
     vars(told).update(vars(LaunchAnswer.of(args.command, selection, survey, dry_run=args.dry_run)))
@@ -441,7 +404,7 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
     print_wrapped(unchosen_lines(selection))
     stopped = goings.left.keys() | unknown.keys()
     named = [target_of(f, project.root) for f in single if f not in unknown]
-    _print_unknown(survey, survey.others)
+    print_unknown(survey, survey.others)
     if others <= stopped and not redoing.folders:
         return 0 if args.dry_run else 1
     if not (starting or args.dry_run or args.foreground) and _say_left(survey, others, args, words, told):
@@ -468,7 +431,7 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
             foresee([manifest for manifests in written for manifest in manifests], starting - pointless.slots)
         )
     order = [path for path in survey.folders if path in starting]
-    code = _redo_and_control(
+    code = redo_and_control(
         selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order, told
     )
     return code or int(bool(goings.left or unknown) and not args.dry_run)
@@ -537,83 +500,6 @@ def _both(group: Group, counts: str) -> str:
     return f"{group.label}: {group.size}\nin all: {counts}"
 
 
-def _redo_and_control(
-    selection: Selection,
-    redoing: Redoing,
-    spec: ControllerSpec,
-    args: argparse.Namespace,
-    launching: Launching,
-    manifests: list[Manifest],
-    starting: list[str],
-    told: LaunchAnswer,
-    others: int = 1,
-) -> int:
-    """Wipe what is made anew, and start a controller; all that may be wrong is found out before something is wiped.
-
-    Args:
-        selection: what is named.
-        redoing: what of it is made anew.
-        spec: what the controller is to do.
-        args: of the command.
-        launching: puts it on record.
-        manifests: by which it all is run.
-        starting: exp paths of what it starts, in order.
-        told: is told which controller runs it.
-        others: how many it starts beside these.
-    """
-    from heyhi.control.controller import check_requests
-
-    if args.dry_run:
-        print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
-        return 0
-    if redoing.folders:
-        redoing.check(spec)
-        if spec.uses_slurm:
-            check_requests(manifests, set(redoing.folders))
-        if not redoing.wipe(force=args.force) and not others:
-            return 1
-    code = _control(selection, spec, args, launching, starting, told)
-    return code or int(redoing.failed)
-
-
-def _control(
-    selection: Selection,
-    spec: ControllerSpec,
-    args: argparse.Namespace,
-    launching: Launching,
-    starting: list[str],
-    told: LaunchAnswer,
-) -> int:
-    """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
-    from heyhi.control.controller import run_here, start
-    from heyhi.control.first_start import FirstStart
-
-    project, words = selection.project, shell_line(selection.words)
-    with launching.on_record() as record:
-        spec = replace(spec, launch=record.name, jobs=args.jobs or 0)
-        first = FirstStart(project, starting)
-        if args.foreground:
-            (controller, is_new), code = run_here(project, spec)
-            if is_new:
-                return code
-        else:
-            controller, is_new = start(project, spec)
-        if not is_new:  # what is being run already is on record
-            record.take_back()
-    try:
-        _say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
-        if not is_new:
-            return wait_for_others(selection) if args.command == "run" else 0
-        lines, failed = first.wait(controller)
-    except KeyboardInterrupt:
-        goes_on = f"Ctrl-C ends only this waiting; the controller goes on, and heyhi cancel {words or '--all'} stops it"
-        print(goes_on, file=sys.stderr, flush=True)
-        raise
-    print_wrapped(lines)
-    told.problem = "\n".join(lines) if failed else ""
-    return int(failed)
-
-
 def _say_left(
     survey: Survey, others: Collection[str], args: argparse.Namespace, words: str, told: LaunchAnswer
 ) -> bool:
@@ -634,223 +520,7 @@ def _say_left(
     living = who_runs_all(survey, others) if all(map(is_slot, others)) else []
     for project, controller in living:
         spec = controller.spec()
-        _say_controller(project, controller, args, words, told, uses_slurm=spec is not None and spec.uses_slurm)
+        say_controller(project, controller, args, words, told, uses_slurm=spec is not None and spec.uses_slurm)
     if living:
         print(f"  its table: heyhi report {words}")
     return bool(living)
-
-
-def _say_controller(
-    project: Project,
-    controller: Controller,
-    args: argparse.Namespace,
-    words: str,
-    told: LaunchAnswer,
-    *,
-    uses_slurm: bool,
-    is_new: bool = False,
-) -> None:
-    """Say which controller runs what was asked for, and how to follow and to stop it."""
-    owner = controller.owner
-    assert owner is not None
-    told.run_by(project, controller, is_new=is_new)
-    if not is_new and args.jobs:
-        print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
-    print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
-    print(f"  follow:  heyhi status --watch {words}".rstrip())
-    if is_new or controller.log.exists():  # one on a terminal writes none
-        print(f"  its log: {project.relative(controller.log)}")
-    left = f"; kill {owner.pid} only the controller: jobs go on" if uses_slurm else ""
-    whose = "its runs" if words else "all that runs here, whoever started it"
-    print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)
-
-
-def cancel(args: argparse.Namespace) -> int:
-    """End jobs, runs and controllers of what is named."""
-    from heyhi.cli.choosing import Choice
-    from heyhi.control.cancel import Canceller, describe, found_in, idle_lines, plan_cancel
-    from heyhi.control.survey import Survey
-    from heyhi.errors import HeyhiError
-
-    here = project_for(args)
-    selection = select(here, args)
-    choice = Choice(selection, args.where)
-    if args.all and (selection or args.where):
-        raise HeyhiError("--all goes without anything named, and without --where: which is it?")
-    if not args.all and not selection and not args.where:
-        raise HeyhiError(
-            "cancel what? Name targets, exp ids, jobs, a sweep file, a manifest or a config, choose by --where, or say"
-            " --all"
-        )
-    plans = []
-    for project in selection.projects:
-        may_change(project, is_dry_run=args.dry_run)
-    if args.all:
-        plans.append((here, plan_cancel(here, Survey.of_index(here).folders, everything=True)))
-    parts = [] if args.all else choice.parts()
-    if not args.all and not any(part.folders for part in parts) and args.where:
-        print(choice.none_text)
-        give_cancelled((), dry_run=args.dry_run)
-        return 0
-    for project in dict.fromkeys(part.project for part in parts):
-        folders = list(dict.fromkeys(path for part in parts if part.project == project for path in part.folders))
-        # Who chooses some of a sweep leaves the others to its controller.
-        whole = [] if args.where else [group for group in selection.groups if group.is_whole]
-        sweeps = [group.sweep for group in whole if group.project == project]
-        plans.append((project, plan_cancel(project, folders, sweeps=sweeps)))
-    if args.dry_run:
-        lines = [line for one in plans for line in (*describe(*one), *idle_lines(*one))]
-        print("\n".join([*lines, "dry run: nothing was cancelled"]))
-        give_cancelled((found for each in plans for found in found_in(*each)), dry_run=True)
-        return 0
-    size = sum(one.size for _, one in plans)
-    if size > (0 if args.where else 1) and not args.force:
-        lines = [line for one in plans for line in describe(*one)]
-        agrees(
-            f"{size} job{'s' * (size > 1)} or run{'s' * (size > 1)} would be cancelled",
-            f"cancel {'them' if size > 1 else 'it'}?",
-            lines,
-            otherwise="nothing was cancelled",
-            more=", or --dry-run to see them",
-        )
-    failed = False
-    found = []
-    for project, one in plans:
-        canceller = Canceller(project)
-        canceller.run(one)
-        print("\n".join(canceller.lines))
-        failed |= canceller.failed
-        found += canceller.found
-    give_cancelled(found, dry_run=False, failed=failed)
-    return 1 if failed else 0
-
-
-def retry(args: argparse.Namespace) -> int:
-    """Start experiments that are dead again, or DONE ones anew that were made otherwise than they would be today."""
-    told = LaunchAnswer("retry", args.dry_run)
-    code = _retry(args, told)
-    if args.json:
-        told.give(code, has_waited=args.foreground)
-    return code
-
-
-def _retry(args: argparse.Namespace, told: LaunchAnswer) -> int:
-    from heyhi.cli.choosing import Choice
-    from heyhi.cli.redoing import Redoing
-    from heyhi.cli.winners import choose_first
-    from heyhi.control.controller import ControllerSpec
-    from heyhi.control.going_on import Goings
-    from heyhi.control.listing import rows_lines, terminal_width
-    from heyhi.control.recording import Launching
-    from heyhi.control.reopening import as_trials, reopen
-    from heyhi.control.search_lines import missed_lines, stuck_slots
-    from heyhi.control.survey import Survey
-    from heyhi.errors import HeyhiError
-    from heyhi.project import find_project
-    from heyhi.sweep.expand import composable
-    from heyhi.sweep.target import target_of
-
-    project = find_project()
-    check_profile(project, args)
-    may_change(project, is_dry_run=args.dry_run)
-    selection = select(project, args)
-    choice = Choice(selection, args.where)
-    groups = selection.groups
-    selection.check_own("retry --dead")
-    selection.validate()
-    survey = selection.survey()
-    chosen = set(choice.folders()) if args.where else set(survey.folders)
-    vars(told).update(vars(LaunchAnswer.of("retry", selection, survey, dry_run=args.dry_run)), among=chosen)
-    if args.where and not chosen:
-        print(choice.none_text)
-        return 0
-    dead = [row for row in survey.dead if row.asked in chosen]
-    wants_dead = args.dead or bool(args.where and not args.redo_drifted)
-    if not (wants_dead or args.redo_drifted):
-        which = (
-            f"--dead starts those of them that are DEAD ({len(dead)} now)"
-            if selection
-            else f"Say --dead to start those that are DEAD again ({len(dead)} of them now)"
-        )
-        raise HeyhiError(
-            f"retry which ones? {which}; {REDO} redoes those that are DONE with another config", fix="--dead"
-        )
-    among = chosen if args.where else None
-    redoing = Redoing(selection, survey, redo_in(args), among=among)
-    while not args.dry_run and (lines := choose_first(selection, redoing.folders)):
-        print("\n".join(lines))
-        survey = selection.survey()
-        redoing = Redoing(selection, survey, redo_in(args), among=among, is_renewed=True)
-    print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
-    dead = as_trials(project, dead) if wants_dead else redoing.begun
-    if not dead and not redoing.folders:
-        if wants_dead:
-            print(f"nothing to start: none of {len(chosen)} experiments is DEAD")
-        _print_unknown(survey, chosen)
-        return int(survey.lacks)
-    goings = Goings.of(survey, [row.asked for row in dead], selection.schema_of, is_allowed=continues_in(args))
-    dead = [row for row in dead if row.asked not in goings.left]
-    unmade: list[str] = []
-    if not (selection and selection.is_whole):
-        _, problems = composable([row.exp_path for row in dead if not row.slot], selection.composed_again)
-        found = ((row.exp_id, problems[row.exp_path]) for row in dead if row.exp_path in problems)
-        unmade = [f"left: {exp_id}: can't be composed today: {problem}" for exp_id, problem in found]
-        dead = [row for row in dead if row.exp_path not in problems]
-    stuck = stuck_slots(row.asked for row in dead)
-    unmade += [f"left: {line}: no more trials are started" for line in missed_lines(stuck)]
-    dead = [row for row in dead if row.asked not in stuck]
-    profile = profile_for(args, selection, [*(row.asked for row in dead), *redoing.folders])
-    # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
-    known = survey if selection.is_whole else Survey.of_index(project)
-    blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})
-    starting = list(dict.fromkeys([*(row.asked for row in dead), *blocked, *redoing.folders]))
-    check_engine(args, selection, starting, profile)
-    told.by(project, profile)
-    told.survey, told.starting, told.wiped = survey, starting, redoing.folders
-    told.left = {path: going.changed for path, going in goings.left.items()}
-    told.note_made(redoing.found)
-    _check_files(selection, set(starting))
-    print("".join(f"{line}\n" for line in (*rows_lines(dead, terminal_width()), *goings.lines, *unmade)), end="")
-    _print_unknown(survey, chosen)
-    if not dead and not redoing.folders:
-        return 0 if args.dry_run else 1
-    would = "would start" if args.dry_run else "to start"
-    more = f", and {len(blocked)} that they block" if blocked else ""
-    if dead:
-        print(f"{len(dead)} {would} again{more}, by {shown_profile(project, profile)}")
-    if redoing.folders:
-        print(
-            f"{len(redoing.folders)} {would} {redoing.how}, DONE and {redoing.before},"
-            f" by {shown_profile(project, profile)}"
-        )
-    one = groups[0] if len(groups) == 1 else None
-    manifests: list[Manifest] = []
-    if args.dry_run:
-        selection.validate_experiments(starting if one is None or one.manifest is None else [])
-    else:
-        manifests = [group.write(selection.schema) for group in groups if group.is_whole]  # sweeps as they are today
-        if one is None or one.manifest is None:
-            manifests += selection.manifests_to_run(starting)  # so are experiments that are named themselves
-    spec = ControllerSpec.for_targets(
-        [target_of(path, project.root) for path in starting],
-        profile,
-        lookup=project.relative(one.manifest.path.absolute()) if one is not None and one.manifest is not None else "",
-        sweeps=[group.sweep for group in groups if group.sweep],
-        no_snapshot=args.no_snapshot,
-        continue_drifted=continues_in(args),
-    )
-    told.by(project, profile, manifests)
-    launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
-    if not args.dry_run:
-        reopen(project, [row.slot for row in dead if row.slot])
-    code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, told, others=len(dead))
-    return code or int(bool(goings.left or unmade) and not args.dry_run)
-
-
-def _print_unknown(survey: Survey, among: Container[str]) -> None:
-    """Say which of some experiments nobody knows about: whether one of them is DEAD can't be told."""
-    from heyhi.control.listing import rows_lines, terminal_width
-    from heyhi.experiment.names import Status
-
-    rows = [row for row in survey.not_done if row.status is Status.UNKNOWN and row.asked in among]
-    print("".join(f"{line}\n" for line in rows_lines(rows, terminal_width(), "left as it is: ")), end="")

@@ -1,4 +1,4 @@
-"""The command `heyhi`, from its arguments to its exit code; its commands stand in launching.py and looking.py."""
+"""The command `heyhi`, from its arguments to its exit code; its commands stand in modules of their own."""
 
 from __future__ import annotations
 
@@ -111,16 +111,18 @@ def _run(args: argparse.Namespace) -> int:
     """Run a command; the commands are imported now, which `heyhi --help` can do without."""
     if args.command in _DOING and not getattr(args, "dry_run", False):
         _go_on()
-    if args.command in ("expand", "plan", "launch", "cancel", "retry"):
+    if args.command in ("expand", "plan", "launch"):
         from heyhi.cli import launching
 
-        return {
-            "expand": launching.expand,
-            "plan": launching.plan,
-            "launch": launching.launch,
-            "cancel": launching.cancel,
-            "retry": launching.retry,
-        }[args.command](args)
+        return {"expand": launching.expand, "plan": launching.plan, "launch": launching.launch}[args.command](args)
+    if args.command == "retry":
+        from heyhi.cli.retrying import retry
+
+        return retry(args)
+    if args.command == "cancel":
+        from heyhi.cli.cancelling import cancel
+
+        return cancel(args)
     if args.command == "run":
         from heyhi.cli.running import run
 

@@ -24,8 +24,8 @@ examples:
   snakemake --profile profiles/local $(heyhi expand …)           what heyhi run does, by Snakemake's own command
 """
 _MORE = """\
-heyhi COMMAND --help says more of a command, with examples; python run.py --help of a task file. heyhi docs lists the
-pages of the docs, and heyhi docs workflow prints one.
+heyhi COMMAND --help says more of a command, with examples; python run.py --help of a task file. heyhi docs: the pages
+of the docs; heyhi docs workflow prints one.
 """
 _INDENT = 14
 

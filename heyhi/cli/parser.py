@@ -81,10 +81,12 @@ def _check_command(parser: argparse.ArgumentParser, args: list[str]) -> None:
         return
     if place < len(args) and not {"-h", "--help", "--version"} & set(args[:place]):
         from heyhi.cli.habits import missing_command
-        from heyhi.errors import HeyhiError, nearest
+        from heyhi.cli.json_failure import UsageError
+        from heyhi.errors import nearest
 
         near = nearest(args[place], choices)
-        raise HeyhiError(missing_command(args, args[place], list(choices)), key=args[place], nearest=near)
+        text = missing_command(args, args[place], list(choices))
+        raise UsageError(text, key=args[place], nearest=near, fix=near[0] if near else "")
 
 
 def _command_in(parser: argparse.ArgumentParser, args: Sequence[str]) -> tuple[int, argparse.ArgumentParser] | None:
@@ -761,7 +763,7 @@ def _add_search_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_json(parser: argparse._ActionsContainer, what: str = "it") -> None:
-    """Add what has a command answer programs: see docs/scripting.md."""
+    """Add what has a command answer programs: see `heyhi docs scripting`."""
     parser.add_argument(
         "--json", action="store_true", help=f"print {what} as JSON, and nothing else (heyhi docs scripting)"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from google.protobuf.message import Message
 
 from heyhi.config.keys import Key, find_key
-from heyhi.config.schema import is_map, set_fields, type_of
+from heyhi.config.schema import copy_of, is_map, set_fields, type_of
 from heyhi.config.values import NULL
 
 
@@ -63,6 +63,17 @@ class Chunk:
     cleared: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
 
+    def again_into(self, target: Message) -> Chunk:
+        """Return it as it is merged where it was merged before: without lists whose elements are there.
+
+        One that clears first gives its lists anew, and so stays as it is.
+        """
+        if self.cleared:
+            return self
+        message = copy_of(self.message)
+        _drop_lists(message, target)
+        return replace(self, message=message, joined=())
+
 
 @dataclass(frozen=True)
 class Root(Chunk):
@@ -98,6 +109,12 @@ class Merging:
     cleared: list[str] = field(default_factory=list)
     joined: list[str] = field(default_factory=list)
     extended: list[Root] = field(default_factory=list)
+
+    def has_merged(self, path: Path, mount: Key) -> bool:
+        """Return whether a file was merged at a mount; never of one in a list or map, which has no place that stays."""
+        if any(step.index is not None or step.has_entry for step in mount.steps):
+            return False
+        return any(one.path == path and one.names == mount.names and not one.outer for one in self.sources)
 
     def clear(self, text: str) -> None:
         """Clear what a key leads to.
@@ -164,6 +181,17 @@ class Merging:
         if is_single:  # an element has no key that stays
             self.cleared += [f"{name}.{key}" for key in inner.cleared]
             self.joined += [f"{name}.{key}" for key in inner.joined]
+
+
+def _drop_lists(message: Message, there: Message) -> None:
+    """Drop the lists of a message that another one has as they are, alone or in a row among others."""
+    for one, value in set_fields(message):
+        if one.is_repeated and not is_map(one):
+            wanted, found = list(value), list(getattr(there, one.name))
+            if any(found[at : at + len(wanted)] == wanted for at in range(len(found) - len(wanted) + 1)):
+                message.ClearField(one.name)
+        elif not one.is_repeated and one.message_type is not None and there.HasField(one.name):
+            _drop_lists(value, getattr(there, one.name))
 
 
 def _joint_lists(base: Message, over: Message) -> Iterator[str]:

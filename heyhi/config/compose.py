@@ -652,7 +652,10 @@ class Composer:
         chunk = self._files.chunk(include.path, kind, (root.path,))
         counted = self._scheduling.counted(chunk.message, "" if mount is None else f"{mount.text}.")
         before = self._scheduling.counted(task)
-        merging.add(chunk, mount, task if mount is None else mount.reach(task))
+        target = task if mount is None else mount.reach(task)
+        if mount is not None and merging.has_merged(include.path, mount):
+            chunk = chunk.again_into(target)
+        merging.add(chunk, mount, target)
         if not counted and before == self._scheduling.counted(task):
             return []
         first_path = self._files.first_name(self.project.relative(include.path))

@@ -522,7 +522,8 @@ class ConfigFiles:
             if not value or any(f"{text}.".startswith(f"{other}.") for other in written):
                 continue
             is_whole = not any(_is_written_in(text, other) for other in written)
-            first, *others = [*self._places(sources, key.names)][::-1] or [""]
+            # A file that was merged twice at one place gave its elements once.
+            first, *others = dict.fromkeys([*self._places(sources, key.names)][::-1]) or [""]
             how = (
                 f"{' and '.join(others)} append{'s' * (len(others) == 1)} to what {first} gives"
                 if others

@@ -18,6 +18,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import DecodeError, Message
 
+from heyhi.config.buildable import check_buildable
 from heyhi.config.renames import is_was_line, may_have_earlier_names, note_earlier_names
 from heyhi.config.templates import OPEN, has_need, replace_needs, replace_root
 from heyhi.config.type_hints import with_hints
@@ -29,7 +30,7 @@ ROOT_MESSAGE = "MetaCfg"
 TASK_ONEOF = "task"
 INCLUDES = "includes"  # a message's field of what it includes: merged and gone once it is composed
 _OUR_POOL = "heyhi/private"  # a file without content in each pool of ours, by which its messages are known
-_CACHE_VERSION = b"4"
+_CACHE_VERSION = b"5"
 _IMPORT = re.compile(rb'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -285,8 +286,8 @@ def load_schema(project: Project) -> Schema:
     """Compile a project's protos, or read them from the cache when no byte of them changed.
 
     Raises:
-        SchemaError: a proto is missing or doesn't compile, no or two root messages are defined, or earlier names of
-            something in them are wrong.
+        SchemaError: a proto is missing or doesn't compile, protobuf makes no messages of it, no or two root messages
+            are defined, or earlier names of something in them are wrong.
     """
     file_set, data = _compiled(project, "schema")
     root_name = _find_root(project, file_set)
@@ -362,6 +363,7 @@ def _compiled(project: Project, kind: str) -> tuple[descriptor_pb2.FileDescripto
         pass
     source = _compile(project, include, names)
     file_set = descriptor_pb2.FileDescriptorSet.FromString(source)
+    check_buildable(file_set)
     note_earlier_names(file_set, {file.name: _own_text(include / file.name) for file in file_set.file})
     for file in file_set.file:
         file.ClearField("source_code_info")

@@ -21,6 +21,7 @@ from heyhi.experiment.names import CLAIM_NAME, JOB_NAME
 from heyhi.job.order import root_mark
 from heyhi.project import Project
 from heyhi.slurm.commands import Phase, Queue, is_here
+from heyhi.slurm.refusals import Meaning, meaning_of
 from heyhi.sweep.known import LAUNCHES_NAME, names_in, read_launch
 from heyhi.sweep.manifest import Manifest, manifests_on_disk, manifests_root, project_of
 
@@ -129,7 +130,10 @@ class _Search:
         queue = Queue()
         jobs = queue.jobs(root_mark(self.project.results_root))
         if jobs is None:
-            raise HeyhiError(f"nobody knows which jobs there are: {queue.error}")
+            reason = queue.error.rpartition("; ")[2]
+            is_unknown = meaning_of(queue.error) is Meaning.NO_CLUSTER
+            why = f"Slurm is here, but this machine knows of no cluster ({reason})" if is_unknown else queue.error
+            raise HeyhiError(f"nobody knows which jobs there are: {why}")
         known = set(self.survey.folders)
         for job in jobs.values():
             if job.phase is Phase.OVER:

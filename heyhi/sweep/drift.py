@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from heyhi.config.compose import Composer
 from heyhi.config.difference import Change, Difference, flat_of
+from heyhi.config.keys import Kind, find_key
+from heyhi.config.prototxt import read_text, set_lines
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
 from heyhi.config.templates import best_of
@@ -58,8 +60,8 @@ class DriftCheck:
         """Compare one experiment.
 
         What counts is what an identity counts: keys that only say how a run is scheduled don't, nor does a launcher
-        that is chosen with its fields at their defaults, a new field at its default, or where the project or its
-        results lie.
+        that is chosen with its fields at their defaults, a new field at its default, a field that is gone and was never
+        set, or where the project or its results lie.
 
         Args:
             exp_path: its folder.
@@ -100,7 +102,10 @@ class DriftCheck:
         flat = _read_flat(folder.flat_config_path_of(digest))
         if flat is None:
             return []  # written when it is started; before that there is nothing to compare with
-        return self.changes_since(flat, config, folder.read_roots(digest))
+        changes = self.changes_since(flat, config, folder.read_roots(digest))
+        if any(self._gone(change.key) for change in changes):
+            changes = self._without_defaults_of_gone(changes, folder.config_path_of(digest))
+        return changes
 
     def changes_since(self, then: Mapping[str, Any], config: bytes, roots: Mapping[str, str]) -> list[Change]:
         """Compare a config with one of today.
@@ -114,6 +119,34 @@ class DriftCheck:
         found = self._difference.changes(then, now)
         today = {"project_root": str(self.project.root), "results_root": str(self.project.results_root)}
         return [c for c in found if _with_roots_named(c.then, roots) != _with_roots_named(c.now, today)]
+
+    def _without_defaults_of_gone(self, changes: list[Change], path: Path) -> list[Change]:
+        """Leave out fields that the schema has no more, and that nothing had set.
+
+        Args:
+            changes: as they were found.
+            path: config of then, as text, in which stands what was set.
+        """
+        try:
+            was_set = {names for names, _ in set_lines(read_text(path, path.name))}
+        except HeyhiError:
+            return changes
+        return [one for one in changes if not (gone := self._gone(one.key)) or gone in was_set]
+
+    def _gone(self, key: str) -> tuple[str, ...]:
+        """Return the names that lead to the first field on a key's way which the schema has no more; else empty.
+
+        Of what lies in a list or a map, a text doesn't say which element it is of.
+        """
+        parts = key.split(".")
+        for count in range(1, len(parts) + 1):
+            try:
+                found = find_key(self.schema.root, ".".join(parts[:count]))
+            except HeyhiError:
+                return tuple(parts[:count])
+            if found.kind in (Kind.LIST, Kind.MAP):
+                break
+        return ()
 
     def composed_today(self, exp_path: Path) -> bytes | None:
         """Return the root message that a started experiment is composed to today, serialised; None for no experiment.

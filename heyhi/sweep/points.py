@@ -212,7 +212,11 @@ def _values_of(key: str, element: Element) -> Sequence[Any]:
         options.setdefault(name, value)
     if "n" not in options or len(call.args) > positional + len(names):
         form = "a,b,…,n=COUNT" if call.name == "choice" else "low,high,n=COUNT"
-        raise SweepError(f"{call.where}: expected {call.name}({form}[,seed=SEED])")
+        expected = f"expected {call.name}({form}[,seed=SEED])"
+        if call.name == "choice" and not options and call.args and not any("," in one for one in call.args):
+            each = f"{key}={','.join(call.args)}"
+            raise SweepError(f"{call.where}: {expected}, which draws; each of them once: {each}", fix=f"--sweep {each}")
+        raise SweepError(f"{call.where}: {expected}")
     n, seed = call.number(options["n"]), call.number(options.get("seed", "0"))
     if n != int(n) or n < 1 or seed != int(seed):
         raise SweepError(f"{call.where}: n and seed are whole numbers, n at least 1")

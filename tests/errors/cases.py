@@ -523,6 +523,22 @@ CASES = (
         {"conf/conf.proto": 'syntax = "proto2";\nmessage MetaCfg {\n  optional int33 x = 1;\n}\n'},
     ),
     Given(
+        "a proto that protobuf refuses and protoc takes",
+        ("heyhi print train", "heyhi describe", "run.py --cfg train"),
+        {
+            "conf/conf.proto": 'syntax = "proto2";\nmessage MetaCfg { oneof task { Train train = 1; } }\n'
+            "message Train { optional double lr = 1; optional int32 seed = 2; optional int32 seed_ = 3; }\n"
+        },
+    ),
+    Given(
+        "a proto with a default that protobuf can't read",
+        ("heyhi print train",),
+        {
+            "conf/conf.proto": 'syntax = "proto2";\nmessage MetaCfg { oneof task { Train train = 1; } }\n'
+            "message Train { optional double lr = 1 [default = 1e-310]; }\n"
+        },
+    ),
+    Given(
         "protos without a root message",
         ("heyhi print train",),
         {"conf/conf.proto": 'syntax = "proto2";\nmessage Train {}\n'},
@@ -727,7 +743,7 @@ CASES = (
             "heyhi cancel WAITING",
             "heyhi cancel 18",
             "heyhi logs 18",
-            "run.py --cfg train seed=3 I.launcher=slurm --mode restart --force",
+            "heyhi run --profile slurm --cfg train seed=3",
         ),
         programs={
             name: f"echo '{name}: error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
@@ -736,7 +752,7 @@ CASES = (
     ),
     Given(
         "a Slurm whose controller is down",
-        ("run.py --cfg train launcher.slurm.partition=main", "heyhi launch --cfg train", "heyhi retry --dead"),
+        ("heyhi launch --cfg train", "heyhi retry --dead"),
         programs={"sbatch": "exit 1", "scontrol": "echo 'Slurmctld(primary) at head is DOWN'; exit 1"},
     ),
     Given(

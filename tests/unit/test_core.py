@@ -50,3 +50,22 @@ def test_an_older_python_is_told_in_one_line(repository: Path, module: str) -> N
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=False)
     line = f"error: HeyHi needs Python 3.11 or newer; this is 3.10.13 ({sys.executable})\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+
+
+@pytest.mark.parametrize("module", ["heyhi", "heyhi.cli"])
+def test_python_runs_the_command_line_by_the_name_of_the_package(tmp_path: Path, module: str) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", module, *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert run("--version").stdout.startswith("heyhi ")
+    wrong = run("lanch")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "error: 'lanch' is no command: heyhi launch; heyhi --help lists them\n"
+
+
+def test_an_older_python_that_runs_the_package_is_told_in_the_same_line(tmp_path: Path) -> None:
+    code = "import runpy, sys; sys.version_info = (3, 10, 13, 'final', 0); runpy.run_module('heyhi', None, '__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    line = f"error: HeyHi needs Python 3.11 or newer; this is 3.10.13 ({sys.executable})\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)

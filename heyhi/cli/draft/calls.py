@@ -167,6 +167,9 @@ def add_argument(parser: Parser, group: str, given: Given, scene: Scene) -> Argu
     action = _action(given, scene)
     if action in _NOTHING_TO_SET:
         return None
+    if action == "append" and _plain(given.named.get("nargs")) not in (None, "?"):
+        scene.remark(node, f"{name}: append with nargs={_shown(given, 'nargs', scene)} makes a list of lists")
+        return None
     unknown = set(given.named) - _WORDS - _ODD_WORDS
     if unknown:
         scene.remark(node, f"{', '.join(sorted(unknown))} of {name}")

@@ -16,7 +16,7 @@ from heyhi.cli.draft.names import Names, of_fields, of_type, valid
 from heyhi.cli.draft.proto import Message, proto_of
 from heyhi.cli.draft.running import How, Running, import_of, running_of
 from heyhi.cli.draft.script import Script, read_script
-from heyhi.cli.draft.task_file import task_file_of
+from heyhi.cli.draft.task_file import swallowing, task_file_of
 from heyhi.cli.draft.tasks import Task, tasks_of
 from heyhi.text import in_line
 
@@ -113,7 +113,7 @@ def draft(given: Path, place: Place) -> Drafts:
         unset=[one.name for one in messages[0].fields.fields if one.has_to_be_set],
         summary=_summary(script, tasks, messages),
         remarks=unique(remarks),
-        notes=_notes(script, running, messages, place, config),
+        notes=_notes(script, running, tasks, messages, place, config),
     )
 
 
@@ -176,7 +176,9 @@ def _summary(script: Script, tasks: Sequence[Task], messages: Sequence[Message])
     return f"{script.shown}: read {arguments}{commands}, as {types}; it wasn't run"
 
 
-def _notes(script: Script, running: Running, messages: Sequence[Message], place: Place, config: str) -> list[str]:
+def _notes(
+    script: Script, running: Running, tasks: Sequence[Task], messages: Sequence[Message], place: Place, config: str
+) -> list[str]:
     notes = []
     if running.how is How.AS_A_WHOLE:
         notes.append(
@@ -198,6 +200,14 @@ def _notes(script: Script, running: Running, messages: Sequence[Message], place:
         notes.append(f"to be set before `heyhi run`, in {config}, or as an override: {', '.join(required)}")
     if left := [one.name for one in messages[place.most_configs :]]:
         notes.append(f"in the proto, but without a config yet: {', '.join(left)} (`{left[0]} {{ }}` is one)")
+    if running.how in (How.BY_ITSELF, How.AS_A_WHOLE):
+        pairs = zip(tasks, messages, strict=True)
+        names = dict.fromkeys(name for task, message in pairs for name in swallowing(task, message.fields.fields))
+        notes += [
+            f"{name} can only have its default: on a command line, argparse takes the subcommand behind it for one of"
+            " its values"
+            for name in names
+        ]
     for one, path in _inputs(messages[0], place):
         notes.append(f"{one.name} is the project's {path} in the config, since a run works in its experiment's folder")
     return notes

@@ -320,8 +320,24 @@ def _make(one: Field) -> str:
 # --- what a command line has ----------------------------------------------------------------------------------------
 
 
-def words_code(one: Field) -> list[str]:
-    """Write the elements of a list that are the words of a command line for a field, by functions of the task file."""
+def is_open(one: Field) -> bool:
+    """Return whether argparse takes whatever stands behind a field's option for one of its values, but for options."""
+    return one.is_list and one.first.nargs in ("*", "+", "...")
+
+
+def can_end(one: Field) -> bool:
+    """Return whether a field can always have an option on the command line, which ends the values of one before it."""
+    is_one = not one.is_list and one.first.action in ("store", "own", "optional")
+    return bool(one.first.flags) and is_one and (one.default is not ABSENT or one.is_required)
+
+
+def words_code(one: Field, *, is_always: bool = False) -> list[str]:
+    """Write the elements of a list that are the words of a command line for a field, by functions of the task file.
+
+    Args:
+        one: the field; one that `can_end` where it is always to have words.
+        is_always: have words where it has its default, too.
+    """
     found: list[str] = []
     has_stored = False
     for argument in one.arguments:
@@ -329,13 +345,13 @@ def words_code(one: Field) -> list[str]:
         if is_stored and has_stored:
             continue
         has_stored = has_stored or is_stored
-        found += [f"*{code}" for code in _argument_words(one, argument)]
+        found += [f"*{code}" for code in _argument_words(one, argument, is_always=is_always)]
     return found
 
 
-def _argument_words(one: Field, argument: Argument) -> list[str]:
+def _argument_words(one: Field, argument: Argument, *, is_always: bool) -> list[str]:
     name, value = python(argument.flag), f"cfg.{one.name}"
-    default = python(None if one.default is ABSENT else one.default)
+    default = python(None if one.default is ABSENT or is_always else one.default)
     if one.type == "bool" and one.default is ABSENT:
         value = f"cfg.to_dict().get({python(one.name)})"
     match argument.action:
@@ -367,6 +383,6 @@ def _argument_words(one: Field, argument: Argument) -> list[str]:
     if not argument.flags:
         return [f"word({value}, {default})"]
     if argument.kind is not None and argument.kind.name == "bool":  # of which only '' is False
-        given = python(("True" if one.default else "") if isinstance(one.default, bool) else None)
+        given = python(("True" if one.default else "") if isinstance(one.default, bool) and not is_always else None)
         return [f'option({name}, {{True: "True", False: ""}}.get({value}), {given})']
     return [f"option({name}, {value}, {default})"]

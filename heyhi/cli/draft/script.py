@@ -43,6 +43,7 @@ OTHERS = {
     "tyro": "tyro",
 }
 _ONLY = "only argparse is read"
+_NEXT_OF_HYDRA = "(`heyhi init .` begins without it, and `heyhi docs from-hydra` has what is called what)"
 _NEXT = "(`heyhi init DIR` makes a project with an example; its conf/conf.proto is where settings are declared)"
 
 
@@ -162,7 +163,8 @@ def no_parser(script: Script) -> ProjectError:
     if any(name.endswith("HfArgumentParser") for name, _ in script.imports):
         found.append("transformers.HfArgumentParser")
     if found:
-        what = f"reads its arguments by {' and '.join(found)}, and {_ONLY} {_NEXT}"
+        next_step = _NEXT_OF_HYDRA if "hydra" in roots else _NEXT
+        what = f"reads its arguments by {' and '.join(found)}, and {_ONLY} {next_step}"
         return ProjectError(f"{script.shown}: {what}: nothing was written")
     beside = [path for path in _beside(script) if "argparse" in path.read_text(encoding="utf-8", errors="replace")]
     if beside:

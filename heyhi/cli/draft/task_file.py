@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from heyhi.cli.draft.code import comment, python
-from heyhi.cli.draft.fields import Field, read_code, words_code
+from heyhi.cli.draft.fields import Field, can_end, is_open, read_code, words_code
 from heyhi.cli.draft.names import valid
 from heyhi.cli.draft.proto import Message
 from heyhi.cli.draft.running import How, Import, Running
-from heyhi.cli.draft.tasks import Task
+from heyhi.cli.draft.tasks import Level, Task
 
 _WIDTH = 116
 _HEAD = '''\
@@ -49,6 +50,13 @@ def many(name: str | None, values: Sequence[object], default: Sequence[object] |
         return []
     return [*([name] if name else []), *map(str, values)]
 ''',
+    "apart": '''\
+def apart(name: str, words: list[str]) -> list[str]:
+    """Have an option left out: argparse would take the subcommand behind it for one more of its values."""
+    if words:
+        raise ValueError(f"{name} can only have its default: the subcommand would be taken for one of its values")
+    return words
+''',
     "each": '''\
 def each(name: str, values: Sequence[object], default: Sequence[object] | None) -> list[str]:
     """Write an option once for each of its values, behind those that it has by default."""
@@ -71,7 +79,8 @@ def task_file_of(tasks: Sequence[Task], messages: Sequence[Message], running: Ru
     body = [f"    {line}" if line else "" for line in _body(tasks, messages, running, imported)]
     functions = list(_words_functions(tasks, messages)) if running.how in (How.BY_ITSELF, How.AS_A_WHOLE) else []
     text = "\n".join([*body, "", "", *functions])
-    code = "\n\n".join([text.rstrip() + "\n", *(code for name, code in _FUNCTIONS.items() if f"*{name}(" in text)])
+    used = (code for name, code in _FUNCTIONS.items() if re.search(rf"[* ]{name}\(", text))
+    code = "\n\n".join([text.rstrip() + "\n", *used])
     if "ROOT / " in code:
         code = f"\nROOT = Path(__file__).parent\n\n\n{_MAIN}{code}"
     else:
@@ -187,16 +196,36 @@ def _words_functions(tasks: Sequence[Task], messages: Sequence[Message]) -> Iter
 
 def _words(task: Task, fields: Sequence[Field]) -> Iterator[str]:
     """Yield the words of each level: those without a name first, then options, those with several values first."""
-    left = list(fields)
-    last_of = {one.dest: place for place, level in enumerate(task.levels) for one in level.arguments}
-    for place, level in enumerate(task.levels):
+    for level, here, end in _levels(task, fields):
         if level.word:
             yield python(level.word)
-        here = [one for one in left if last_of[one.dest] == place]
-        here.sort(key=lambda one: (bool(one.first.flags), not _is_open(one)))
         for one in here:
-            yield from words_code(one)
+            codes = words_code(one, is_always=one is end)
+            if end is None and level is not task.levels[-1] and _is_open_option(one):
+                codes = [f"*apart({python(one.first.flag)}, {code.removeprefix('*')})" for code in codes]
+            yield from codes
 
 
-def _is_open(one: Field) -> bool:
-    return one.is_list and one.first.nargs in ("*", "+", "...")
+def swallowing(task: Task, fields: Sequence[Field]) -> list[str]:
+    """Name the fields for whose option argparse would take the subcommand behind it for one more value."""
+    return [
+        one.name
+        for level, here, end in _levels(task, fields)
+        if end is None and level is not task.levels[-1]
+        for one in here
+        if _is_open_option(one)
+    ]
+
+
+def _levels(task: Task, fields: Sequence[Field]) -> Iterator[tuple[Level, list[Field], Field | None]]:
+    """Yield each level, its fields in order, and the one that ends the values of an option before a subcommand."""
+    last_of = {one.dest: place for place, level in enumerate(task.levels) for one in level.arguments}
+    for place, level in enumerate(task.levels):
+        here = [one for one in fields if last_of[one.dest] == place]
+        here.sort(key=lambda one: (bool(one.first.flags), not is_open(one)))
+        is_needed = level is not task.levels[-1] and any(map(_is_open_option, here))
+        yield level, here, next(filter(can_end, here), None) if is_needed else None
+
+
+def _is_open_option(one: Field) -> bool:
+    return is_open(one) and bool(one.first.flags)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from heyhi.cli import launching
+from heyhi.cli import starting
 from heyhi.cli.task_command import parse_args_and_maybe_launch
 from heyhi.experiment.mixed import mixed_text
 from heyhi.experiment.names import Status
@@ -194,7 +194,7 @@ def test_a_launch_says_which_are_left_starts_the_others_and_has_exit_code_1(
         started.append(spec)
         return 0
 
-    monkeypatch.setattr(launching, "_control", control)
+    monkeypatch.setattr(starting, "_control", control)
     before = find_state(edited)
     code, out, _ = run("launch", *SWEEP, "--profile", "profiles/local")
     assert code == 1 and len(started) == 1 and "continue_drifted" not in " ".join(started[0].words)
@@ -220,7 +220,7 @@ def test_a_retry_leaves_them_too(run: Run, edited: Path, monkeypatch: pytest.Mon
         started.append(spec)
         return 0
 
-    monkeypatch.setattr(launching, "_control", control)
+    monkeypatch.setattr(starting, "_control", control)
     code, out, _ = run("retry", "--dead", *SWEEP, "--profile", "profiles/local")
     assert code == 1 and f"\n  p/work/{edited.name}\n" in out and "1 to start again" in out
     assert [target for target in started[0].targets if edited.name in target] == []

@@ -33,7 +33,7 @@ SECTIONS: dict[str, list[type]] = {
     "Experiments": [forms.Experiment, forms.Marks, forms.Otherwise],
     "describe": [forms.Describe, forms.KeyForm],
     "expand": [forms.Expand, forms.ExpandRow],
-    "plan, launch, retry, search": [forms.Launch, forms.LaunchRow],
+    "plan, run, launch, retry, search": [forms.Launch, forms.LaunchRow],
     "status": [forms.Status, forms.StatusRow, forms.JobRow],
     "report": [forms.Report, forms.ReportRow],
     "diff": [forms.Diff, forms.DiffSection],
@@ -44,7 +44,7 @@ SECTIONS: dict[str, list[type]] = {
 # Which the text names, beside the tables.
 IN_TEXT: dict[str, list[type]] = {
     "describe": [forms.EnumValue, forms.Tasks, forms.TaskForm, forms.SettingsForm, forms.SettingForm],
-    "plan, launch, retry, search": [forms.ControllerForm],
+    "plan, run, launch, retry, search": [forms.ControllerForm],
     "status": [forms.Launches, forms.LaunchedRow],
     "report": [forms.ColumnForm],
     "diff": [forms.DiffedExperiment, forms.Difference],
@@ -270,7 +270,7 @@ def load_every_error() -> None:
         ("cancel", "input", None, None, None),
         ("retry", "input", None, None, "--dead"),
         ("launch --profile lokal", "input", "lokal", "local", "local"),
-        ("search conf/many.py", "sweep", None, None, "heyhi launch conf/many.py"),
+        ("search conf/many.py", "sweep", None, None, "heyhi run conf/many.py"),
         ("clean --keep best", "input", None, None, None),
         ("logs nothing", "override", "--json", None, None),
     ],

@@ -555,6 +555,33 @@ def test_an_include_override_comes_in_the_place_of_an_earlier_one_at_its_mount(l
     assert composer.warnings == ["override 'I.layer=a' counts for nothing: I.layer=b, I.layer=conf/b come in its place"]
 
 
+def test_the_file_that_the_config_includes_at_a_mount_gives_its_lists_once_when_an_override_names_it_too(
+    lab: Lab,
+) -> None:
+    lab.write("mlp.prototxt", "width: 1 sizes: [64, 64] inside { sizes: 3 }")
+    lab.write("outer.prototxt", "includes { path: 'mlp' mount: 'layer' }")
+    includes = "includes { path: 'mlp' mount: 'layer' }"
+    for config in (f"{includes} train {{}}", "includes { path: 'outer' } train {}"):
+        assert text(lab, config, "I.layer=mlp") == text(lab, config)
+    assert identity(lab, f"{includes} train {{}}", "I.layer=mlp") == ("I.layer=conf/mlp.prototxt",)
+    config = f"{includes} train {{ layer {{ width: 2 sizes: 5 }} }}"
+    assert text(lab, config, "I.layer=mlp") == "layer { width: 1 sizes: 64 sizes: 64 sizes: 5 inside { sizes: 3 } }"
+    assert warnings(lab, config, "I.layer=mlp") == [
+        "layer.sizes is [64, 64, 5]: conf/cfg.prototxt:1 appends to what conf/mlp.prototxt:1 gives"
+    ]
+
+
+def test_a_file_that_is_included_again_gives_lists_that_are_not_there_any_more(lab: Lab) -> None:
+    lab.write("mlp.prototxt", "sizes: [64, 64]")
+    includes = "includes { path: 'mlp' mount: 'layer' }"
+    cleared = f"{includes} includes {{ clear: 'layer.sizes' }} train {{ layer {{ sizes: 5 }} }}"
+    assert text(lab, cleared, "I.layer=mlp") == "layer { sizes: 5 sizes: 64 sizes: 64 }"
+    lab.write("anew.prototxt", "includes { clear: 'sizes' } sizes: [1, 2]")
+    anew = "includes { path: 'anew' mount: 'layer' } train { layer { sizes: 5 } }"
+    assert text(lab, anew, "I.layer=anew") == "layer { sizes: 1 sizes: 2 }"
+    assert text(lab, f"{includes} train {{}}", "I.foo=mlp").count("64") == 4
+
+
 def test_include_overrides_without_a_mount_are_merged_and_stay_in_the_identity(lab: Lab) -> None:
     lab.write("a.prototxt", "lr: 1 i32: 1")
     lab.write("b.prototxt", "lr: 2")
@@ -669,8 +696,9 @@ def test_lists_are_told_through_mounts_chunks_and_what_is_extended(lab: Lab) -> 
     assert warnings(lab, "includes { path: 'inner' mount: 'layer' } train { }") == [
         "layer.inside.sizes is [1, 2, 3]: conf/inner.prototxt:2 appends to what conf/wide.prototxt:1 gives"
     ]
-    assert warnings(lab, "train { layer { includes { path: 'wide' }\n sizes: 4 } }", "I.layer=wide") == [
-        "layer.sizes is [1, 2, 4, 1, 2]: conf/cfg.prototxt:2 and conf/wide.prototxt:1 append to what"
+    lab.write("more.prototxt", "sizes: [1, 2]")
+    assert warnings(lab, "train { layer { includes { path: 'wide' }\n sizes: 4 } }", "I.layer=more") == [
+        "layer.sizes is [1, 2, 4, 1, 2]: conf/cfg.prototxt:2 and conf/more.prototxt:1 append to what"
         " conf/wide.prototxt:1 gives",
     ]
     lab.write("first.prototxt", "includes { path: 'ints' }\ntrain {\n  ints: 2 }")

@@ -186,6 +186,52 @@ def test_what_protoc_says_is_kept_with_its_places(tmp_path: Path, text: str, mes
         assert str(raised.value).startswith("the protos don't compile:\n")
 
 
+MANY = "".join(f"optional int32 f{n} = {n}; " for n in range(2, 18000))
+REQUIRED = "".join(f"required int32 f{n} = {n}; " for n in range(2, 102))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            "optional int32 launcher = 2; optional int32 launcher_ = 3;",
+            "fields launcher and launcher_ of message Task are both 'launcher' in JSON, which protobuf refuses: rename"
+            " one of them, or give it another json_name",
+        ),
+        ("optional int32 a_b = 2; optional int32 aB = 3;", "fields a_b and aB of message Task are both 'aB' in JSON"),
+        ("optional int32 a1 = 2; optional int32 a_1 = 3;", "fields a1 and a_1 of message Task are both 'a1' in JSON"),
+        (
+            'optional int32 a = 2 [json_name = "b"]; optional int32 b = 3;',
+            "fields a and b of message Task are both 'b' in JSON",
+        ),
+        (
+            "message In { optional int32 a_ = 1; optional int32 a = 2; }",
+            "fields a_ and a of message Task.In are both 'a' in JSON",
+        ),
+        (
+            "optional double eps = 2 [default = 1e-310];",
+            "field Task.eps has the default 9.99999999999997e-311, which is too close to 0 for protobuf: expected 0,"
+            " or 2.3e-308 and more",
+        ),
+        ("optional float eps = 2 [default = -1e-42];", "expected 0, or 1.2e-38 and more"),
+        (MANY, "message Task has 17999 fields, which is more than protobuf has room for in one message"),
+        (REQUIRED, "message Task has 100 required fields, which is more than protobuf takes in one message"),
+    ],
+)
+def test_what_protoc_takes_and_protobuf_does_not_is_said(tmp_path: Path, fields: str, message: str) -> None:
+    here = project(tmp_path, conf=ROOT.replace("0.5];", f"0.5]; {fields}"))
+    for load in (load_schema, load_comments):
+        with pytest.raises(SchemaError) as raised:
+            load(here)
+        assert str(raised.value).startswith("conf/conf.proto: ") and message in str(raised.value)
+
+
+def test_two_fields_of_one_json_name_are_fine_where_protobuf_is_told_so(tmp_path: Path) -> None:
+    more = "option deprecated_legacy_json_field_conflicts = true; optional int32 a_ = 2; optional int32 a = 3;"
+    schema = load_schema(project(tmp_path, conf=ROOT.replace("0.5];", f"0.5]; {more}")))
+    assert [field.name for field in schema.message_types()["Task"].fields] == ["lr", "a_", "a"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "meant"),
     [

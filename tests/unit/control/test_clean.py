@@ -703,6 +703,15 @@ def test_nothing_that_a_job_may_run_goes_where_slurm_does_not_answer(world: Worl
     assert plan.items == [] and all("nobody knows which jobs there are" in one.why for one in plan.left)
 
 
+def test_a_slurm_that_knows_of_no_cluster_is_told_as_that(world: World, squeue: Path) -> None:
+    said = "squeue: error: resolve_ctls_from_dns_srv: Unknown host\nsqueue: error: failed to fetch config"
+    squeue.write_text(f"#!/bin/sh\necho '{said}' >&2; exit 1\n")
+    world.write(world.expand(1))
+    world.copy("aaaa")
+    why = "Slurm is here, but this machine knows of no cluster (failed to fetch config)"
+    assert any(one.why.endswith(f"nobody knows which jobs there are: {why}") for one in world.rubbish().left)
+
+
 class Answer:
     """Stand in for squeue, with an answer."""
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from heyhi.config.compose import Composed
+from heyhi.config.compose import Composed, Composer
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
-from heyhi.config.schema import children, copy_of, load_schema, oneof_of, set_fields
+from heyhi.config.schema import Schema, children, copy_of, load_schema, oneof_of, set_fields
 from heyhi.errors import HeyhiError, IdentityError
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.records import Start
@@ -24,14 +24,14 @@ from heyhi.sweep.drift import DriftCheck
 CFG = "conf/cfg.prototxt"
 
 
-def started(lab: Any, composed: Composed, place: str = "p/one") -> Path:
+def started(lab: Any, composed: Composed, place: str = "p/one", schema: Schema | None = None) -> Path:
     """Leave a folder as the start of an attempt does."""
     project, path = lab.project, lab.project.results_root / place
     config = composed.message.SerializeToString(deterministic=True)
     roots = {"project_root": str(project.root), "results_root": str(project.results_root)}
     folder = ExperimentDir(path)
-    folder.prepare(Experiment(place, path, composed.identity, composed.task, config, roots=roots), lab.schema)
-    folder.append_attempt(Start(1, "first", config=config_digest(config, lab.schema)))
+    folder.prepare(Experiment(place, path, composed.identity, composed.task, config, roots=roots), schema or lab.schema)
+    folder.append_attempt(Start(1, "first", config=config_digest(config, schema or lab.schema)))
     return path
 
 
@@ -91,6 +91,21 @@ def test_a_new_field_at_its_default_is_no_drift(lab: Any, field: str) -> None:
     composed = compose(lab, "i32=1")
     path = started(lab, composed)
     assert _with_protos(lab, "optional float single = 3;", f"optional float single = 3; {field}").drift(path) == []
+
+
+def test_a_field_that_is_gone_is_drift_only_where_it_was_set(lab: Any) -> None:
+    lab.write("cfg.prototxt", "train {}")
+    old, gone = "optional float single = 3;", "optional float single = 3; optional string out = 90 [default = 'runs'];"
+    with_out = _with_protos(lab, old, gone)
+    paths = {}
+    for name, override in {"default": "i32=1", "set": "out=else", "set to its default": "out=runs"}.items():
+        composed = Composer(with_out.project, with_out.schema).compose(CFG, [override])
+        paths[name] = started(lab, composed, f"p/{name}", with_out.schema)
+    now = data(compose(lab, "i32=1"))
+    assert check(lab).drift(paths["default"]) == check(lab).drift(paths["default"], now) == []
+    now = data(compose(lab))
+    assert check(lab).drift(paths["set"], now) == ["train.out: else -> absent"]
+    assert check(lab).drift(paths["set to its default"], now) == ["train.out: runs -> absent"]
 
 
 def test_a_launcher_whose_default_counts_and_was_changed_is_drift(lab: Any) -> None:

@@ -187,6 +187,68 @@ parser.parse_args()
     assert found == ["--top=2", "remote", "--url=v", "add", "n"]
 
 
+SWALLOWING = f"""{HEAD}
+parser.add_argument("--xs", type=int, nargs="*", default=[0])
+ENDING
+sub = parser.add_subparsers(dest="command")
+train = sub.add_parser("train")
+train.add_argument("--lr", type=float, default=1.0)
+if __name__ == "__main__":
+    args = parser.parse_args()
+    print(args.command, args.xs)
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "given", "words"),
+    [
+        ('parser.add_argument("--seed", type=int, default=3)', [], ["--seed=3"]),
+        ('parser.add_argument("--seed", type=int, default=3)', ["seed=4"], ["--seed=4"]),
+        ('parser.add_argument("--log", type=bool, default=True)', [], ["--log=True"]),
+        ('parser.add_argument("--log", action=argparse.BooleanOptionalAction, default=False)', [], ["--no-log"]),
+        ('parser.add_argument("--out", required=True)', ["out=o"], ["--out=o"]),
+    ],
+)
+def test_an_option_with_any_number_of_values_does_not_swallow_the_subcommand(
+    drafted: Draft, ending: str, given: list[str], words: list[str]
+) -> None:
+    made = drafted(SWALLOWING.replace("ENDING", ending), "tool")
+    found = made.words("xs=[1,2]", *given)
+    assert found == ["--xs", "1", "2", *words, "train"]
+    done = run(made.root, "tool.py", *found)
+    assert done.stdout == "train [1, 2]\n", done.stderr
+    assert "only have its default" not in made.err
+
+
+@pytest.mark.parametrize("ending", ["", 'parser.add_argument("--name")', 'parser.add_argument("-v", action="count")'])
+def test_where_no_option_can_stand_between_them_it_keeps_its_default(drafted: Draft, ending: str) -> None:
+    made = drafted(SWALLOWING.replace("ENDING", ending), "tool")
+    assert "note: xs can only have its default: on a command line, argparse takes the subcommand behind it" in made.err
+    assert made.words("lr=2") == ["train", "--lr=2.0"]
+    with pytest.raises(ValueError, match="--xs can only have its default"):
+        made.words("xs=[1,2]")
+
+
+def test_a_list_of_lists_is_not_said_to_be_read(drafted: Draft) -> None:
+    made = drafted(
+        f"""{HEAD}
+parser.add_argument("--crop", action="append", type=int, nargs=2)
+parser.add_argument("--more", action="append", nargs="+", default=[])
+parser.add_argument("--tag", action="append", nargs="?", const="x")
+parser.add_argument("--lr", type=float, default=0.1)
+if __name__ == "__main__":
+    args = parser.parse_args()
+"""
+    )
+    assert fields(made.proto).keys() == {"launcher", "tag", "lr"}
+    assert [line for line in made.err.splitlines() if line.startswith("not read")] == [
+        "not read: line 4: crop: append with nargs=2 makes a list of lists",
+        'not read: line 5: more: append with nargs="+" makes a list of lists',
+    ]
+    assert "read 2 arguments" in made.err
+    assert made.words("lr=1") == ["--lr=1.0"]
+
+
 def test_what_cannot_be_read_is_said_with_its_line_in_the_proto_and_at_the_end(drafted: Draft) -> None:
     made = drafted(SCRIPTS["unreadable"], "unreadable")
     said = [line for line in made.err.splitlines() if line.startswith("not read")]

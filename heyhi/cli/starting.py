@@ -1,0 +1,167 @@
+"""How what `launch` or `retry` has chosen is started: checked, wiped where it is made anew, given to a controller."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from heyhi.cli.foreground import wait_for_others
+from heyhi.cli.json_launch import LaunchAnswer
+from heyhi.cli.looking import print_wrapped
+from heyhi.cli.selection import Selection
+from heyhi.text import shell_line
+
+if TYPE_CHECKING:
+    from heyhi.cli.redoing import Redoing
+    from heyhi.control.controller import Controller, ControllerSpec
+    from heyhi.control.recording import Launching
+    from heyhi.control.survey import Survey
+    from heyhi.project import Project
+    from heyhi.sweep.manifest import Manifest
+
+
+def check_files(selection: Selection, starting: Container[str]) -> None:
+    """Refuse what Snakemake would refuse as soon as it runs: to start what needs a file that nobody makes.
+
+    Raises:
+        NeedsError: so it is.
+    """
+    from heyhi.control.needed_files import check_made
+    from heyhi.sweep.target import target_of
+
+    for project, needed in needed_files(selection):
+        first: dict[str, str] = {}
+        for folder, files in needed:
+            if files and folder in starting:
+                first |= {name: target_of(folder, project.root) for name in files if name not in first}
+        if first and project.root == selection.project.root:  # another one's rules are its own business
+            check_made(project.root, first)
+
+
+def needed_files(selection: Selection) -> Iterator[tuple[Project, Iterable[tuple[str, tuple[str, ...]]]]]:
+    """Yield for each project, and each of its experiments, which files it needs."""
+    from heyhi.sweep.target import folders_of
+
+    for group in selection.groups:
+        needed: Iterable[tuple[str, tuple[str, ...]]] = ()
+        if group.expansion is not None:
+            needed = ((one.folder, one.files) for one in group.expansion.planned)
+        elif group.manifest is not None:
+            nodes = group.manifest.nodes()
+            folders = folders_of([node.target for node in nodes], group.manifest.project_root)
+            needed = zip(folders, (node.files for node in nodes), strict=True)
+        yield group.project, needed
+
+
+def redo_and_control(
+    selection: Selection,
+    redoing: Redoing,
+    spec: ControllerSpec,
+    args: argparse.Namespace,
+    launching: Launching,
+    manifests: list[Manifest],
+    starting: list[str],
+    told: LaunchAnswer,
+    others: int = 1,
+) -> int:
+    """Wipe what is made anew, and start a controller; all that may be wrong is found out before something is wiped.
+
+    Args:
+        selection: what is named.
+        redoing: what of it is made anew.
+        spec: what the controller is to do.
+        args: of the command.
+        launching: puts it on record.
+        manifests: by which it all is run.
+        starting: exp paths of what it starts, in order.
+        told: is told which controller runs it.
+        others: how many it starts beside these.
+    """
+    from heyhi.control.controller import check_requests
+
+    if args.dry_run:
+        print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
+        return 0
+    if redoing.folders:
+        redoing.check(spec)
+        if spec.uses_slurm:
+            check_requests(manifests, set(redoing.folders))
+        if not redoing.wipe(force=args.force) and not others:
+            return 1
+    code = _control(selection, spec, args, launching, starting, told)
+    return code or int(redoing.failed)
+
+
+def _control(
+    selection: Selection,
+    spec: ControllerSpec,
+    args: argparse.Namespace,
+    launching: Launching,
+    starting: list[str],
+    told: LaunchAnswer,
+) -> int:
+    """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
+    from heyhi.control.controller import run_here, start
+    from heyhi.control.first_start import FirstStart
+
+    project, words = selection.project, shell_line(selection.words)
+    with launching.on_record() as record:
+        spec = replace(spec, launch=record.name, jobs=args.jobs or 0)
+        first = FirstStart(project, starting)
+        if args.foreground:
+            (controller, is_new), code = run_here(project, spec)
+            if is_new:
+                return code
+        else:
+            controller, is_new = start(project, spec)
+        if not is_new:  # what is being run already is on record
+            record.take_back()
+    try:
+        say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
+        if not is_new:
+            return wait_for_others(selection) if args.command == "run" else 0
+        lines, failed = first.wait(controller)
+    except KeyboardInterrupt:
+        goes_on = f"Ctrl-C ends only this waiting; the controller goes on, and heyhi cancel {words or '--all'} stops it"
+        print(goes_on, file=sys.stderr, flush=True)
+        raise
+    print_wrapped(lines)
+    told.problem = "\n".join(lines) if failed else ""
+    return int(failed)
+
+
+def say_controller(
+    project: Project,
+    controller: Controller,
+    args: argparse.Namespace,
+    words: str,
+    told: LaunchAnswer,
+    *,
+    uses_slurm: bool,
+    is_new: bool = False,
+) -> None:
+    """Say which controller runs what was asked for, and how to follow and to stop it."""
+    owner = controller.owner
+    assert owner is not None
+    told.run_by(project, controller, is_new=is_new)
+    if not is_new and args.jobs:
+        print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
+    print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
+    print(f"  follow:  heyhi status --watch {words}".rstrip())
+    if is_new or controller.log.exists():  # one on a terminal writes none
+        print(f"  its log: {project.relative(controller.log)}")
+    left = f"; kill {owner.pid} only the controller: jobs go on" if uses_slurm else ""
+    whose = "its runs" if words else "all that runs here, whoever started it"
+    print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)
+
+
+def print_unknown(survey: Survey, among: Container[str]) -> None:
+    """Say which of some experiments nobody knows about: whether one of them is DEAD can't be told."""
+    from heyhi.control.listing import rows_lines, terminal_width
+    from heyhi.experiment.names import Status
+
+    rows = [row for row in survey.not_done if row.status is Status.UNKNOWN and row.asked in among]
+    print("".join(f"{line}\n" for line in rows_lines(rows, terminal_width(), "left as it is: ")), end="")
