@@ -19,7 +19,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from heyhi.cli.shell_scripts import SCRIPTS, TASK_FILE_VARIABLE
 from heyhi.config.chunk_types import read_as
 from heyhi.config.describe import mountable
-from heyhi.config.identity import SUFFIX
+from heyhi.config.identity import RESERVED, SUFFIX
 from heyhi.config.includes import ConfigFiles
 from heyhi.config.keys import Key, Kind, find_key, mounts
 from heyhi.config.mounts import include_folders, include_mount
@@ -27,7 +27,7 @@ from heyhi.config.prototxt import read_text
 from heyhi.config.schema import INCLUDES, Schema, load_comments, load_schema, message_type, real_oneofs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.modes import MODES
-from heyhi.experiment.names import IDENTITY_NAME, SEARCH_NAME, SLOTS_NAME, Status, is_slot
+from heyhi.experiment.names import IDENTITY_NAME, SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, Status, is_slot
 from heyhi.files import files_below
 from heyhi.project import TRACKERS, Project, find_project
 from heyhi.sweep.index import ManifestIndex
@@ -177,9 +177,11 @@ def _experiments(prefix: str) -> Offers:
     root = project.results_root
     folder, _, begun = prefix.rpartition("/")
     offers: Offers = {}
+    others = {root / name for name in RESERVED if name != SEARCHES_NAME}
     with contextlib.suppress(OSError):
         for path in (root / folder).iterdir():
-            if os.path.isdir(path) and path.name.startswith(begun) and not path.name.startswith("."):  # noqa: PTH112
+            is_other = path.name.startswith(".") or path in others
+            if os.path.isdir(path) and path.name.startswith(begun) and not is_other:  # noqa: PTH112
                 name = path.relative_to(root).as_posix()
                 # Of one that can't be looked at, the folder; a search goes by its own.
                 is_experiment = any(os.access(path / one, os.F_OK) for one in (IDENTITY_NAME, SEARCH_NAME))

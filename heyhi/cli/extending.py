@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -111,6 +112,11 @@ def _appended(old: bytes, lines: Sequence[str], *, gap: bool) -> bytes:
 
 
 def _parsed(path: Path, content: bytes) -> dict[str, object]:
+    if content.startswith(codecs.BOM_UTF8):
+        raise ProjectError(
+            f"{path}: begins with a byte order mark, which TOML doesn't allow, so nothing was written: save it as UTF-8"
+            f" without one, as `sed -i '1s/^\\xef\\xbb\\xbf//' {path.name}` does"
+        )
     try:
         return tomllib.loads(content.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -438,8 +438,9 @@ def _value(line: Line, place: int, word: str) -> Advice | None:
         return None
     text = _of_value(line, match[1], match[2])
     also, last = f", not '{shorten(match[2])}'", text.rpartition(": ")[2]
-    fix = last if last.startswith(("--sweep ", f"{match[1]}=")) and ";" not in text else ""
-    return Advice((f"key '{match[1]}' is ",), word, text, also, fix) if text else None
+    fix = last if last.startswith(("--sweep ", f"{match[1]}=")) and ";" not in last else ""
+    kind = "a bool" if " is no bool: " in text else ""
+    return Advice((f"key '{match[1]}' is {kind}",), word, text, also, fix) if text else None
 
 
 def _of_value(line: Line, key: str, value: str) -> str:
@@ -450,11 +451,12 @@ def _of_value(line: Line, key: str, value: str) -> str:
         values = ",".join(part.strip() for part in several[1].split(","))
         return f"several values are swept: {line.swept(f'{key}={values}')}"
     if value.startswith("=") or value.rstrip().endswith((";", ",")):
-        return _assigned(key, value.lstrip("=").rstrip(" ;,"))
+        where = "begins with '='" if value.startswith("=") else f"ends with '{value.rstrip()[-1]}'"
+        return f"no value {where}: {_assigned(key, value.lstrip('=').rstrip(' ;,'))}"
     if value.lower() in ("none", "null", "nil", "~"):
         return f"NULL clears a key: {key}=NULL"
     if value.lower() in ("yes", "on", "y", "no", "off", "n"):
-        return f"{key}={'true' if value.lower() in ('yes', 'on', 'y') else 'false'}"
+        return f"'{value}' is no bool: {key}={'true' if value.lower() in ('yes', 'on', 'y') else 'false'}"
     if value == "???":
         return f"nothing has to be given, and what isn't set reads None: give the value: {key}=…"
     if "${" in value:
@@ -462,7 +464,7 @@ def _of_value(line: Line, key: str, value: str) -> str:
     if re.fullmatch(r"[+-]?[\d_]*\d[\d_]*(\.\d*)?(e\+?\d+)?", value, re.IGNORECASE):
         number = float(value.replace("_", ""))
         if number.is_integer() and abs(number) < 1e15:
-            return f"{key}={int(number)}"
+            return f"an integer is written in digits alone: {key}={int(number)}"
     return ""
 
 

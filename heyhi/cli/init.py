@@ -13,7 +13,7 @@ from pathlib import Path
 
 from heyhi.cli.extending import check_no_settings, has_settings, is_there, with_ignored, with_settings
 from heyhi.cli.made import Made
-from heyhi.cli.placing import Names, OwnPackage, is_empty, names_in, own_packages
+from heyhi.cli.placing import Names, OwnPackage, is_empty, names_in, own_packages, own_protos
 from heyhi.errors import HeyhiError, ProjectError
 from heyhi.files import write_temp
 from heyhi.profiles import OTHER_SNAKEFILE
@@ -169,7 +169,7 @@ def _root_of(folder: Path) -> Path:
 
 def _check_no_project(root: Path) -> None:
     check_no_settings(root / _SETTINGS, _read(root, _SETTINGS) or b"")
-    for proto in sorted((root / "conf").glob("*.proto")):
+    for proto in own_protos(root / "conf"):
         raise is_there(f"{proto} exists")
 
 

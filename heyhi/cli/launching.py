@@ -387,7 +387,7 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
         manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
     ]
     single = [folder for group in groups if not group.is_whole for folder in group.part.folders]
-    launching = Launching(project, ["heyhi", *args.argv], whole, single, survey)
+    launching = Launching(project, ["heyhi", *args.argv], whole, single, survey, args.profile)
     if not others and not starting:
         if not args.dry_run:
             launching.record_unknown()

@@ -209,14 +209,17 @@ class _Looked(NamedTuple):
 
         def commands() -> Commands:
             from heyhi.control.attendance import Commands
+            from heyhi.control.last_profile import is_run_here
 
-            return Commands("heyhi launch, with the words that heyhi status --sweeps lists,", "heyhi retry --dead")
+            starts = "run" if is_run_here(project) else "launch"
+            return Commands(f"heyhi {starts}, with the words that heyhi status --sweeps lists,", "heyhi retry --dead")
 
         return cls(lambda: Survey.of_index(project), schema_of, commands)
 
 
 def commands_for(selection: Selection, conditions: Sequence[str] = ()) -> Commands:
     """Return what starts experiments that words name and conditions choose."""
+    from heyhi.cli.profiles import is_run_here
     from heyhi.control.attendance import Commands
 
     if any(project.root != selection.project.root for project in selection.projects):
@@ -224,7 +227,8 @@ def commands_for(selection: Selection, conditions: Sequence[str] = ()) -> Comman
     words = "".join(f" {shell_word(word)}" for word in selection.words)
     chosen = "".join(f" --where {shell_word(one)}" for one in conditions)
     # Who launches can't choose by conditions.
-    return Commands("" if chosen or not words else f"heyhi launch{words}", f"heyhi retry --dead{words}{chosen}")
+    start = "" if chosen or not words else f"heyhi {'run' if is_run_here(selection) else 'launch'}{words}"
+    return Commands(start, f"heyhi retry --dead{words}{chosen}")
 
 
 def _status_of_job(args: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from heyhi.cli.ignored import ignored_note
 from heyhi.cli.placing import Names, OwnPackage, where_imported
 from heyhi.project import Project, Settings
 from heyhi.text import readable, shell_line, shell_word
@@ -91,6 +92,7 @@ def next_lines(made: Made) -> list[str]:
     if made.sweep:
         commands.append("heyhi run")
     notes = [note for package in made.packages if (note := where_imported(package, made.root))]
+    notes += [note for note in (ignored_note(made.root, made.files),) if note]
     return ["next:", *(f"  {command}" for command in commands), *(f"note: {readable(note)}" for note in notes)]
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.errors import ProjectError
+from heyhi.files import read_bounded
 from heyhi.profiles import OTHER_PROFILES, OTHER_SNAKEFILE, PROFILES, SNAKEFILE, SNAKEFILES
 from heyhi.project import Settings
 
 _TASK, _OTHER_TASK = "run.py", "heyhi_task.py"
 _CONF, _OTHER_CONF = "conf", "heyhi_conf"
+_ROOT_MESSAGE = re.compile(r"^\s*message\s+MetaCfg\b", re.MULTILINE)
 _RESULTS, _OTHER_RESULTS = "results", "heyhi_results"
 # Folders of a repository that may have an __init__.py, and aren't what it is about.
 _NO_PACKAGES = frozenset(("tests", "test", "docs", "doc", "examples", "scripts", "tools", "benchmarks", _CONF))
@@ -163,7 +166,19 @@ def _is_conf_free(root: Path, name: str, files: tuple[str, ...]) -> bool:
         return True
     if not _is_inside(root, root / name):
         return False
+    if any((root / name).glob("*.proto")):  # HeyHi would take them for its own
+        return False
     return not any(_is_in_the_way(root / name, file) for file in files)
+
+
+def own_protos(conf: Path) -> list[Path]:
+    """Return the protos of a folder by which it is a project's of HeyHi's: those that say what its root configs are."""
+    found = []
+    for path in sorted(conf.glob("*.proto")):
+        with contextlib.suppress(OSError):
+            if _ROOT_MESSAGE.search(read_bounded(path).decode(errors="replace")):
+                found.append(path)
+    return found
 
 
 def _is_snakefile_free(root: Path, name: str) -> bool:

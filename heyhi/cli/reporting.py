@@ -183,6 +183,7 @@ def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sourc
             warnings += changed_winners(source.project, source.manifest)
     print("".join(f"warning: {warning}\n" for warning in warnings), end="", file=sys.stderr)
     gathered = _gathered(args, sources, shape)
+    shape.check_fields(gathered, project.settings.replicate)
     if warning := shape.warning(gathered):
         warnings.append(warning)
         print(f"warning: {warning}", file=sys.stderr)

@@ -133,7 +133,7 @@ def _retry(args: argparse.Namespace, told: LaunchAnswer) -> int:
         continue_drifted=continues_in(args),
     )
     told.by(project, profile, manifests)
-    launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
+    launching = Launching(project, ["heyhi", *args.argv], [], starting, known, args.profile)
     if not args.dry_run:
         reopen(project, [row.slot for row in dead if row.slot])
     code = redo_and_control(selection, redoing, spec, args, launching, manifests, starting, told, others=len(dead))

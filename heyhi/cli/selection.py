@@ -155,11 +155,16 @@ class ConfigWord(NamedTuple):
                 raise SweepError(f"{option} goes without {first}: a search chooses its experiments, and their names")
         return search_of(self.cfg, self.overrides, self.search)
 
-    def points(self, today: Callable[[str], str] = str) -> list[Point]:
+    def points(
+        self,
+        today: Callable[[str], str] = str,
+        in_order: Callable[[list[str]], list[str]] = list,
+    ) -> list[Point]:
         """Return its points: one, or those of its axes.
 
         Args:
             today: gives a key that was renamed the name that it has by now.
+            in_order: puts swept keys in the order in which a point has them, whichever comes first on the command line.
 
         Raises:
             SweepError: an axis is wrong.
@@ -175,6 +180,9 @@ class ConfigWord(NamedTuple):
         if not points:
             options = [*(f"--zip {axis}" for axis in self.paired), *(f"--sweep {axis}" for axis in self.axes)]
             raise SweepError(f"the sweep has no experiments: {' '.join(options)} has no values")
+        keys = list(points[0])
+        if (ordered := in_order(keys)) != keys:
+            points = [{key: point[key] for key in ordered} for point in points]
         given = {place for place, _ in self._out_of_use(points[0], today)}
         base = [split_override(text) for place, text in enumerate(self.overrides) if place not in given]
         names = {today(key) for key, _ in base}
@@ -644,7 +652,7 @@ class Selection:
             return self._expand_search(search)
         label = label_of_words(self.project, word.cfg, word.words[2:])
         today = self._name_of_today(word)
-        points = _counted(word.points(today))
+        points = _counted(word.points(today, partial(self._oneofs_first, word.cfg)))
         expansion = expand(
             self.project,
             self.schema,
@@ -666,6 +674,16 @@ class Selection:
         found = expand_search(self.project, self.schema, search, expand_file, label="search", title=str(search.cfg))
         assert found.search is not None
         return replace(found, label=label_of_search(self.project, found.search))
+
+    def _oneofs_first(self, cfg: str, keys: list[str]) -> list[str]:
+        """Put swept oneofs before keys in members of theirs, so that either order of axes names the same."""
+        if len(keys) == 1:
+            return keys
+        from heyhi.config.compose import Composer
+
+        with contextlib.suppress(HeyhiError):  # who composes its points says what is wrong
+            return Composer(self.project, self.schema, tells_renames=False).oneofs_first(cfg, keys)
+        return keys
 
     def _name_of_today(self, word: ConfigWord) -> Callable[[str], str]:
         """Return what gives a key of a config the name that it has by now, so that it isn't taken for two."""

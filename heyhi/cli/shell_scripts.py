@@ -22,7 +22,14 @@ _heyhi_ask() {
         _ARGCOMPLETE_COMP_WORDBREAKS="$COMP_WORDBREAKS" _ARGCOMPLETE="$first" _ARGCOMPLETE_SHELL=bash \
         _ARGCOMPLETE_SUPPRESS_SPACE=0 "$@" 8>&1 9>/dev/null 1>/dev/null 2>&1 </dev/null) || return 1
     COMPREPLY=($answer)
-    ((${#COMPREPLY[@]})) || compopt +o nospace 2>/dev/null # files, by the shell itself
+    ((${#COMPREPLY[@]})) && return
+    local line=${COMP_LINE:0:COMP_POINT}
+    case ${line##* } in
+        -*=* | *=[./~]*) compopt +o nospace 2>/dev/null ;; # files, by the shell itself
+        *=*) compopt +o default +o bashdefault 2>/dev/null ;; # a value, of which files are seldom one
+        *) compopt +o nospace 2>/dev/null ;;
+    esac
+    return 0
 }
 
 _heyhi() { _heyhi_ask 1 "$1" || COMPREPLY=(); }

@@ -30,7 +30,7 @@ def print_config(project: Project, cfg: str, overrides: Sequence[str], flat: str
 
     schema = load_schema(project)
     composer = Composer(project, schema)
-    composed = composer.compose(cfg, overrides)
+    composed = composer.compose(cfg, overrides, as_typed=True)
     notes = composer.warnings
     if composed.bests:
         from heyhi.experiment.winners import known_winners

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from heyhi.control.survey import Survey
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
+
+_FEW = 3  # experiments that commands name by their exp ids
 
 
 def check_files(selection: Selection, starting: Container[str]) -> None:
@@ -107,7 +109,7 @@ def _control(
     from heyhi.control.controller import run_here, start
     from heyhi.control.first_start import FirstStart
 
-    project, words = selection.project, shell_line(selection.words)
+    project, words = selection.project, shell_line(selection.words or _few(selection.project, starting))
     with launching.on_record() as record:
         spec = replace(spec, launch=record.name, jobs=args.jobs or 0)
         first = FirstStart(project, starting)
@@ -131,6 +133,14 @@ def _control(
     print_wrapped(lines)
     told.problem = "\n".join(lines) if failed else ""
     return int(failed)
+
+
+def _few(project: Project, folders: Sequence[str]) -> list[str]:
+    """Name experiments by their exp ids, where they are few; none where all that are known are as well named."""
+    from heyhi.experiment.names import is_slot
+    from heyhi.sweep.target import exp_ids_of
+
+    return exp_ids_of(folders, project.results_root) if len(folders) <= _FEW and not any(map(is_slot, folders)) else []
 
 
 def say_controller(

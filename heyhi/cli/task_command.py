@@ -21,7 +21,7 @@ from heyhi.job.guard import check_not_importing
 from heyhi.job_env import get_tasks
 from heyhi.project import find_project
 from heyhi.streams import go_on, guard_streams
-from heyhi.text import shell_word
+from heyhi.text import shell_line, shell_word
 
 if TYPE_CHECKING:
     from heyhi.job.grace import Grace
@@ -132,7 +132,7 @@ def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | 
     # argparse would take an override behind it for its value.
     given = [f"{text}=config" if text == REDO else text for text in (sys.argv[1:] if args is None else args)]
     if not any(text in ("-h", "--help", "-c", "--cfg") or text.startswith(("--cfg=", "-c=")) for text in given):
-        raise OverrideError(_which_config(given))
+        raise OverrideError(_which_config(given, parser))
     known, rest = parser.parse_known_intermixed_args(given)
     for text in rest:
         if "=" not in text:
@@ -144,17 +144,29 @@ def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | 
     return known
 
 
-def _which_config(args: Sequence[str]) -> str:
-    """Say that no config is named, and which word may be one."""
+def _which_config(args: Sequence[str], parser: argparse.ArgumentParser) -> str:
+    """Say that no config is named, and which word may be one; what stands behind an option is its value."""
     others = ("--config", "--config-name", "--config-file", "--conf", "-cn")
-    named = next((args[at + 1] for at, text in enumerate(args[:-1]) if text in others), "")
-    named = named or next(
-        (text.partition("=")[2] for text in args if text.startswith(tuple(f"{o}=" for o in others))), ""
-    )
-    named = named or next((text for text in args if "=" not in text and not text.startswith("-")), "CFG")
-    return (
-        f"which config? --cfg {shell_word(named)} names it; overrides stand behind it: --cfg {shell_word(named)} lr=0.1"
-    )
+    takes_value = {flag: action.nargs != 0 for action in parser._actions for flag in action.option_strings}
+    named = ""
+    words: list[str] = []
+    overrides: list[str] = []
+    left = list(args)
+    while left:
+        text = left.pop(0)
+        flag, has_value, value = text.partition("=")
+        is_option = text.startswith("-")
+        if is_option and not has_value and takes_value.get(flag, True) and left and not left[0].startswith("--"):
+            value = left.pop(0)
+        if flag in others:
+            named = named or value
+        elif flag.startswith("--") and flag not in takes_value:
+            overrides += [f"{flag[2:]}={value}"] if value else []
+        elif not is_option:
+            (overrides if has_value else words).append(text)
+    cfg = shell_word(named or next(iter(words), "CFG"))
+    behind = shell_line(overrides or ["lr=0.1"])
+    return f"which config? --cfg {cfg} names it; overrides stand behind it: --cfg {cfg} {behind}"
 
 
 def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:

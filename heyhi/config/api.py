@@ -158,7 +158,7 @@ def load_proto_message(
 def _load_root(cfg: str | Path, overrides: Overrides, include_dirs: Sequence[str | Path]) -> tuple[str, Message, Path]:
     """Compose a root config; return its task's name, its message and the folder of its file."""
     composer = Composer(*_open(cfg), tuple(map(Path, include_dirs)))
-    composed = composer.compose(cfg, overrides)
+    composed = composer.compose(cfg, overrides, as_typed=True)
     _warn_of(composer, composed)
     return composed.task, composed.message, composer.find_config(cfg).parent
 
@@ -174,7 +174,7 @@ def _load(
     kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
     if kind.full_name == schema.root_name:
         _warn(files.notes)
-        composed = composer.compose(path, overrides)
+        composed = composer.compose(path, overrides, as_typed=True)
         _warn_of(composer, composed)
         return composed.message, path.parent
     chunk = files.chunk(path, kind)

@@ -18,10 +18,12 @@ from google.protobuf.message import Message
 from heyhi.config.best import Best, Chosen, Winners
 from heyhi.config.chunks import MergedFile, Merging, Root
 from heyhi.config.composite import Part
+from heyhi.config.contradictions import Choices, Contradiction, choices_made
 from heyhi.config.file_needs import named_file, path_of_file
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
+from heyhi.config.interpolations import MARK, interpolation_note
 from heyhi.config.kept_files import Files, KeptFiles
 from heyhi.config.keys import Key, Kind, choices, is_replaced, lists, value_at
 from heyhi.config.normal_form import named_lines
@@ -49,6 +51,7 @@ from heyhi.config.templates import (
     replace_needs,
     replace_root,
     split_words,
+    template_in,
     unprotected,
 )
 from heyhi.config.value_names import value_of_today
@@ -67,6 +70,7 @@ from heyhi.config.values import (
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
 from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
+from heyhi.text import shell_word
 
 _ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number
 _MAX_NEEDS = 50  # that lead from one to the next: each is some frames of Python's stack
@@ -243,6 +247,7 @@ class Composer:
         self._needs: dict[str, Composed | HeyhiError] = {}
         self._needs_by_id: dict[str, Composed] = {}
         self._notes: dict[str, None] = {}
+        self._literals: dict[str, str] = {}  # keys whose values quote a template -> what is said of the first of these
         self._replaced: dict[str, dict[str, None]] = {}  # include overrides -> those that come in their place
 
     @property
@@ -257,7 +262,7 @@ class Composer:
         for text, others in self._replaced.items():
             come = "comes" if len(others) == 1 else "come"
             replaced.append(f"override '{shorten(text)}' counts for nothing: {listed(others)} {come} in its place")
-        return [*self._files.notes, *self._notes, *replaced]
+        return [*self._files.notes, *self._notes, *self._literals.values(), *replaced]
 
     def _note(self, *notes: str) -> None:
         self._notes.update(dict.fromkeys(notes))
@@ -266,23 +271,63 @@ class Composer:
     def _pattern(self) -> ExpPattern:
         return ExpPattern(self.project)
 
-    def compose(self, cfg: str | Path, overrides: Overrides = ()) -> Composed:
+    def compose(self, cfg: str | Path, overrides: Overrides = (), *, as_typed: bool = False) -> Composed:
         """Compose one experiment: file with its includes, include overrides, scalar overrides.
 
         Args:
             cfg: config file: absolute, or relative to the working directory, the project root or its conf folder;
                 `.prototxt` may be left out.
             overrides: `key=value` texts, or a mapping of keys to values.
+            as_typed: they are what somebody asks for, and may not contradict one another; what is on record may.
 
         Raises:
             ConfigError: a file is missing or wrong.
             OverrideError: overrides are wrong; the message names all of them, a line each.
             NeedsError: experiments need one another in a circle.
         """
+        return self._compose(self._config_of(cfg), overrides, (), as_typed=as_typed)
+
+    def choices(self, cfg: str | Path, overrides: Overrides) -> Choices | None:
+        """Find what overrides choose in oneofs; None where no two of them can choose in the same.
+
+        Args:
+            cfg: as for `compose`.
+            overrides: likewise; their places are those in here.
+
+        Raises:
+            ConfigError: the config is missing or wrong.
+        """
+        config = self._config_of(cfg)
+        keys, raw, errors = keys_and_values(overrides)
+        recipe = config.recipes.get(keys) or self._recipe(config, keys)
+        return _choices_made(recipe, raw) if recipe.may_contradict and not errors else None
+
+    def oneofs_first(self, cfg: str | Path, keys: Sequence[str]) -> list[str]:
+        """Put the keys of oneofs before those that lie in members of these, and leave the order otherwise.
+
+        Args:
+            cfg: as for `compose`.
+            keys: of overrides.
+
+        Raises:
+            ConfigError: the config is missing or wrong.
+        """
+        config = self._config_of(cfg)
+        found = {keys[write.at]: write.key for write in self._recipe(config, tuple(keys)).writes}
+        left, ordered = list(keys), list[str]()
+        while left:
+            oneofs = {found[one].text for one in left if one in found and found[one].kind is _ONEOF}
+            hangs = {one for one in left if one in found and any(name in oneofs for name, _ in choices(found[one]))}
+            ready = next(one for one in left if one not in hangs)
+            left.remove(ready)
+            ordered.append(ready)
+        return ordered
+
+    def _config_of(self, cfg: str | Path) -> _Config:
         config = self._by_cfg.get(cfg)
         if config is None:
             config = self._by_cfg[cfg] = self._config(self.find_config(cfg))
-        return self._compose(config, overrides, ())
+        return config
 
     def find_config(self, cfg: str | Path, *, cwd: bool = True) -> Path:
         """Find a root config's file.
@@ -359,7 +404,9 @@ class Composer:
     #   odd       1: None, since it changes nothing that counts; 2: sgd=NULL
     #   identity  (conf/c02_sup_train/sl.prototxt, lr=0.1, sgd=NULL)
 
-    def _compose(self, config: _Config, overrides: Overrides, chain: tuple[str, ...]) -> Composed:
+    def _compose(
+        self, config: _Config, overrides: Overrides, chain: tuple[str, ...], *, as_typed: bool = False
+    ) -> Composed:
         """Compose one experiment, which is needed by those in a chain, one by the other."""
         # A large sweep spends its time here: what is the same for all its points is found once.
         root = config.root
@@ -372,6 +419,8 @@ class Composer:
             errors += [*recipe.errors, *start.errors]
         if self.schema.has_renames and isinstance(overrides, Mapping):
             errors += _given_twice(recipe, keys)
+        if as_typed and recipe.may_contradict:
+            errors += _contradictions(recipe, raw)
         message = copy_of(start.message)
         task: Message = getattr(message, root.task)
         found = _Needs()
@@ -426,6 +475,7 @@ class Composer:
                     value = cast_value(write.key, as_text)
                     self._tell_value(write.key, as_text)
                     cast = self._named_line(point, Part(write.key, value, value != as_text))
+                    self._tell_literal(write.key, value, as_text)
                     point.cast[len(lines)] = cast
                     value, line = cast.value, cast.text
                 if write.key.kind is _ONEOF and value is not NULL:
@@ -461,6 +511,16 @@ class Composer:
             return drawn_text(key.field, given)
         return given if type(given) is str else value_text(given)
 
+    def _tell_literal(self, key: Key, value: object, text: str) -> None:
+        """Note that a value is just text by its quotes, though what they hold looks like a template."""
+        if OPEN in text and isinstance(value, str) and value != text and (template := template_in(value)):
+            without = shell_word(f"{key.text}={value}") if text.startswith('"') else template
+            self._literals.setdefault(
+                key.text,
+                f"key '{key.text}': {shorten(text)} is just text, since it has double quotes of its own: without them"
+                f" it is a template, {shorten(without)}",
+            )
+
     def _tell_value(self, key: Key, text: str) -> None:
         """Note that a value of an enum, or the member of a oneof, was given by an earlier name."""
         if key.kind is _ONEOF and text not in key.members and (known := once_named(key.choices, text)) is not None:
@@ -477,6 +537,8 @@ class Composer:
         found: list[tuple[Line, bool]] = []
         for part in parts_written(write.key, text, task, adds=write.adds, check=check):
             line = self._named_line(point, part)
+            if part.is_literal:
+                self._tell_literal(part.key, part.value, text)
             is_ignored = self._scheduling.ignores(line.key.text)
             counts = self._scheduling.line_that_counts(task, line) if is_ignored else line
             if counts is not None:
@@ -490,6 +552,15 @@ class Composer:
         """Return a write with its value as it is written, and as an identity names it."""
         key, value, is_literal = part
         head = f"{key.first_text}="
+        if (
+            type(value) is str
+            and MARK in value
+            and self._tells_renames
+            and key.field.type == FieldDescriptor.TYPE_STRING
+        ):
+            task = message_type(self.schema.tasks[point.config.root.task])
+            if note := interpolation_note(task, key.text, value):
+                self._note(note)
         if type(value) is not str or OPEN not in value or key.field.type != FieldDescriptor.TYPE_STRING:
             return Line(key, value, head + canonical_text(key, value))
         if is_literal:
@@ -831,6 +902,30 @@ def _given_twice(recipe: Recipe, keys: Sequence[str]) -> Iterator[tuple[int, Hey
         if other is not write and not appends and (write.key.renamed or other.key.renamed):
             same = f"'{shorten(keys[other.at])}' and '{shorten(keys[write.at])}' are one and the same key"
             yield write.at, OverrideError(f"{same}, which is called '{shorten(write.key.text)}' today")
+
+
+def _choices_made(recipe: Recipe, raw: Sequence[object]) -> Choices:
+    """Find what overrides choose in oneofs; their places are those among all overrides."""
+    found = choices_made([(write.key, shown_value(raw[write.at])) for write in recipe.writes])
+    at = [write.at for write in recipe.writes]
+
+    def placed(one: Contradiction) -> Contradiction:
+        return one._replace(first=at[one.first], second=at[one.second])
+
+    return Choices(
+        [placed(one) for one in found.clashing],
+        {at[place]: (placed(one), member) for place, (one, member) in found.outside.items()},
+        {at[place] for place in found.inside},
+    )
+
+
+def _contradictions(recipe: Recipe, raw: Sequence[object]) -> Iterator[tuple[int, HeyhiError]]:
+    """Yield an error for each two overrides that choose different members of one oneof."""
+    found = _choices_made(recipe, raw)
+    keys = {write.at: write.key.text for write in recipe.writes}
+    texts = {one.at: f"{keys[one.at]}{'+' * one.adds}={shown_value(raw[one.at])}" for one in recipe.writes}
+    for one in (*found.clashing, *(one for one, _ in found.outside.values())):
+        yield one.second, one.error(texts, keys[one.second])
 
 
 def _joined(errors: list[tuple[int, HeyhiError]]) -> HeyhiError:

@@ -32,7 +32,7 @@ _OTHER = re.compile(r"[^A-Za-z0-9._=@+,-]")
 _ALLOWED = "allowed are A-Z a-z 0-9 . _ = @ + , - /"
 _BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
 # Folders of the results root that hold something else than experiments.
-_RESERVED = (".heyhi", "exports", "mlruns", "reports", "searches", "winners")
+RESERVED = (".heyhi", "exports", "mlruns", "reports", "searches", "winners")
 TRASH_BESIDE = ".heyhi-trash"  # a folder beside experiments, of what was wiped; see `heyhi.experiment.trash`
 
 
@@ -196,8 +196,8 @@ class ExpPattern:
         inside = os.path.relpath(exp_id, self._root) if exp_id.startswith("/") else exp_id
         if exp_id.startswith("/") and (inside == "." or self._root.startswith(f"{exp_id}/")):
             raise refuse(f"holds the results root {self._root}")
-        if inside.split("/", 1)[0] in _RESERVED:
-            raise refuse(f"lies in a folder that is not for experiments ({', '.join(_RESERVED)})")
+        if inside.split("/", 1)[0] in RESERVED:
+            raise refuse(f"lies in a folder that is not for experiments ({', '.join(RESERVED)})")
         if TRASH_BESIDE in parts:
             raise refuse(f"lies in a folder that is not for experiments ({TRASH_BESIDE})")
         # A path below the root has one spelling, so that it is one experiment.

@@ -14,6 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.composite import is_composite
+from heyhi.config.contradictions import may_contradict
 from heyhi.config.keys import Key, Kind, find_key, lists
 from heyhi.config.mounts import include_field, include_mount
 from heyhi.config.normal_form import empties_more
@@ -67,6 +68,7 @@ class Recipe:
         order: indices of `counted` writes in canonical order, for overrides that all set values.
         has_lists: whether a write goes into a list, or through one: an identity names the list as a whole.
         errors: what is wrong with keys, each with the index of its override.
+        may_contradict: whether by some values two of them choose different members of one oneof.
     """
 
     includes: tuple[tuple[int, Key | None], ...]
@@ -75,6 +77,7 @@ class Recipe:
     order: tuple[int, ...]
     has_lists: bool
     errors: tuple[tuple[int, HeyhiError], ...]
+    may_contradict: bool = False
     _orders: dict[tuple[Special | None, ...], list[int]] = field(default_factory=dict)
     _together: dict[tuple[Special | None, ...], bool] = field(default_factory=dict)
 
@@ -139,7 +142,8 @@ def make_recipe(schema: Schema, task: Descriptor, keys: Sequence[str], schedulin
     counted = tuple(i for i, write in enumerate(writes) if not write.is_ignored)
     order = tuple(counted[i] for i in canonical_order([writes[i].key for i in counted]))
     has_lists = any(writes[i].adds or lists(writes[i].key) for i in counted)
-    return Recipe(tuple(includes), tuple(writes), counted, order, has_lists, tuple(errors))
+    rivals = may_contradict(write.key for write in writes)
+    return Recipe(tuple(includes), tuple(writes), counted, order, has_lists, tuple(errors), rivals)
 
 
 def refuse_includes(schema: Schema, task: Descriptor, key: Key) -> None:

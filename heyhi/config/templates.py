@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from heyhi.errors import NeedsError, OverrideError, suggest
+from heyhi.errors import HeyhiError, NeedsError, OverrideError, suggest
 from heyhi.text import shorten
 
 OPEN = "{{"
@@ -68,6 +68,14 @@ def names_folder(text: str) -> bool:
         HeyhiError: a template in it is unknown, or doesn't end.
     """
     return not {piece.kind for piece in _pieces(text)}.isdisjoint(FORMS)
+
+
+def template_in(text: str) -> str:
+    """Return the first template in a text that names the project root or a need; empty where it has none."""
+    try:
+        return next((piece.whole for piece in _pieces(text) if piece.kind in FORMS), "")
+    except HeyhiError:
+        return ""
 
 
 def check_templates(text: str) -> str:

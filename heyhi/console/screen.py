@@ -47,7 +47,9 @@ def screen_for(stream: TextIO, bar: Callable[[int], str] | None) -> Screen:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Return whether a line can be drawn again there."""
+    """Return whether a line can be drawn again there; not in a notebook, whose `!` has a terminal that nobody draws."""
+    if "JPY_PARENT_PID" in os.environ:  # what starts kernels sets it for them, and they hand it on
+        return False
     try:
         return stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "")
     except (AttributeError, ValueError):  # closed, or replaced by something else

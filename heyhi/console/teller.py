@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 
 from heyhi.console.bar import bar_line
 from heyhi.console.ends import Ended, bad_end_of, how_ended, log_of, said_by_executor, seconds_of
-from heyhi.console.lines import AGAIN, BEST, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
+from heyhi.console.lines import AGAIN, BEST, DONE, END, ERROR, QUEUED, RUN, START, TABLE, WAITS, clock, day, line
 from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
 from heyhi.console.own_rules import OwnRules
@@ -22,9 +22,11 @@ from heyhi.console.progress import Progress
 from heyhi.console.screen import Plain, Screen, screen_for
 from heyhi.console.trials import TrialEnd, Trials
 from heyhi.errors import HeyhiError
+from heyhi.experiment.claim import read_owner
 from heyhi.experiment.names import Status, has_ended, is_slot, is_winner, result_of
 from heyhi.experiment.slots import lacks_values, searches_of, shown_folder
 from heyhi.experiment.winners import read_failure, read_winner
+from heyhi.files import utc_now
 from heyhi.project import Project
 from heyhi.sweep.target import folder_of, target_of
 from heyhi.text import duration, readable
@@ -108,7 +110,7 @@ class Teller:
         self._progress: Progress | None = None
         self._paces = Paces()
         self._where, self._most = "", 0
-        self._day = ""
+        self._day, self._since = "", ""
         self._is_remote = self._is_interrupted = self._is_over = False
         self._by_event: dict[str, Callable[[Any], bool]] = {
             "resources_info": self._take_resources,
@@ -195,7 +197,7 @@ class Teller:
         what = " and ".join(f"{count} {name}{'s' if count != 1 else ''}" for count, name in counted if count)
         what = what or "nothing but the table"
         now = time.time()
-        self._day = day(now)
+        self._day, self._since = day(now), utc_now()
         where = self._where_text(only_trials=total == trials) if total else ""
         said = (what, where, self._before(before), self._day)
         self._screen.write(line(now, RUN, ", ".join(filter(None, said))))
@@ -234,11 +236,26 @@ class Teller:
             if self._progress is not None:
                 self._progress.start(folder, time.monotonic())
             if not self._is_remote:
-                self._tell(_RULES, AGAIN if folder in self._again else START, self._name(folder))
+                word = AGAIN if folder in self._again else START
                 self._again.discard(folder)
+                if other := self._other_owner(folder):
+                    self._tell(_RULES, WAITS, f"for {self._name(folder)}", other)
+                else:
+                    self._tell(_RULES, word, self._name(folder))
         text = ", ".join(map(str, record.output)) if rule == _TABLE else str(record.rule_msg)
         self._jobs[int(record.jobid)] = _Job(rule, folder, text)
         return True
+
+    def _other_owner(self, folder: str) -> str:
+        """Say who ran an experiment already when this run began, and runs it still; empty where nobody does."""
+        if is_slot(folder):
+            return ""
+        with contextlib.suppress(HeyhiError):  # of what can't be read, its runner tells
+            owner = read_owner(folder)
+            # What has claimed it since may be this run's own.
+            if owner is not None and owner.since < self._since:
+                return f"which {owner.describe()} runs"
+        return ""
 
     def _finish(self, record: Any) -> bool:
         job = self._jobs.get(int(record.job_id))

@@ -28,6 +28,7 @@ class Launching:
         whole: manifests of the sweeps that are run whole.
         single: exp paths of the experiments that are run beside them.
         survey: has looked at these; it knows what they need.
+        profile: Snakemake's, by its name or folder.
     """
 
     project: Project
@@ -35,6 +36,7 @@ class Launching:
     whole: Sequence[Manifest]
     single: Sequence[str]
     survey: Survey
+    profile: str
     _written: list[Path] = field(default_factory=list)
 
     @property
@@ -77,14 +79,16 @@ class Launching:
         command, words = self.argv[0], self.argv[1:]
         for manifest in self.whole:
             name, expand = manifest.path.name, manifest.words
-            self._note(LaunchRecord.now(command, words, manifest.label, manifest=name, expand=expand))
+            self._note(
+                LaunchRecord.now(command, words, manifest.label, manifest=name, expand=expand, profile=self.profile)
+            )
         if self.single:
             known = note_known(self.project, self._needs())
             if known.is_new:
                 self._written.append(known.path)
             names = exp_ids_of(self.single, self.project.results_root)
             label = label_of(names)
-            self._note(LaunchRecord.now(command, words, label, known=known.path.name))
+            self._note(LaunchRecord.now(command, words, label, known=known.path.name, profile=self.profile))
 
     def _note(self, record: LaunchRecord) -> None:
         self._written.append(write_launch(self.project, record))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
+from heyhi.console.screen import is_terminal
 from heyhi.control.attendance import NO_COMMANDS, Attendance, Commands
 from heyhi.control.listing import live_lines
 from heyhi.control.search_lines import search_lines
@@ -44,7 +45,7 @@ def watch(look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS, commands
         exit code: 1 where something is neither done nor pruned.
     """
     end = End()
-    with _Screen() if sys.stdout.isatty() else _Lines() as view:
+    with _Screen() if is_terminal(sys.stdout) else _Lines() as view:
         while True:
             try:
                 survey = look()

@@ -12,6 +12,7 @@ from heyhi.experiment.directions import Direction
 from heyhi.report import where
 from heyhi.report.cells import varying
 from heyhi.report.frames import GroupError
+from heyhi.report.meanings import known_in
 from heyhi.report.shaped import Spread
 from heyhi.report.spread import SPREADS
 
@@ -122,6 +123,28 @@ class Asked:
             if is_so:
                 raise GroupError(text)
         where.check(self.where)
+
+    def check_fields(self, gathered: Gathered, always: Sequence[str] = ()) -> None:
+        """Make sure that the fields that are averaged over are some that a config may have.
+
+        Args:
+            gathered: the experiments.
+            always: fields that need not be: the project's own, for all of its reports.
+
+        Raises:
+            GroupError: one is none; the message names the nearest.
+        """
+        asked = [name for name in self.mean_over or () if name not in always]
+        if not asked or not gathered.settings:
+            return
+        known = [*varying(gathered.table), *known_in(gathered).configs]
+        for name in asked:
+            if any(covers(key, (name,)) for key in known):
+                continue
+            keys = [one.keys_for(name) for one in gathered.settings]
+            if None not in keys:
+                near = suggest(name, dict.fromkeys([*known, *(key for some in keys for key in some or ())]))
+                raise GroupError(f"--mean-over {name}: no config has a key '{name}'{near}", key=name)
 
     def warning(self, gathered: Gathered) -> str:
         """Return a warning where no experiments differ in the fields that are averaged over, else an empty string."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from heyhi.config.schema import Schema
     from heyhi.project import Project
 
+_MOST_KEYS = 5000  # of a task
 Reader = Callable[[str], Any]  # of the text of a value
 
 
@@ -53,6 +54,23 @@ class SettingValues:
         if (task, name) not in self._keys:
             self._keys[task, name] = find(self.schema, task, name) if self.schema is not None else None
         return self._keys[task, name]
+
+    def keys_for(self, name: str) -> list[str] | None:
+        """Return all keys, where a field of a name is none of them; None where one has it, or nobody can tell."""
+        from heyhi.config.fields import covers
+        from heyhi.config.keys import schema_keys
+        from heyhi.config.schema import message_type
+
+        if self.schema is None:
+            return None
+        keys: dict[str, None] = {}
+        for task, field in self.schema.tasks.items():
+            found = schema_keys(message_type(field), _MOST_KEYS)
+            keys |= dict.fromkeys(found)
+            is_all = len(found) < _MOST_KEYS
+            if not is_all or self.key(task, name) is not None or any(covers(key, (name,)) for key in found):
+                return None
+        return list(keys)
 
     @property
     def schema(self) -> Schema | None:

@@ -57,6 +57,7 @@ class Work:
         rows: the experiments that were chosen.
         counts: whether each counts.
         has_metrics: whether any experiment, chosen or not, has a metric yet.
+        has_results: whether any is DONE: its result may have what it hasn't logged.
         notes: what is said of it.
     """
 
@@ -64,6 +65,7 @@ class Work:
     rows: Gathered
     counts: list[bool]
     has_metrics: bool
+    has_results: bool
     notes: list[str] = field(default_factory=list)
 
     @classmethod
@@ -76,7 +78,7 @@ class Work:
         else:
             rows = gathered.only(where.chosen_rows(shape.where, known_in(gathered)))
         rows = with_meanings(rows, _key_names(shape), _shown_names(shape))
-        work = cls(shape, rows, counting(rows.table, shape.where), _has_metrics(gathered.table))
+        work = cls(shape, rows, counting(rows.table, shape.where), *_has_any(gathered.table))
         if shape.at_best is not None:
             work._say_direction(f"at best: {{}} {shape.at_best}", shape.at_best, shape.at_best_direction)
             work.notes.extend(_unlogged(shape.at_best, rows.table))
@@ -313,9 +315,14 @@ class Work:
             plain = metric_of(name)
             if name != plain and plain in table.columns:
                 self.rows.directions.needed(plain)
-        if self.has_metrics:
+        if self.has_metrics and self.has_results:
             check_columns(table, missing, lambda: known_in(self.rows).names())
-        self.notes.append(f"no experiment has a metric yet, nor {', '.join(missing)}")
+        if self.has_metrics:
+            known = known_in(self.rows).names()
+            named = ", ".join(f"{name}{suggest(name, known)}" for name in missing)
+            self.notes.append(f"no experiment is DONE yet, nor has {named}")
+        else:
+            self.notes.append(f"no experiment has a metric yet, nor {', '.join(missing)}")
         return _with_empty(table, absent)
 
 
@@ -338,10 +345,16 @@ def _of_rows(shape: Asked, names: Sequence[str]) -> list[str]:
     return [name for name in names if name != _CODE]
 
 
-def _has_metrics(table: pd.DataFrame) -> bool:
-    """Return whether any experiment of a table has a metric yet; of one that doesn't say which these are, all have."""
+def _has_any(table: pd.DataFrame) -> tuple[bool, bool]:
+    """Return whether any experiment of a table has a metric yet, and a result.
+
+    Of a table that doesn't say which metrics there are, all have both.
+    """
     names = table.attrs.get("metrics")
-    return names is None or any(table[name].notna().any() for name in names if name in table)
+    if names is None:
+        return True, True
+    has_metrics = any(table[name].notna().any() for name in names if name in table)
+    return has_metrics, "status" not in table or Status.DONE in set(table["status"])
 
 
 def _with_empty(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:

@@ -74,8 +74,8 @@ def _show_sweep(flow: Flow, manifest: Manifest) -> None:
     written = write_files(paths, shaped, source.project, title_of([manifest]))
     _say(*written.problems)
     complete = flow.project.root / table_of(flow.project, manifest)
-    files = [*written.files, complete] if os.access(complete, os.F_OK) else written.files
-    if files:
+    # The other ones, by the sweep's digest, the aggregate rule's line names.
+    if files := written.files or [path for path in (complete,) if os.access(path, os.F_OK)]:
         print(f"table: {', '.join(map(flow.project.relative, files))}", flush=True)
     print("".join(f"{line}\n" for line in left_out), end="", flush=True)
     if source.sheet is not None:

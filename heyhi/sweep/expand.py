@@ -31,6 +31,7 @@ from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import unknown_fields
 from heyhi.sweep.doubles import Double, double_lines
+from heyhi.sweep.left_out import LeftOut
 from heyhi.sweep.size import check_size
 from heyhi.sweep.twins import Twins, alike_lines
 
@@ -217,15 +218,23 @@ def expand(
     gather = _Gather(project, composer, ExpPattern(project, pattern, adhoc=adhoc), contests)
     count, most = 0, project.settings.max_points
     placed = [ExpPattern(project, exp_id) for exp_id in exp_ids]
+    left_out = LeftOut(composer)
     with paused_collection():
         for index, (cfg, overrides) in enumerate(points):
             count += 1
             if most and count > most:
                 check_size(project, count, f"{title or sweep or label} has more than {most:,} points")
             try:
-                gather.add(composer.compose(cfg, overrides), placed[index] if placed else gather.pattern, overrides)
+                if placed:  # what is on record may contradict itself, as once it could
+                    gather.add(composer.compose(cfg, overrides), placed[index], overrides)
+                    continue
+                rest = left_out.without(index, cfg, overrides)
+                composed = composer.compose(cfg, rest, as_typed=True)
+                gather.add(composed, gather.pattern, rest, is_less=rest is not overrides)
             except HeyhiError as error:
                 gather.errors.setdefault(str(error), []).append((index, str(cfg), overrides))
+    for text, wrong in left_out.errors():
+        gather.errors.setdefault(text, []).extend(wrong)
     if gather.errors:
         raise SweepError(_grouped(title or sweep or label, count, gather.errors))
     if not gather.own:
@@ -235,7 +244,7 @@ def expand(
     return Expansion(
         planned,
         own,
-        gather.warnings(),
+        [*left_out.lines(), *gather.warnings()],
         label,
         sweep,
         pattern,
@@ -489,8 +498,15 @@ class _Gather:
     _doubles: list[Double] = field(default_factory=list)
     _unknown: dict[str, None] = field(default_factory=dict)  # what is said of fields that mean nothing
 
-    def add(self, composed: Composed, pattern: ExpPattern, overrides: Overrides) -> None:
-        """Add a point, at the place that a pattern gives it, and what it needs."""
+    def add(self, composed: Composed, pattern: ExpPattern, overrides: Overrides, *, is_less: bool = False) -> None:
+        """Add a point, at the place that a pattern gives it, and what it needs.
+
+        Args:
+            composed: the point.
+            pattern: that names it.
+            overrides: by which it was composed.
+            is_less: some that were asked for apply elsewhere only: that others are like it then is no oversight.
+        """
         exp_id = pattern.exp_id(composed.identity)
         self._may_nest = self._may_nest or not pattern.is_default
         planned = self._known(exp_id, composed.identity)
@@ -499,7 +515,8 @@ class _Gather:
             if other != planned.config:
                 self._doubles.append(Double(exp_id, planned.task, planned.config, other))
         if exp_id in self.own:
-            self._repeated.append(exp_id)
+            if not is_less:
+                self._repeated.append(exp_id)
             return
         if planned is None:
             planned = self._plan(composed, exp_id, self.pattern.folder(exp_id))

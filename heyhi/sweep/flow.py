@@ -243,7 +243,9 @@ class Flow:
         try:
             for manifest in self.reported:
                 name, expand = manifest.path.name, manifest.words
-                record = LaunchRecord.now("snakemake", sys.argv[1:], manifest.label, manifest=name, expand=expand)
+                record = LaunchRecord.now(
+                    "snakemake", sys.argv[1:], manifest.label, manifest=name, expand=expand, profile=_profile_given()
+                )
                 write_launch(self.project, record)
             self._note_single()
             give_sign_of_life(
@@ -273,7 +275,14 @@ class Flow:
             needs = dict(sorted(needs.items()))  # Snakemake asks for them in any order
             known = note_known(self.project, needs)
             write_launch(
-                self.project, LaunchRecord.now("snakemake", sys.argv[1:], label_of(list(needs)), known=known.path.name)
+                self.project,
+                LaunchRecord.now(
+                    "snakemake",
+                    sys.argv[1:],
+                    label_of(list(needs)),
+                    known=known.path.name,
+                    profile=_profile_given(),
+                ),
             )
 
     def _known_node(self, target: str, manifest: Manifest) -> Node:
@@ -774,3 +783,12 @@ def _expand(project: Project, path: Path, *, is_run: bool) -> Path:
             file=sys.stderr,
         )
     return manifest
+
+
+def _profile_given() -> str:
+    """Return the profile of Snakemake's command line, as HeyHi's commands take it; empty where there is none."""
+    for word, following in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
+        option, _, value = word.partition("=")
+        if option == "--profile" and (given := value or following):
+            return given if "/" in given else f"./{given}"  # to Snakemake it is a folder
+    return ""

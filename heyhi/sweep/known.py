@@ -45,6 +45,7 @@ class LaunchRecord(NamedTuple):
         manifest: name of the manifest that was run whole, in the folder of the manifests; empty for single experiments.
         known: name of the file in `known` that has these; empty for a whole sweep.
         expand: words by which `heyhi expand` writes the manifest anew; none for single experiments.
+        profile: Snakemake's, by its name or folder; empty where it isn't on record.
     """
 
     time: str
@@ -56,6 +57,7 @@ class LaunchRecord(NamedTuple):
     manifest: str = ""
     known: str = ""
     expand: tuple[str, ...] = ()
+    profile: str = ""
 
     @classmethod
     def now(
@@ -67,6 +69,7 @@ class LaunchRecord(NamedTuple):
         manifest: str = "",
         known: str = "",
         expand: Sequence[str] = (),
+        profile: str = "",
     ) -> LaunchRecord:
         """Return the record of a launch by this process."""
         import datetime  # `heyhi status`, which only reads, can do without all of these
@@ -77,7 +80,7 @@ class LaunchRecord(NamedTuple):
         # Two in one second have an order, too.
         time = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
         who = (user_name(), socket.gethostname())
-        return cls(time, *who, command, tuple(words), label, manifest, known, tuple(expand))
+        return cls(time, *who, command, tuple(words), label, manifest, known, tuple(expand), profile)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -92,7 +95,8 @@ class LaunchRecord(NamedTuple):
         """
         try:
             words, expand = data["words"], data.get("expand", [])
-            texts = {name: data[name] for name in cls._fields if name not in ("words", "expand")}
+            texts = {name: data[name] for name in cls._fields if name not in ("words", "expand", "profile")}
+            texts["profile"] = data.get("profile", "")  # which those of earlier versions lack
             are_lists = isinstance(words, list) and isinstance(expand, list)
             if not are_lists or not all(isinstance(text, str) for text in (*words, *expand, *texts.values())):
                 raise TypeError("it has something else than text")

@@ -29,6 +29,7 @@ def test_cells_of_a_notebook_do_what_is_shown(tmp_path: Path, monkeypatch: pytes
         printed = "".join(_text_of(one) for one in cell.outputs)
         assert any(one.output_type == "error" for one in cell.outputs) == bool(raises), printed
         shows(text, printed)
+        assert "status" not in text or "\x1b" not in printed
 
 
 def _text_of(output: dict[str, object]) -> str:

@@ -49,7 +49,7 @@ def proto_default(kind: str, value: Any) -> str:
         return quoted(f"{{{{{json.dumps(text, ensure_ascii=False)}}}}}" if "{{" in text else text)
     if kind == "bool":
         return "true" if value else "false"
-    if kind in ("int32", "int64"):
+    if kind in ("int32", "int64", "uint32"):
         return str(int(value))
     return number(float(value)) if kind == "double" else str(value)
 

@@ -195,7 +195,7 @@ def _type(arguments: Sequence[Argument], default: Any) -> str:
     if all(one.action in _SWITCHES for one in arguments):
         return "bool"
     if first.action == "count":
-        return "int32"
+        return "int32" if isinstance(default, int) and default < 0 else "uint32"
     if first.action.endswith("const"):
         return _natural(known) or "string"
     kind = next((one.kind for one in arguments if one.kind is not None), None)
@@ -248,8 +248,8 @@ def _fits(kind: str, value: Any) -> bool:
         return abs(value) <= 2**53 if isinstance(value, int) else value == 0 or not abs(value) < sys.float_info.min
     if not _is_whole(value):
         return False
-    limit = _INT32 if kind == "int32" else _INT64
-    return math.isfinite(value) and -limit <= value < limit
+    limit = _INT64 if kind == "int64" else _INT32
+    return math.isfinite(value) and (0 if kind == "uint32" else -limit) <= value < limit
 
 
 def _fits_as_list(kind: str, value: Any) -> bool:
@@ -300,6 +300,24 @@ def read_code(one: Field) -> str:
     if make:
         return f"{python(one.fallback)} if {value} is None else {make}({value})"
     return value if one.fallback is None else f"{python(one.fallback)} if {value} is None else {value}"
+
+
+def checked_code(one: Field) -> str:
+    """Write the same expression, with what argparse would refuse, and no field's type does."""
+    code, argument, name = read_code(one), one.first, python(one.first.flag or one.dest)
+    if len(one.arguments) != 1 or argument.action not in (*_LISTS, "store", "own"):
+        return code
+    default = one.fallback if one.default is ABSENT else one.default
+    if one.is_list and argument.action not in _LISTS:
+        exact = argument.nargs if isinstance(argument.nargs, int) else None
+        least = exact or int(argument.nargs == "+" or (argument.required and argument.nargs is not None))
+        if least:
+            code, default_ = (f"{code} or []", None) if argument.required else (code, default)
+            code = f"counted({name}, {code}, {least}, {exact}, {python(default_)})"
+    if isinstance(argument.choices, list) and one.enum is None:
+        others = [value for value in _items(default) if value is not None and value not in argument.choices]
+        code = f"one_of({name}, {code}, {python([*argument.choices, *others])})"
+    return code
 
 
 def _as_default(fallback: Any) -> str:

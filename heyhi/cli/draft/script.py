@@ -112,6 +112,11 @@ def read_script(given: Path) -> Script:
             f"{shown}: is a notebook; expected a Python script (`jupyter nbconvert --to script` makes one of it):"
             " nothing was written"
         )
+    if os.path.abspath(given).startswith(("/dev/", "/proc/")):  # noqa: PTH100
+        raise ProjectError(
+            f"{shown}: is no file that stays; expected a Python script, which the task file goes on importing:"
+            " nothing was written"
+        )
     data = _bytes_of(given, shown)
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from heyhi.cli.draft.code import comment, python
-from heyhi.cli.draft.fields import Field, can_end, is_open, read_code, words_code
+from heyhi.cli.draft.fields import Field, can_end, checked_code, is_open, words_code
 from heyhi.cli.draft.names import valid
 from heyhi.cli.draft.proto import Message
 from heyhi.cli.draft.running import How, Import, Running
@@ -27,7 +27,29 @@ def main(task: str, cfg: FrozenConfig, log_level: str) -> Any:
     """Run one experiment; what it returns becomes its result.json: best a dict of numbers, for the table."""
     heyhi.setup_logging(log_level)
 '''
+# In the order in which they are written, those that call others first.
 _FUNCTIONS = {
+    "one_of": '''\
+def one_of(name: str, value: Any, choices: Sequence[object]) -> Any:
+    """Refuse what argparse would: none of the choices."""
+    given = value if isinstance(value, (list, tuple)) else [value]
+    if wrong := [one for one in given if one is not None and one not in choices]:
+        raise ValueError(f"{name} can't be {wrong[0]!r}, only one of {', '.join(map(repr, choices))}")
+    return value
+''',
+    "counted": '''\
+def counted(name: str, values: Any, least: int, most: int | None, default: object) -> Any:
+    """Refuse what argparse would: too few or too many values."""
+    if values is None or values == default or least <= len(values) <= (most or len(values)):
+        return values
+    needed = f"{least}" if least == most else f"at least {least}"
+    raise ValueError(f"{name} needs {needed} value{'s' if least != 1 else ''}, and has {len(values)}")
+''',
+    "arranged": '''\
+def arranged(places: list[str], options: list[str]) -> list[str]:
+    """Put words without a name first; behind all options where argparse would take one of them for an option."""
+    return [*options, "--", *places] if any(map(is_like_option, places)) else [*places, *options]
+''',
     "option": '''\
 def option(name: str, value: object, default: object) -> list[str]:
     """Write an option with its value; none where it has its default."""
@@ -41,14 +63,21 @@ def flag(name: str, is_on: bool) -> list[str]:
     "word": '''\
 def word(value: object, default: object) -> list[str]:
     """Write a word without a name; none where it has its default."""
-    return [] if value is None or value == default else [str(value)]
+    return [] if value is None or value == default else [plain(value)]
 ''',
     "many": '''\
 def many(name: str | None, values: Sequence[object], default: Sequence[object] | None) -> list[str]:
     """Write an option with several values; none where it has its default, or no config names any."""
     if not values or list(values) == list(default or []):
         return []
-    return [*([name] if name else []), *map(str, values)]
+    words = list(map(plain, values))
+    if name is None:
+        return words
+    if len(words) == 1 and is_like_option(words[0]):
+        return [f"{name}={words[0]}"]
+    if any(map(is_like_option, words)):
+        raise ValueError(f"{name} can't have {words} on a command line: what begins with - is taken for an option")
+    return [name, *words]
 ''',
     "apart": '''\
 def apart(name: str, words: list[str]) -> list[str]:
@@ -63,6 +92,18 @@ def each(name: str, values: Sequence[object], default: Sequence[object] | None) 
     known = list(default or [])
     more = values[len(known) :] if list(values[: len(known)]) == known else values
     return [f"{name}={value}" for value in more]
+''',
+    "is_like_option": '''\
+def is_like_option(word: str) -> bool:
+    """Return whether argparse may take a word for an option: it begins with -, and is no number."""
+    return word[:1] == "-" and not re.fullmatch(r"-\\d+|-\\d*\\.\\d+", word)
+''',
+    "plain": '''\
+def plain(value: object) -> str:
+    """Write a value as a word; of a negative number all digits, since argparse takes -1e-05 for an option."""
+    if not isinstance(value, float) or not value < 0:
+        return str(value)
+    return format(Decimal(repr(value) if value > float("-inf") else "-1e400"), "f")
 ''',
 }
 
@@ -79,8 +120,10 @@ def task_file_of(tasks: Sequence[Task], messages: Sequence[Message], running: Ru
     body = [f"    {line}" if line else "" for line in _body(tasks, messages, running, imported)]
     functions = list(_words_functions(tasks, messages)) if running.how in (How.BY_ITSELF, How.AS_A_WHOLE) else []
     text = "\n".join([*body, "", "", *functions])
-    used = (code for name, code in _FUNCTIONS.items() if re.search(rf"[* ]{name}\(", text))
-    code = "\n\n".join([text.rstrip() + "\n", *used])
+    code = text.rstrip() + "\n"
+    for name, function in _FUNCTIONS.items():
+        if re.search(rf"[* =([]{name}\(|\({name},", code):
+            code += f"\n\n{function}"
     if "ROOT / " in code:
         code = f"\nROOT = Path(__file__).parent\n\n\n{_MAIN}{code}"
     else:
@@ -90,8 +133,10 @@ def task_file_of(tasks: Sequence[Task], messages: Sequence[Message], running: Ru
 
 
 def _imports(code: str) -> Iterator[str]:
-    names = [name for name in ("argparse", "importlib", "runpy", "sys") if f"{name}." in code]
+    names = [name for name in ("argparse", "importlib", "re", "runpy", "sys") if re.search(rf"\b{name}\.", code)]
     yield from (f"import {name}" for name in names)
+    if "Decimal(" in code:
+        yield "from decimal import Decimal"
     if "Path(" in code:
         yield "from pathlib import Path"
     yield "from typing import TYPE_CHECKING, Any"
@@ -155,8 +200,8 @@ def _ending() -> Iterator[str]:
 def _namespace(task: Task, fields: Sequence[Field]) -> Iterator[str]:
     later = [one for one in fields if one.is_suppressed or one.dest == "self"]
     plain = [one for one in fields if one.dest == valid(one.dest) and one not in later]
-    given = [f"{one.dest}={read_code(one)}" for one in plain]
-    odd = [f"{python(one.dest)}: {read_code(one)}" for one in fields if one not in plain and one not in later]
+    given = [f"{one.dest}={checked_code(one)}" for one in plain]
+    odd = [f"{python(one.dest)}: {checked_code(one)}" for one in fields if one not in plain and one not in later]
     odd += [f"{python(name)}: {python(value)}" for name, value in task.constants.items() if _is_value(value)]
     yield "args = argparse.Namespace("
     yield from (f"    {one}," for one in given)
@@ -165,9 +210,9 @@ def _namespace(task: Task, fields: Sequence[Field]) -> Iterator[str]:
     for one in later:
         if one.is_suppressed:
             yield f"if {python(one.name)} in cfg.to_dict():"
-        target = f"args.{one.dest} = {read_code(one)}"
+        target = f"args.{one.dest} = {checked_code(one)}"
         if one.dest != valid(one.dest):
-            target = f"setattr(args, {python(one.dest)}, {read_code(one)})"
+            target = f"setattr(args, {python(one.dest)}, {checked_code(one)})"
         yield f"{'    ' if one.is_suppressed else ''}{target}"
 
 
@@ -199,11 +244,28 @@ def _words(task: Task, fields: Sequence[Field]) -> Iterator[str]:
     for level, here, end in _levels(task, fields):
         if level.word:
             yield python(level.word)
-        for one in here:
+        places = [one for one in here if not one.first.flags]
+        options: list[str] = []
+        for one in here[len(places) :]:
             codes = words_code(one, is_always=one is end)
             if end is None and level is not task.levels[-1] and _is_open_option(one):
                 codes = [f"*apart({python(one.first.flag)}, {code.removeprefix('*')})" for code in codes]
-            yield from codes
+            options += codes
+        # Of several ones without names, those before the last can't be left out: the next would be taken for them.
+        words = [code for one in places for code in words_code(one, is_always=one is not places[-1])]
+        is_any_text = any(one.type == "string" and one.enum is None for one in places)
+        if is_any_text and not any(one.first.nargs == "..." for one in places):
+            yield _arranged(words, options)
+        else:
+            yield from (*words, *options)
+
+
+def _arranged(words: list[str], options: list[str]) -> str:
+    def listed(codes: list[str]) -> str:
+        return "".join(f"\n                {code}," for code in codes)
+
+    end = "\n            ],\n"
+    return f"*arranged(\n            [{listed(words)}{end}            [{listed(options)}{end}        )"
 
 
 def swallowing(task: Task, fields: Sequence[Field]) -> list[str]:
@@ -222,7 +284,7 @@ def _levels(task: Task, fields: Sequence[Field]) -> Iterator[tuple[Level, list[F
     last_of = {one.dest: place for place, level in enumerate(task.levels) for one in level.arguments}
     for place, level in enumerate(task.levels):
         here = [one for one in fields if last_of[one.dest] == place]
-        here.sort(key=lambda one: (bool(one.first.flags), not is_open(one)))
+        here.sort(key=lambda one: (bool(one.first.flags), bool(one.first.flags) and not is_open(one)))
         is_needed = level is not task.levels[-1] and any(map(_is_open_option, here))
         yield level, here, next(filter(can_end, here), None) if is_needed else None
 

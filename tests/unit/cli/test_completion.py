@@ -220,7 +220,8 @@ def test_experiments_are_offered_a_folder_at_a_time(shell: Shell, root: Path) ->
     for name in ("p/a/one/lr=1_12", "p/a/one/lr=2_34"):
         (root / "results" / name).mkdir(parents=True)
         (root / "results" / name / "identity.json").write_text("{}")
-    (root / "results/.heyhi").mkdir()
+    for name in (".heyhi", "reports", "winners"):
+        (root / "results" / name).mkdir()
 
     assert sorted(shell.tab("heyhi diff ")) == ["conf/a/sweep_it.py", "p/"]
     assert shell.tab("heyhi diff p/a/") == ["p/a/one/"]

@@ -158,6 +158,17 @@ def test_bash_completes_what_is_no_task_file_as_it_did_before(root: Path) -> Non
             screen.type("\x15")
 
 
+def test_bash_offers_no_files_for_a_value_but_where_a_path_begins(root: Path) -> None:
+    (root / "a-file").touch()
+    with terminal(*SHELLS["bash"]) as screen:
+        for typed in ("heyhi launch --cfg a/one --sweep lr=", "heyhi print a/two I=", "heyhi print a/one lr=a-f"):
+            screen.type(f"{typed}\t\t\x15echo SE''EN\n")
+            screen.shows("SEEN\n")
+            assert "a-file" not in screen.screen
+        screen.type("heyhi print a/two model=./a-f\t")
+        assert screen.shows("model=./a-file")
+
+
 @pytest.mark.parametrize(("typed", "line"), LINES)
 def test_fish_offers(typed: str, line: str, root: Path) -> None:
     needs("fish")

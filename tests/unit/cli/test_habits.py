@@ -129,10 +129,11 @@ HABITS = [
     ("run --cfg base/net 'lr=choice(1,2)'", "--sweep lr=1,2"),
     ("run --cfg base/net 'lr=tune.grid_search([1,2])'", "--sweep lr=1,2"),
     ("run --cfg base/net 'lr=loguniform(1e-4,1)'", "--space 'lr=loguniform(1e-4,1)'"),
-    ("run --cfg base/net lr==3", "'lr==3': lr=3"),
-    ("run --cfg base/net 'lr=0.1;'", "'lr=0.1;': lr=0.1"),
-    ("run --cfg base/net shuffle=yes", "'shuffle=yes': shuffle=true"),
-    ("run --cfg base/net epochs=1e3", "epochs=1000"),
+    ("run --cfg base/net lr==3", "'lr==3': no value begins with '=': lr=3"),
+    ("run --cfg base/net 'lr=0.1;'", "'lr=0.1;': no value ends with ';': lr=0.1"),
+    ("run --cfg base/net shuffle=yes", "'shuffle=yes': 'yes' is no bool: shuffle=true"),
+    ("run --cfg base/net shuffle=no", "'shuffle=no': 'no' is no bool: shuffle=false"),
+    ("run --cfg base/net epochs=1e3", "'epochs=1e3': an integer is written in digits alone: epochs=1000"),
     ("run --cfg base/net --set lr=1", "overrides stand there as they are: lr=1"),
     # sbatch
     ("launch --cfg base/net --partition main", "the launcher: launcher.slurm.partition=main"),
@@ -190,7 +191,20 @@ HABITS = [
     ("run.py --cfg base/net epochs 3", "key=value: epochs=3"),
     ("run.py base/net", "which config? --cfg base/net names it"),
     ("run.py --config-name=base/net", "which config? --cfg base/net names it"),
-    ("run.py lr=0.1", "which config? --cfg CFG names it"),
+    ("run.py lr=0.1", "which config? --cfg CFG names it; overrides stand behind it: --cfg CFG lr=0.1"),
+    ("run.py --lr 0.1", "which config? --cfg CFG names it; overrides stand behind it: --cfg CFG lr=0.1"),
+    (
+        "run.py --lr -0.1 base/net",
+        "which config? --cfg base/net names it; overrides stand behind it: --cfg base/net lr=-0.1",
+    ),
+    (
+        "run.py --mode restart epochs=3",
+        "which config? --cfg CFG names it; overrides stand behind it: --cfg CFG epochs=3",
+    ),
+    (
+        "run.py --config-name base/net --epochs=3",
+        "--cfg base/net names it; overrides stand behind it: --cfg base/net epochs=3",
+    ),
 ]
 
 
@@ -212,6 +226,7 @@ def test_a_habit_is_answered_by_how_it_is_typed_here(say: Say, project: Path, li
         ("run --cfg base/net --sweep lr", "--sweep 'lr': expected key=value,value,"),
         ("run --cfg base/net --sweep 'lr=uniform(1)'", "expected uniform(low,high,n=COUNT"),
         ("run --cfg base/net --zip lr=1,2", "pairs 'lr' with no other key"),
+        ("run --cfg base/net epochs=no", "key 'epochs' is an integer (int32), not 'no'"),
         ("run --cfg base/net epochs=3000000000", "out of range for an integer"),
         ("run --cfg base/net 'sizes=[1,x]'", "key 'sizes.1' is an integer (int32), not 'x'"),
         ("run --cfg base/net --al", "unknown option '--al'"),

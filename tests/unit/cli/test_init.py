@@ -248,7 +248,7 @@ def test_a_pyproject_is_extended_with_its_own_line_ends_and_stays_otherwise(
         ("tool.heyhi.entry = 'a:b'\n", "has [tool.heyhi], so this is a project already"),
         ("[tool.heyhi\n", "is no valid TOML, so nothing was written"),
         ("a = '\x00'\n", "is no valid TOML"),
-        ("\ufeff[project]\n", "is no valid TOML"),
+        ("\ufeff[project]\n", "begins with a byte order mark"),
         ("tool = {ruff = {}}\n", "[tool.heyhi] can't be added at its end"),
         ("tool = 3\n", "[tool.heyhi] can't be added at its end"),
         ("[[tool]]\na = 1\n", "[tool.heyhi] can't be added at its end"),
@@ -319,10 +319,43 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(tmp_path: Path, ca
 
 
 def test_a_folder_that_is_a_project_already_is_refused(tmp_path: Path) -> None:
-    before = write(tmp_path, {"conf/agents.proto": ""})
+    before = write(tmp_path, {"conf/agents.proto": 'syntax = "proto2";\nmessage MetaCfg { }\n'})
     with pytest.raises(ProjectError, match=r"conf/agents\.proto exists, so this is a project already"):
         init(tmp_path)
     assert files_in(tmp_path) == before
+
+
+def test_protos_of_another_kind_in_conf_stay_and_ours_have_a_folder_of_their_own(tmp_path: Path) -> None:
+    before = write(tmp_path, {"conf/conf.proto": 'syntax = "proto3";\nmessage Server { }\n'})
+    made = init(tmp_path)
+    assert made.names.conf == "heyhi_conf" and files_in(tmp_path)["conf/conf.proto"] == before["conf/conf.proto"]
+    assert load_schema(find_project(tmp_path)).tasks
+
+
+def test_a_byte_order_mark_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(b"\xef\xbb\xbf" + PYPROJECT.encode())
+    before = files_in(tmp_path)
+    with pytest.raises(ProjectError, match=r"pyproject\.toml: begins with a byte order mark, which TOML doesn't allow"):
+        init(tmp_path)
+    assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("ignored", "said"),
+    [
+        (
+            "conf/\nrun.py\n",
+            "git ignores run.py, conf/conf.proto, conf/launcher.proto and 4 more (.gitignore:2, .gitignore:1)",
+        ),
+        ("run.py\n!run.py\n", ""),
+        ("*.log\n", ""),
+    ],
+)
+def test_what_git_would_ignore_of_the_new_files_is_said(tmp_path: Path, ignored: str, said: str) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    write(tmp_path, {".gitignore": ignored})
+    told = "\n".join(next_lines(init(tmp_path)))
+    assert said in told and ("git ignores" in told) == bool(said)
 
 
 @pytest.mark.parametrize("last", ["sweep.py", "launcher.proto", "pyproject.toml", ".gitignore"])

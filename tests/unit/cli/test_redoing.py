@@ -363,7 +363,7 @@ def test_nothing_is_wiped_unless_somebody_agrees_or_the_controller_can_start(
     assert run(*words, "--foce", *LOCAL)[0] == 2
     path = "/usr/bin" if not Path("/usr/bin/sbatch").exists() else "/nowhere"
     monkeypatch.setenv("PATH", path)
-    code, _, err = run(*words, "--force")
+    code, _, err = run(*words, "--force", "--profile", "slurm")
     assert code == 2 and "no sbatch" in err
     assert (left(project), started) == ([20, 20, 20], [])
 

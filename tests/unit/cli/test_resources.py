@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from heyhi import maybe_launch
 from heyhi.cli.main import main
 from heyhi.control.controller import ControllerSpec
 
@@ -142,3 +144,48 @@ def test_a_controller_of_slurms_that_does_not_answer_is_said_before_anything_is_
         code, _, err = run(command, "--cfg", "far")
         assert (code, err) == (2, f"error: sbatch is here, but Slurm's controller (h) doesn't answer: {instead}\n")
     assert not (project / "results").exists() and started == []
+
+
+def fails(**_: object) -> None:
+    raise ValueError("it broke")
+
+
+def dies(*overrides: str, cfg: str = "fit") -> None:
+    with contextlib.suppress(ValueError):
+        maybe_launch(fails, cfg=f"conf/{cfg}.prototxt", overrides=overrides)
+
+
+@pytest.mark.parametrize(("profile", "start"), [("local", "heyhi run"), ("slurm", "heyhi launch")])
+def test_what_ran_here_is_started_again_here_and_what_ran_by_slurm_there(
+    run: Run, started: list[ControllerSpec], profile: str, start: str
+) -> None:
+    for other in ("local", "slurm", profile):  # the last one counts
+        assert run("launch", "--cfg", "fit", "seed=1", "--profile", other)[0] == 0
+    assert f": {start} --cfg fit seed=1 starts it" in run("status", "--cfg", "fit", "seed=1")[1]
+    assert f": {start}, with the words that heyhi status --sweeps lists, starts it" in run("status")[1]
+    dies("seed=1")
+    code, out, err = run("retry", "--dead")
+    assert code == 0 and f"by profiles/{profile}" in out, err
+    assert started[-1].uses_slurm == (profile == "slurm")
+    assert "stop:    heyhi cancel p/fit/seed=1_" in out and "--all" not in out
+
+
+def test_what_no_launch_is_on_record_of_goes_by_its_launcher(run: Run, started: list[ControllerSpec]) -> None:
+    assert ": heyhi run --cfg near starts it" in run("status", "--cfg", "near")[1]
+    assert ": heyhi launch --cfg far starts it" in run("status", "--cfg", "far")[1]
+    dies(cfg="near")
+    dies(cfg="fit")  # it has none, and ran here
+    assert run("retry", "--dead")[0] == 0 and not started[-1].uses_slurm
+
+
+def test_what_ran_here_and_what_ran_by_slurm_are_started_again_by_a_profile_that_is_named(
+    run: Run, started: list[ControllerSpec]
+) -> None:
+    for seed, profile in ((1, "local"), (2, "slurm")):
+        run("launch", "--cfg", "fit", f"seed={seed}", "--profile", profile)
+        dies(f"seed={seed}")
+    count = len(started)
+    code, _, err = run("retry", "--dead")
+    assert code == 2 and "error: by which profile? 1 of these ran here, and 1 by Slurm: --profile local or" in err
+    assert len(started) == count
+    assert run("retry", "--dead", "--profile", "local")[0] == 0 and not started[-1].uses_slurm

@@ -24,6 +24,7 @@ from heyhi.experiment.slots import Choice, SearchDir, SlotDir, SlotEnd, note_slo
 from heyhi.experiment.status import Statuses, find_state
 from heyhi.extras import install_line
 from heyhi.project import find_project
+from heyhi.sweep.known import LAUNCHES_NAME
 from heyhi.sweep.manifest import Manifest
 
 PROTO = """
@@ -410,6 +411,10 @@ def test_a_search_is_launched_and_tried_again_where_its_launcher_says(
     searched.word = f"searches/{out.split('/')[2]}"
     dead = searched.end(0, 0.1, "DEAD", reason="boom")
     slot = searched.targets[1]
+    code, out, err = run("retry", "--dead", searched.word, "--dry-run")
+    assert code == 0 and "would start again, by profiles/local" in out, err  # by which it was launched last
+    for record in (searched.project.state_root / LAUNCHES_NAME).iterdir():  # one of an earlier version
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"profile": ""}))
     for command in (words, [searched.word], [slot]):
         code, out, err = run("launch", *command, "--dry-run")
         assert code == 0 and f"would start by profiles/{kind}" in out, err

@@ -185,6 +185,24 @@ def test_a_quoted_override_is_no_template(lab: Lab) -> None:
         assert (again.task_message.name, again.identity) == (literal, composed.identity)
 
 
+def test_a_template_that_quotes_make_just_text_is_warned_about(lab: Lab) -> None:
+    lab.write("need.prototxt", "train {}")
+    lab.write("cfg.prototxt", "train {}")
+    composer = lab.composer()
+    quoted = 'name="{{exp conf/need lr=1}}"'
+    assert composer.compose(CFG, [quoted]).task_message.name == "{{exp conf/need lr=1}}"
+    assert composer.warnings == [
+        "key 'name': \"{{exp conf/need lr=1}}\" is just text, since it has double quotes of its own: without them it is"
+        " a template, 'name={{exp conf/need lr=1}}'"
+    ]
+    composer = lab.composer()
+    composer.compose(CFG, ['strings=["{{ROOT_DIR}}/a"]'])
+    composer.compose(CFG, ['name="{{name}}"'])
+    composer.compose(CFG, ["name={{exp conf/need}}"])
+    composer.compose(CFG, ['name="\\u007b\\u007bexp conf/need}}"'])
+    assert not composer.warnings
+
+
 def test_a_template_with_a_nul_is_refused(lab: Lab) -> None:
     message = "override 'name={{ROOT_DIR}}\\x00lr=1': a string with {{…}} in it can't have a NUL character"
     assert error(lab, "train {}", "name={{ROOT_DIR}}\0lr=1") == message

@@ -107,6 +107,11 @@ def test_a_terminal_that_can_draw_nothing_gets_plain_lines() -> None:
         assert b"bar" not in written and b"\x1b" not in written and b"first\r\n" in written
 
 
+def test_a_notebook_s_cell_gets_plain_lines() -> None:
+    written = on_terminal(PROGRAM, 40, JPY_PARENT_PID="1")
+    assert b"bar" not in written and b"\x1b" not in written and b"first\r\n" in written
+
+
 def test_a_file_gets_plain_lines_at_once(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as stream:
         screen = screen_for(stream, lambda width: "bar")

@@ -99,6 +99,21 @@ def test_one_line_when_one_starts_and_one_when_it_ends(tmp_path: Path) -> None:
     ]
 
 
+def test_what_another_process_runs_already_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2")
+    for name, since in (("x=1", "2026-01-01T10:00:00+00:00"), ("x=2", "2999-01-01T10:00:00+00:00")):
+        with monkeypatch.context() as patch:
+            patch.setattr("heyhi.experiment.owner.utc_now", lambda since=since: since)
+            Path(stage.folders[name]).mkdir(parents=True)
+            Claim.acquire(Path(stage.folders[name]))
+    stage.begin(2)
+    stage.start(5, "x=1")
+    stage.start(6, "x=2")
+    waits, starts = stage.lines[1:]
+    assert waits.startswith("waits   for x=1  which pid ") and waits.endswith("since 2026-01-01T10:00:00+00:00 runs")
+    assert starts == "start   x=2"  # its own, which has claimed it since
+
+
 def test_what_has_a_result_in_the_end_is_done_though_snakemake_has_not_seen_it(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "x=1", "x=2", "x=3")
     stage.begin(3)

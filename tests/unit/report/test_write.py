@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -323,9 +324,33 @@ def test_what_names_experiments_is_none_of_the_fields_to_average_over(run: Any, 
 
 
 def test_fields_in_which_nothing_differs_are_warned_about(run: Any) -> None:
-    code, _, err = run("report", "--mean-over", "sed")
-    assert code == 0 and "warning: no experiments differ in 'sed' (did you mean 'seed'?)" in err
-    assert run("report", "--mean-over", "seed,other")[2] == ""
+    code, _, err = run("report", "--mean-over", "note")
+    assert code == 0 and "warning: no experiments differ in 'note'" in err
+    assert run("report", "--mean-over", "seed,note")[2] == ""
+
+
+@pytest.mark.parametrize("fields", ["sed", "seed,sed"])
+def test_a_field_to_average_over_that_no_config_has_is_refused(run: Any, root: Path, fields: str) -> None:
+    code, out, err = run("report", "--mean-over", fields, "--to", "means.csv")
+    assert code == 2 and not out and not (root / "means.csv").exists()
+    assert err == "error: --mean-over sed: no config has a key 'sed' (did you mean 'seed'?)\n"
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\nreplicate = ["seed", "fold"]\n')
+    assert run("report", "--mean-over")[0] == 0  # the project's own, for all of its sweeps
+
+
+def test_a_result_that_nobody_has_yet_is_an_empty_column_until_one_is_done(run: Any, root: Path) -> None:
+    asked = ("report", "--columns", "lr,loss,accuracy", "--to", "-")
+    with contextlib.suppress(ValueError):
+        maybe_launch(work, cfg="conf/work.prototxt", overrides=["lr=0.2", "seed=1"])
+    path = next((root / "results").glob("p/**/identity.json")).parent
+    (path / "metrics.jsonl").write_text('{"step": 1, "loss": 0.5}\n')
+    code, out, err = run(*asked)
+    assert (code, out.splitlines()[0]) == (0, "lr,loss,accuracy") and "0.2,0.5,\n" in out.replace("\r", "")
+    assert "no experiment is DONE yet, nor has accuracy" in err
+    launch_all()
+    assert run(*asked)[0] == 0
+    code, _, err = run("report", "--columns", "lr,acuracy")
+    assert code == 2 and "no column 'acuracy' (did you mean 'accuracy'?)" in err
 
 
 def test_what_can_be_written_is_although_something_cannot(run: Any, root: Path) -> None:

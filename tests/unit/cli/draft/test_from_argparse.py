@@ -605,6 +605,16 @@ def test_a_module_that_a_script_has_its_parser_from_is_named(
     assert "options.py, which it imports, names argparse: give that one" in capsys.readouterr().err
 
 
+def test_a_stream_is_no_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["init", "--from", "/dev/stdin"])
+    assert end.value.code == 2 and not list(tmp_path.iterdir())
+    assert "/dev/stdin: is no file that stays; expected a Python script" in capsys.readouterr().err
+
+
 def test_a_script_in_another_encoding_that_it_names_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = f"# -*- coding: latin-1 -*-\n{HEAD}parser.add_argument('--x', help='größer')\nparser.parse_args()\n"
     (tmp_path / "train.py").write_bytes(text.replace("\n", "\r\n").encode("latin-1"))

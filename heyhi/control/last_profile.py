@@ -1,0 +1,59 @@
+"""By which profile experiments were run last, as the launches on record say; of others, it isn't known."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator
+
+from heyhi.errors import HeyhiError, ManifestError
+from heyhi.profiles import find_profile, uses_slurm
+from heyhi.project import Project
+from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, LaunchRecord, names_in, read_known, read_launch
+from heyhi.sweep.manifest import Manifest, manifests_root
+from heyhi.sweep.target import folders_at
+
+_MOST_LOOKED_AT = 100  # launches, the last first
+
+
+def last_profiles(project: Project, folders: Collection[str]) -> dict[str, str]:
+    """Return the profile of the last launch of each of some experiments, by its exp path, as far as it is known."""
+    found: dict[str, str] = {}
+    left = set(folders)
+    for record in _by_last(project):
+        if not left:
+            break
+        its = left.intersection(_folders(project, record))
+        left -= its
+        if record.profile:
+            found |= dict.fromkeys(its, record.profile)
+    return found
+
+
+def is_run_here(project: Project, folders: Collection[str] | None = None) -> bool | None:
+    """Return whether the last launch of some experiments, or of all that are known, ran them on this machine.
+
+    None where nobody knows.
+    """
+    for record in _by_last(project):
+        if record.profile and (folders is None or not set(folders).isdisjoint(_folders(project, record))):
+            with contextlib.suppress(HeyhiError):
+                return not uses_slurm(find_profile(project, record.profile))
+            return None
+    return None
+
+
+def _by_last(project: Project) -> Iterator[LaunchRecord]:
+    folder = project.state_root / LAUNCHES_NAME
+    with contextlib.suppress(HeyhiError):
+        for name in sorted(names_in(folder), reverse=True)[:_MOST_LOOKED_AT]:  # they begin with their times
+            with contextlib.suppress(OSError, ValueError):  # which `heyhi status --sweeps` says
+                yield read_launch(folder / name)
+
+
+def _folders(project: Project, record: LaunchRecord) -> list[str]:
+    with contextlib.suppress(OSError, ValueError, ManifestError):
+        if not record.manifest:
+            return folders_at(read_known(project.state_root / KNOWN_NAME / record.known), project.results_root)
+        with Manifest.open(manifests_root(project) / record.manifest) as manifest:
+            return list(manifest.folders)
+    return []
