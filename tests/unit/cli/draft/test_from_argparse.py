@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -548,7 +549,7 @@ def test_the_lines_that_the_docs_have_for_resume_make_an_interrupted_run_go_on(
     task_file = made.root / "run.py"
     before = "    return script.main(args)" if is_with_args else "    import train as script"
     assert task_file.read_text().count(before) == 1
-    task_file.write_text(task_file.read_text().replace(before, f"{lines}{before}"))
+    task_file.write_text(task_file.read_text().replace(before, f"{textwrap.indent(lines, '    ')}{before}"))
 
     assert run(made.root, "run.py", "--cfg", "train/base").returncode == 1
     done = run(made.root, "run.py", "--cfg", "train/base", "--mode", "start_continue")
