@@ -482,7 +482,7 @@ def _value(line: Line, place: int, word: str) -> Advice | None:
         return None
     text = _of_value(line, match[1], match[2])
     also, last = f", not '{shorten(match[2])}'", text.rpartition(": ")[2]
-    fix = last if last.startswith(("--sweep ", f"{match[1]}=")) and ";" not in last else ""
+    fix = last if last.startswith(("--sweep ", f"{match[1]}=")) and "…" not in last and ";" not in last else ""
     kind = "a bool" if " is no bool: " in text else ""
     return Advice((f"key '{match[1]}' is {kind}",), word, text, also, fix) if text else None
 
@@ -544,6 +544,10 @@ def _swept(line: Line, place: int, word: str) -> Advice | None:
     values_text, how = "", "a range is written like Python's"
     if several := re.fullmatch(r"[\[(]([^\[\](){}]+)[\])]", text):
         values_text, how = ",".join(part.strip() for part in several[1].split(",")), _ONE_WORD
+    elif chosen := re.fullmatch(r"choice\(([^()=]+)\)", text):
+        axis = f"{key}={chosen[1].replace(' ', '')}"
+        how = f"'{key}={text}': choice draws, n=COUNT times; each of them once"
+        return _as_axis(line, (f"'{key}={text}': expected choice(",), shown, how, axis)
     elif bounds := re.fullmatch(r"(\d{1,9})(?:-|\.\.)(\d{1,9})", text):  # both of which count
         values_text = _of_range(int(bounds[1]), int(bounds[2]) + 1)
     elif bounds := re.fullmatch(r"(\d{0,9}):(\d{1,9})", text):  # as Python has it

@@ -218,7 +218,7 @@ def _values_of(key: str, element: Element) -> Sequence[Any]:
         expected = f"expected {call.name}({form}[,seed=SEED])"
         if call.name == "choice" and not options and call.args and not any("," in one for one in call.args):
             each = f"{key}={','.join(call.args)}"
-            raise SweepError(f"{call.where}: {expected}, which draws; each of them once: {each}", fix=f"--sweep {each}")
+            raise SweepError(f"{call.where}: {expected}, which draws; each of them once: {each}")
         raise SweepError(f"{call.where}: {expected}")
     n, seed = call.number(options["n"]), call.number(options.get("seed", "0"))
     if n != int(n) or n < 1 or seed != int(seed):

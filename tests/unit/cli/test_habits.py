@@ -114,7 +114,7 @@ HABITS = [
     ("run --cfg base/net +decay_of_weights=3", "add 'decay_of_weights' to conf/conf.proto, then decay_of_weights=3"),
     ("run --cfg base/net 'lr=???'", "give the value: lr=…"),
     ("run --cfg base/net --sweep 'lr=interval(0,1)'", "--sweep 'lr=uniform(0,1,n=10)'; heyhi search has --space"),
-    ("run --cfg base/net --sweep 'lr=choice(0.1,0.2)'", "which draws; each of them once: lr=0.1,0.2"),
+    ("run --cfg base/net --sweep 'lr=choice(0.1,0.2)'", "n=COUNT times; each of them once: --sweep lr=0.1,0.2"),
     ("run --cfg base/net lrate=3", "unknown key 'lrate': Train has no field 'lrate' (did you mean 'lr'?)"),
     ("run --cfg base/net db/user=x", "a chunk is included at its mount: I.db.user=x"),
     ("run --cfg base/net -m lr=0.1,0.2", "'-m': --sweep lr=0.1,0.2"),

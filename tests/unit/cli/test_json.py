@@ -355,6 +355,9 @@ def mended(words: list[str], error: Document) -> list[str]:
         (["--cfg", "work", "--sweep", "lr=[1,2]"], [["lr=1"], ["lr=2"]]),
         (["--cfg", "work", "--sweep=seed=1-2"], [["seed=1"], ["seed=2"]]),
         (["--cfg", "work", "--sweep", "lr", "1", "2"], [["lr=1"], ["lr=2"]]),
+        (["--cfg", "work", "--sweep=lr=choice(1,2)"], [["lr=1"], ["lr=2"]]),
+        (["--cfg", "work", "--sweep", "lr=choice(1,2)"], [["lr=1"], ["lr=2"]]),
+        (["--cfg", "work", "lr=choice(1,2)"], [["lr=1"], ["lr=2"]]),
     ],
 )
 def test_the_loop_of_the_docs_mends_slips_of_one_word_and_of_several(
