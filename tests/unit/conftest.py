@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ from hypothesis import strategies as st
 from heyhi.config.compose import Composer
 from heyhi.config.schema import Schema, load_schema
 from heyhi.project import Project, Settings
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Put the level of the root logger back, which a task file's main sets: later tests look for warnings."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+
 
 CONF_PROTO = """\
 syntax = "proto2";

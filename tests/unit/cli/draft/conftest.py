@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -80,11 +79,7 @@ def drafted(
         return Drafted(root, name, said.out, said.err)
 
     before = set(sys.modules)
-    root_logger = logging.getLogger()
-    handlers, level = root_logger.handlers[:], root_logger.level
     yield make
-    root_logger.handlers[:] = handlers  # a task file's main sets logging up
-    root_logger.setLevel(level)
     for name in set(sys.modules) - before:
         if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
