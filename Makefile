@@ -52,7 +52,7 @@ PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
 
 .PHONY: test
 test: $(STAMP)/dev $(STAMP)/docs ## Set up, then run all tests (ARGS='-k word -x' goes to pytest; ARGS=tests/slurm runs only these).
-	@$(if $(strip $(ARGS)),,echo "All tests: about 8,000, half an hour on 2 cores; make test-unit takes 5 minutes (CONTRIBUTING.md)")
+	@$(if $(strip $(ARGS)),,echo "All tests: about 8,700, half an hour on 2 cores; make test-unit takes 5 minutes (CONTRIBUTING.md)")
 	@$(PYTEST) $(ARGS)
 
 .PHONY: test-unit

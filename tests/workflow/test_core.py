@@ -80,7 +80,7 @@ def test_all_but_a_page_comes_without_extras_and_nothing_is_redone_when_they_com
     asked = core.tiny.snakemake("--forcerun", "aggregate")
     assert asked.returncode == 0 and "no page" not in asked.stdout + asked.stderr
     assert core.reports == [".csv", ".html", ".log"] and (core.root / "results/reports/sweep.html").exists()
-    assert core.tiny.ledger == sorted(core.tiny.ledger) and len(core.tiny.ledger) == 3
+    assert sorted(core.tiny.ledger) == ["work 1", "work 2", "work 3"]
 
     core.tiny.env = {**core.full, "PYTHONPATH": core_only(core.root.parent / "again")}  # and gone
     again = core.tiny.snakemake()

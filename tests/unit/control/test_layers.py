@@ -54,9 +54,9 @@ def test_every_command_walks_through_layers_of_needs_once(
     composed: Counter[str] = Counter()
     compose = Composer._compose
 
-    def counted(self: Composer, config: Any, overrides: Any, chain: tuple[str, ...]) -> Any:
+    def counted(self: Composer, config: Any, overrides: Any, chain: tuple[str, ...], **more: Any) -> Any:
         composed[config.root.name] += 1
-        return compose(self, config, overrides, chain)
+        return compose(self, config, overrides, chain, **more)
 
     monkeypatch.setattr(Composer, "_compose", counted)
     code, out, _ = run("expand", "conf/top.py", "--manifest")

@@ -113,7 +113,8 @@ def test_a_task_that_keeps_the_interpreters_lock_is_killed_when_another_has_its_
     child = int((task_lab.folder().path / "child").read_text())
     owner = task_lab.take_over()
     code, out, err = task_lab.end(process)
-    assert (code, out) == (-signal.SIGKILL, "") and is_gone(child)
+    assert (code, out) == (-signal.SIGKILL, "")
+    wait_until(lambda: is_gone(child))
     assert f"was taken over by {owner.describe()}; this run has not ended " in err and "is killed" in err
     folder = task_lab.folder()
     assert [type(record) for record in folder.attempts()] == [Start] and not folder.result_path.exists()
