@@ -22,10 +22,10 @@ def is_slip(typed: str, meant: str) -> bool:
     longer = max(len(a), len(b))
     if longer < 3:
         return False
-    return _distance(a, b, most=2 if min(len(a), len(b)) >= _LONG else 1, may_replace=longer >= _SHORT)
+    return _is_within(a, b, most=2 if min(len(a), len(b)) >= _LONG else 1, may_replace=longer >= _SHORT)
 
 
-def _distance(a: str, b: str, *, most: int, may_replace: bool) -> bool:
+def _is_within(a: str, b: str, *, most: int, may_replace: bool) -> bool:
     """Return whether at most so many slips make one text of another: a letter more or less, two swapped, another one.
 
     Args:

@@ -235,11 +235,12 @@ def _lacking(selection: Selection, starting: set[str], *, uses_slurm: bool) -> l
     from heyhi.report.foreseen import brings_own_python, end_lines, lacking_in_jobs
 
     lines: dict[str, None] = {}
-    for group in selection.groups:
-        lacking = lacking_in_jobs(group.project, is_search=group.search is not None)
-        if lacking and not (
-            uses_slurm and all(brings_own_python(one.task) for one in starting_of(selection, starting))
-        ):
+    in_jobs = [lacking_in_jobs(group.project, is_search=group.search is not None) for group in selection.groups]
+    is_theirs = (
+        uses_slurm and any(in_jobs) and all(brings_own_python(one.task) for one in starting_of(selection, starting))
+    )
+    for group, lacking in zip(selection.groups, in_jobs, strict=True):
+        if lacking and not is_theirs:
             try:
                 check(lacking[0])
             except ExtraError as error:

@@ -34,8 +34,9 @@ def is_run_here(project: Project, folders: Collection[str] | None = None) -> boo
 
     None where nobody knows.
     """
+    asked = None if folders is None else set(folders)
     for record in _by_last(project):
-        if record.profile and (folders is None or not set(folders).isdisjoint(_folders(project, record))):
+        if record.profile and (asked is None or not asked.isdisjoint(_folders(project, record))):
             with contextlib.suppress(HeyhiError):
                 return not uses_slurm(find_profile(project, record.profile))
             return None
