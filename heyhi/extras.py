@@ -21,10 +21,11 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "page": ("the page", ("jinja2", "plotly", "itables")),
     "parquet": ("Parquet", ("pyarrow",)),
     "search": ("a search", ("optuna",)),
+    "serve": ("heyhi serve", ("starlette", "uvicorn", "jinja2", "plotly", "itables")),
     "sheets": ("Google Sheets", ("pygsheets",)),
     "tensorboard": ("TensorBoard", ("tensorboardX",)),
 }
-_EXTRA_OF = {module: extra for extra, (_, modules) in EXTRAS.items() for module in modules}
+_EXTRA_OF = {module: extra for extra, (_, modules) in reversed(EXTRAS.items()) for module in modules}
 
 
 def load(module: str) -> Any:

@@ -143,6 +143,10 @@ def _run(args: argparse.Namespace) -> int:
         from heyhi.cli.exporting import export
 
         return export(args)
+    if args.command == "serve":
+        from heyhi.cli.serving import serve
+
+        return serve(args)
     if args.command == "docs":
         from heyhi.cli.docs import docs
 

@@ -7,7 +7,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "make a project": ("init", "protos"),
     "look at configs": ("print", "describe", "expand", "plan"),
     "run": ("run", "launch", "search"),
-    "watch, end, start again": ("status", "logs", "cancel", "retry"),
+    "watch, end, start again": ("status", "serve", "logs", "cancel", "retry"),
     "results": ("report", "diff", "note", "export", "sheets"),
     "housekeeping": ("clean", "docs", "completion"),
 }

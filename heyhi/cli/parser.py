@@ -366,6 +366,11 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             " once (default: all that are known)",
         )  # fmt: skip
 
+    serve = command("serve", "a page of experiments in a browser, live", _SERVE_EPILOG + _WORDS_EPILOG)
+    if only in (None, "serve"):
+        _add_words(serve, default="all that are known")
+        serve.add_argument("--port", type=int, default=0, metavar="N", help="of this machine (default: a free one)")
+
     cancel = command(
         "cancel",
         "end jobs, local runs and controllers; nothing is wiped, a launch goes on with them",
@@ -570,6 +575,12 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
+_SERVE_EPILOG = """\
+examples:
+  heyhi serve                                         all that is known
+  heyhi serve conf/c02_sup_train/rs_yolo_01_example.py --port 6007
+
+"""
 _REPORT_EPILOG = """\
 examples:
   heyhi report                                        the sweep of [tool.heyhi]: table, CSV and page

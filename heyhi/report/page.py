@@ -29,7 +29,7 @@ _SCRIPTS = (
     *("values.js", "view.js", "plots.js", "drawing.js", "colours.js", "left_out.js", "metrics.js"),
     *("bundles.js", "curve_traces.js", "curves.js", "overrides.js", "parallel_axes.js", "parallel.js"),
     *("search.js", "columns.js", "table.js"),
-    *("choosing.js", "details.js", "controls.js", "live.js", "start.js"),
+    *("choosing.js", "details.js", "controls.js", "live.js", "connection.js", "start.js"),
 )
 
 
@@ -53,7 +53,7 @@ def render_page(page: PageData, *, folder: Path) -> str:
     payload = payload_of(page, folder)
     libraries = read_libraries()
     scripts = {"plotly": libraries.plotly, "tables": libraries.tables, "script": "\n".join(map(_own, _SCRIPTS))}
-    return _template().render(
+    return _template("page.html").render(
         **scripts,
         hashes=list(map(_hash, scripts.values())),
         title=payload["title"],
@@ -63,9 +63,26 @@ def render_page(page: PageData, *, folder: Path) -> str:
     )
 
 
-@lru_cache(maxsize=1)
-def _template() -> Template:
-    """Load page_files/page.html; what a user wrote is escaped in it."""
+def live_page() -> str:
+    """Make the text of the page of `heyhi serve`: the same, with its scripts and its data to be fetched."""
+    return _template("live.html").render(title="HeyHi")
+
+
+def static_files() -> dict[str, bytes]:
+    """Return what that page fetches beside its data, by name."""
+    libraries = read_libraries()
+    texts = {
+        "plotly.js": libraries.plotly,
+        "tables.js": libraries.tables,
+        "page.js": "\n".join(map(_own, _SCRIPTS)),
+        "style.css": libraries.tables_style + _own("style.css") + _own("table.css"),
+    }
+    return {name: text.encode() for name, text in texts.items()}
+
+
+@lru_cache(maxsize=2)
+def _template(name: str) -> Template:
+    """Load a template of page_files/; what a user wrote is escaped in it."""
     jinja2 = load("jinja2")
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_own),
@@ -74,7 +91,7 @@ def _template() -> Template:
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    template: Template = environment.get_template("page.html")
+    template: Template = environment.get_template(name)
     return template
 
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import time as now
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from heyhi.report.shaped import Shaped
 if TYPE_CHECKING:
     import pandas as pd
 
-    from heyhi.report.page import Detail
+    from heyhi.report.page import Detail, PageData
 
 
 _LOG_LINES = 40  # of each experiment, on the page
@@ -46,7 +47,7 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
     Raises:
         HeyhiError: it can't be written.
     """
-    from heyhi.report.page import PageData, write_page
+    from heyhi.report.page import write_page
 
     rows, places = _rows_with_experiments(shaped.members)
     if rows < len(shaped.members):  # no failure: the aggregate rule must have its file
@@ -54,19 +55,48 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
             f"warning: {path}: shows the first {rows} of {len(shaped.members)} rows ({_MOST_EXPERIMENTS} experiments)",
             file=sys.stderr,
         )
+    page = page_of(shaped, project, title, rows, places)
+    paths, exp_ids = shaped.whole["exp_path"].tolist(), shaped.whole["exp_id"].tolist()
+    folders, ids = [paths[place] for place in places], [exp_ids[place] for place in places]
+    curves = KeptCurves(project, page.buckets).read(folders)
+    today = Translation.of(project)
+    details = [detail_of(ExperimentDir(Path(folder), project.results_root), today) for folder in folders]
+    write_page(
+        path,
+        replace(
+            page,
+            curves=dict(zip(ids, curves, strict=True)),
+            details=dict(zip(ids, details, strict=True)),
+            refresh=_REFRESH if _is_going_on(shaped.whole) else 0,
+        ),
+    )
+
+
+def page_of(
+    shaped: Shaped, project: Project, title: str, rows: int | None = None, places: Sequence[int] | None = None
+) -> PageData:
+    """Return what a page shows of a table, less the curves and the details of its experiments.
+
+    Args:
+        shaped: the table.
+        project: where the experiments are.
+        title: of the page.
+        rows: how many of its rows are shown; default: all.
+        places: of the experiments that these have, in order; default: all.
+    """
+    from heyhi.report.page import PageData
+
+    rows = len(shaped.members) if rows is None else rows
+    places = range(len(shaped.whole)) if places is None else places
     place_of = {place: new for new, place in enumerate(places)}
     whole = _part(shaped.whole, places)
     table = whole if shaped.table is shaped.whole else _part(shaped.table, range(rows))
     varying = list(dict.fromkeys(str(name) for frame in (table, whole) for name in frame.attrs.get("varying", ())))
-    buckets = buckets_of(len(whole))
-    curves = KeptCurves(project, buckets).read(whole["exp_path"].tolist())
-    today = Translation.of(project)
-    details = [_detail(ExperimentDir(Path(folder), project.results_root), today) for folder in whole["exp_path"]]
     shown = whole.drop(columns=["exp_path"])
     is_mean = shaped.spread is not None
     hidden = {*shaped.hidden, *USED, *(f"{name}.sum" for name in USED)}
     hidden |= {"job_id", "packages", *(() if is_mean else ("code",))}
-    page = PageData(
+    return PageData(
         title=title,
         table=shown if table is whole else table.drop(columns=["exp_path"], errors="ignore"),
         whole=shown,
@@ -82,16 +112,12 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
         metrics=_metrics(whole, table),
         overrides=varying,
         direction=Directions(project.settings.minimize, project.settings.maximize).of,
-        curves=dict(zip(whole["exp_id"], curves, strict=True)),
-        details=dict(zip(whole["exp_id"], details, strict=True)),
         replicate=project.settings.replicate,
         durations=("seconds", "seconds.sum", "queued", "queued.sum"),
         hidden=sorted(hidden),
         searches=[one for one in shaped.searches if not one.is_part],
-        buckets=buckets,
-        refresh=_REFRESH if _is_going_on(whole) else 0,
+        buckets=buckets_of(len(whole)),
     )
-    write_page(path, page)
 
 
 def _rows_with_experiments(members: Sequence[Sequence[int]]) -> tuple[int, list[int]]:
@@ -139,7 +165,7 @@ def _is_going_on(whole: pd.DataFrame) -> bool:
     return Status.NOT_STARTED in statuses and any(time > now() - _PAUSE for time in times)
 
 
-def _detail(folder: ExperimentDir, today: Translation | None) -> Detail:
+def detail_of(folder: ExperimentDir, today: Translation | None) -> Detail:
     """Read what a page shows of an experiment beside its row and its curves; what can't be read is left out."""
     from heyhi.report.page import Detail
 

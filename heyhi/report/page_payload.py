@@ -66,7 +66,7 @@ def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
         "spread": page.spread,
         "factors": _factors(page),
         "directions": _directions(page, {name for sets in curves for one in sets for name in one.y}),
-        "curves": [[_curve_set(one, axes, arrays) for one in sets] for sets in curves],
+        "curves": [[curve_set(one, axes, arrays) for one in sets] for sets in curves],
         "searches": [search_payload(one, ids) for one in page.searches],
         "arrays": arrays.packed,
         "x": axes,
@@ -75,7 +75,7 @@ def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
             {
                 "config": detail.config,
                 "flat": flat,
-                "attempts": [{str(k): _shown(v) for k, v in one.items()} for one in detail.attempts],
+                "attempts": [{str(k): shown_value(v) for k, v in one.items()} for one in detail.attempts],
                 "log": [_COLOUR_CODES.sub("", line.rstrip("\r\n")) for line in detail.log],
                 "folder": _link(detail.folder, folder, is_folder=True),
                 "log_link": _link(detail.log_path, folder),
@@ -85,7 +85,7 @@ def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
     }
 
 
-def _curve_set(one: CurveSet, axes: Sequence[str], arrays: Arrays) -> dict[str, dict[str, int]]:
+def curve_set(one: CurveSet, axes: Sequence[str], arrays: Arrays) -> dict[str, dict[str, int]]:
     """Return the numbers of the arrays of some metrics: those over axes by the order of these."""
     found = {
         "x": {name: arrays.add(one.x[name]) for name in axes if name in one.x},
@@ -178,18 +178,18 @@ def _cell(value: object, missing_is_nan: bool) -> object:
     if isinstance(value, float):
         if math.isnan(value) and missing_is_nan:
             return None
-        return value if math.isfinite(value) else [_shown(value)]
+        return value if math.isfinite(value) else [shown_value(value)]
     if isinstance(value, int):
         return value if abs(value) <= MAX_EXACT else [str(value)]
-    return _shown(value)
+    return shown_value(value)
 
 
-def _shown(value: object) -> str:
+def shown_value(value: object) -> str:
     """Return a value as text, as configs and metrics write it."""
     if value is None:
         return ""
     if isinstance(value, enum.Enum):
-        return _shown(value.value)
+        return shown_value(value.value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -206,7 +206,7 @@ def _flat_configs(flats: Sequence[Mapping[str, object]]) -> tuple[list[dict[str,
         The shared keys with their values, one dict a task; for each config the number of its task's dict
         (`common`) and its own keys (`own`).
     """
-    texts = [{str(key): _shown(value) for key, value in flat.items()} for flat in flats]
+    texts = [{str(key): shown_value(value) for key, value in flat.items()} for flat in flats]
     by_task: dict[str, list[dict[str, str]]] = {}
     tasks = []
     for text in texts:
