@@ -588,7 +588,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 _SERVE_EPILOG = """\
 examples:
   heyhi serve                                         all that is known
-  heyhi serve conf/c02_sup_train/rs_yolo_01_example.py --port 6007
+  heyhi serve conf/c02_sup_train/rs_yolo_01_example.py
+  heyhi serve --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --port 6007
+  heyhi serve --open                                  in a browser of this machine
+
+It prints the address, which has a token: nobody else gets in. On a login node, the line below it brings the page to the
+machine that one sits at: ssh -L. Nothing is started, ended or changed from the page. Ctrl-C ends it. In a notebook,
+heyhi.show("WORDS") does the same in a cell.
 
 """
 _REPORT_EPILOG = """\

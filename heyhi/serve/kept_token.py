@@ -47,6 +47,7 @@ class KeptToken:
             self.token = str(found["token"])
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _remove_old(self.path.parent)
             write_private(self.path, json.dumps({"token": self.token, "pid": os.getpid()}))
 
     def touch(self) -> None:
@@ -70,6 +71,14 @@ def server_at(port: int) -> int | None:
                 os.kill(pid, 0)
                 return pid
     return None
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove what killed servers have left that nobody takes up any more; those of other machines give signs, too."""
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if path.lstat().st_mtime < time.time() - KEPT_SECONDS:
+                path.unlink()
 
 
 def write_private(path: Path, text: str) -> None:

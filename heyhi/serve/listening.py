@@ -103,9 +103,7 @@ def _bound(host: str, port: int) -> tuple[socket.socket, str, int]:
         family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", "") or str(error)
-        raise HeyhiError(
-            f"--host {host}: no address of this machine ({why}): 127.0.0.1 is the default", key=host
-        ) from None
+        raise HeyhiError(_NO_ADDRESS.format(host, f" ({why})"), key=host) from None
     listening = socket.socket(family, kind, protocol)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -119,24 +117,17 @@ def _bound(host: str, port: int) -> tuple[socket.socket, str, int]:
 
 def _why(host: str, port: int, error: OSError) -> HeyhiError:
     if error.errno == errno.EADDRINUSE:
-        process = server_at(port)
-        whose = (
-            f"a heyhi serve of yours, process {process}: `kill {process}` ends it, and"
-            if process
-            else "another program:"
-        )
+        whose = "another program"
+        if process := server_at(port):
+            whose = f"a heyhi serve of yours, which `kill {process}` ends"
         return _TakenError(
-            f"--port {port}: is taken by {whose} --port takes another one; without --port a free one is found",
+            f"--port {port}: is taken by {whose}; take another one, or leave --port out, and a free one is found",
             key=str(port),
         )
     if error.errno == errno.EACCES:
-        return HeyhiError(
-            f"--port {port}: only root may listen there: take one from 1024 on, or leave --port out", key=str(port)
-        )
+        return HeyhiError(f"--port {port}: only root may listen there: --port takes another one", key=str(port))
     if error.errno == errno.EADDRNOTAVAIL:
-        return HeyhiError(
-            f"--host {host}: no address of this machine: 127.0.0.1 is the default, 0.0.0.0 is all", key=host
-        )
+        return HeyhiError(_NO_ADDRESS.format(host, ""), key=host)
     return HeyhiError(f"--host {host} --port {port}: can't be listened at: {error.strerror}", key=host)
 
 

@@ -10,10 +10,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
@@ -53,19 +52,22 @@ def serve(board: Board, listening: Listening, kept: KeptToken, *, is_child: bool
     Raises:
         KeyboardInterrupt: Ctrl-C has ended it.
     """
-    kept.take()
     opening = _Opening(kept.path.with_suffix(".html"))
-    try:
-        _print_address(listening, kept.token, is_child=is_child)
-        if opens:
-            opening.open(listening.address(make_ticket(kept.token)))
-        ended_by = _Server(board, listening, kept, is_child=is_child).run_to_end()
-    finally:
-        opening.remove()
-        kept.remove()
-    if ended_by == signal.SIGINT:
+    with _Signals() as signals:  # from here on: what is kept is removed at the end
+        kept.take()
+        try:
+            server = _Server(board, listening, kept, is_child=is_child)
+            signals.end_by_them(server)
+            _print_address(listening, kept.token, is_child=is_child)
+            if opens:
+                opening.open(listening.address(make_ticket(kept.token)))
+            server.run_to_end()
+        finally:
+            opening.remove()
+            kept.remove()
+    if signals.first == signal.SIGINT:
         raise KeyboardInterrupt
-    return 128 + ended_by if ended_by else 0
+    return 128 + signals.first if signals.first else 0
 
 
 def _print_address(listening: Listening, token: str, *, is_child: bool) -> None:
@@ -85,7 +87,6 @@ class _Server(uvicorn.Server):
 
     def __init__(self, board: Board, listening: Listening, kept: KeptToken, *, is_child: bool) -> None:
         self._told_error = ""
-        self._ended_by = 0
         self._listening, self._kept, self._is_child = listening, kept, is_child
         self._looking = Looking(board, self._tell)
         self._news = News(lambda: event_of(board, self._looking))
@@ -120,32 +121,16 @@ class _Server(uvicorn.Server):
             )
         )
 
-    def run_to_end(self) -> int:
-        """Serve, and return the signal that has ended it; 0 where the parent's end did."""
+    def run_to_end(self) -> None:
+        """Serve until `should_exit`."""
         try:
             self.run(sockets=[self._listening.socket])
         finally:
             self._looking.end()
-        return self._ended_by
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Have signals end the server; the second of them at once."""
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:  # as of a script's background, or by nohup
-                signal.signal(number, self.handle_exit)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End, or end faster."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
-        self._ended_by = self._ended_by or sig
+    def capture_signals(self) -> contextlib.AbstractContextManager[None]:  # type: ignore[override]
+        """Leave signals as they are: they are heard from before the server runs until after."""
+        return contextlib.nullcontext()
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """Begin to look as soon as somebody can ask."""
@@ -178,6 +163,42 @@ class _Server(uvicorn.Server):
             print(f"error: {error}", file=sys.stderr, flush=True)
         self._told_error = error
         self._news.tell()
+
+
+class _Signals:
+    """A context in which signals end a server; the second of them at once.
+
+    Attributes:
+        first: that came; 0 where none did.
+    """
+
+    def __init__(self) -> None:
+        self.first = 0
+        self._server: _Server | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            before = signal.getsignal(number)
+            if before is not signal.SIG_IGN:  # as in the background of a script, or by nohup
+                self._before[number] = before
+                signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def end_by_them(self, server: _Server) -> None:
+        """Have them end this server, also those that came before."""
+        self._server = server
+        server.should_exit = bool(self.first)
+
+    def _hear(self, number: int, _: FrameType | None) -> None:
+        if self._server is not None:
+            self._server.force_exit = bool(self.first)
+            self._server.should_exit = True
+        self.first = self.first or number
 
 
 class _Opening:
