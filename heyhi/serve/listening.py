@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import getpass
 import hashlib
@@ -10,7 +9,7 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,15 +76,32 @@ def listen(host: str, port: int | None, results_root: Path, words: Sequence[str]
     Raises:
         HeyhiError: it can't be listened there.
     """
-    if port is not None:
-        return Listening(*_bound(host, port))
+    ports = [port] if port is not None else [*_own_ports(results_root, words), 0]
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", "") or str(error)
+        raise HeyhiError(_NO_ADDRESS.format(host, f" ({why})"), key=host) from None
+    for one in ports:
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((place[0], one, *place[2:]))
+            listening.listen()
+            return Listening(listening, host, int(listening.getsockname()[1]))
+        except OSError as error:
+            listening.close()
+            if error.errno != errno.EADDRINUSE or one == ports[-1]:
+                raise _why(host, one, error) from None
+    raise AssertionError("no port was tried")
+
+
+def _own_ports(results_root: Path, words: Sequence[str]) -> Iterator[int]:
+    """Yield the ports for some words, the first of which is taken that is free: it stays the same."""
     # Of this user: two who show the same results on a login node don't meet.
     named = "\0".join([str(os.getuid()), str(results_root), *words]).encode(errors="surrogateescape")
     first = int(hashlib.sha256(named).hexdigest(), 16)
-    for step in range(_TRIES):
-        with contextlib.suppress(_TakenError):
-            return Listening(*_bound(host, FIRST_PORT + (first + step) % PORTS))
-    return Listening(*_bound(host, 0))
+    yield from (FIRST_PORT + (first + step) % PORTS for step in range(_TRIES))
 
 
 def is_far(environment: Mapping[str, str] = os.environ) -> bool:
@@ -94,33 +110,12 @@ def is_far(environment: Mapping[str, str] = os.environ) -> bool:
     return bool(environment.get("SSH_CONNECTION")) or not has_screen
 
 
-class _TakenError(HeyhiError):
-    """A port is taken."""
-
-
-def _bound(host: str, port: int) -> tuple[socket.socket, str, int]:
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", "") or str(error)
-        raise HeyhiError(_NO_ADDRESS.format(host, f" ({why})"), key=host) from None
-    listening = socket.socket(family, kind, protocol)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(place)
-        listening.listen()
-    except OSError as error:
-        listening.close()
-        raise _why(host, port, error) from None
-    return listening, host, int(listening.getsockname()[1])
-
-
 def _why(host: str, port: int, error: OSError) -> HeyhiError:
     if error.errno == errno.EADDRINUSE:
         whose = "another program"
         if process := server_at(port):
             whose = f"a heyhi serve of yours, which `kill {process}` ends"
-        return _TakenError(
+        return HeyhiError(
             f"--port {port}: is taken by {whose}; take another one, or leave --port out, and a free one is found",
             key=str(port),
         )

@@ -421,7 +421,7 @@ WITHOUT_EXTRAS = Given(
         "profiles/local/config.yaml": "cores: 1\n",
         "pyproject.toml": '[tool.heyhi]\nlog_to = ["tensorboard"]\n',
     },
-    lacks=("plotly", "itables", "optuna", "pyarrow", "pygsheets", "tensorboardX"),
+    lacks=("plotly", "itables", "optuna", "pyarrow", "pygsheets", "starlette", "tensorboardX", "uvicorn"),
 )
 CASES = (
     Given("", WRONG_WORDS),
