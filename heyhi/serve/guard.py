@@ -114,7 +114,7 @@ class Guard:
                     await send(message)
             except TimeoutError:
                 self._leave(scope.get("client"))
-                raise asyncio.CancelledError from None
+                raise ConnectionAbortedError("nothing of the answer is taken") from None
 
         admission = self._admission(scope)
         if not admission.is_let_in:

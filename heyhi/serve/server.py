@@ -221,8 +221,13 @@ class _Opening:
         except OSError as error:
             print(f"warning: no browser is opened: {error}", file=sys.stderr, flush=True)
             return
+
+        def show() -> None:
+            if not webbrowser.open(self._path.as_uri()):
+                print("warning: no browser was found to open it in", file=sys.stderr, flush=True)
+
         # In a thread: one of a terminal lasts as long as somebody reads in it.
-        threading.Thread(target=webbrowser.open, args=[self._path.as_uri()], daemon=True).start()
+        threading.Thread(target=show, daemon=True).start()
 
     def remove(self) -> None:
         """Remove the file."""

@@ -1,8 +1,10 @@
 """What the server and its page say to each other: addresses, and the JSON behind them.
 
 All are GET (405 else), with the cookie that the address with ?token=… gives; else 403, whatever is asked for. A wrong
-parameter is 400, an unknown experiment 404, what can't be read 500, too much at once 503: each a line of text. An experiment is addressed by its key, which follows from its exp path alone: an address that was kept
-leads to the same experiment after the server was started again. No address holds a path.
+parameter is 400, an unknown experiment 404, what can't be read 500, too much at once 503: each a line of text.
+
+An experiment is addressed by its key, which follows from its exp path alone: an address that was kept leads to the same
+experiment after the server was started again. No address holds a path.
 
     /                           the page; with ?token=… it gives the cookie, and leads to itself without
     /static/NAME?v=HASH         its scripts and styles, for good; without ?v= they are asked for each time

@@ -1,4 +1,4 @@
-"""How a browser gets into `heyhi serve`: by its address, by a link, by a frame of a notebook; and nobody else's page."""
+"""How a browser gets into `heyhi serve`: by its address, a link, a frame of a notebook; and no page of others."""
 
 from __future__ import annotations
 
