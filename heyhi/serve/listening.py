@@ -66,8 +66,7 @@ class Listening:
     def tunnel(self) -> str:
         """Return the line that brings it to another machine."""
         inside = f"[{self._number}]" if ":" in self._number else self._number
-        where = "127.0.0.1" if self.is_everywhere else inside
-        return f"ssh -L {self.port}:{where}:{self.port} {shell_word(f'{_user()}@{socket.gethostname()}')}"
+        return f"ssh -L {self.port}:{inside}:{self.port} {shell_word(f'{_user()}@{socket.gethostname()}')}"
 
 
 def listen(host: str, port: int | None, results_root: Path, words: Sequence[str]) -> Listening:
@@ -81,7 +80,7 @@ def listen(host: str, port: int | None, results_root: Path, words: Sequence[str]
         family, kind, protocol, _, place = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", "") or str(error)
-        raise HeyhiError(_NO_ADDRESS.format(host, f" ({why})"), key=host) from None
+        raise HeyhiError(_NO_ADDRESS.format(shell_word(host), f" ({why})"), key=host) from None
     for one in ports:
         listening = socket.socket(family, kind, protocol)
         try:
@@ -122,7 +121,7 @@ def _why(host: str, port: int, error: OSError) -> HeyhiError:
     if error.errno == errno.EACCES:
         return HeyhiError(f"--port {port}: only root may listen there: --port takes another one", key=str(port))
     if error.errno == errno.EADDRNOTAVAIL:
-        return HeyhiError(_NO_ADDRESS.format(host, ""), key=host)
+        return HeyhiError(_NO_ADDRESS.format(shell_word(host), ""), key=host)
     return HeyhiError(f"--host {host} --port {port}: can't be listened at: {error.strerror}", key=host)
 
 

@@ -75,7 +75,7 @@ def _print_address(listening: Listening, token: str, *, is_child: bool) -> None:
         print(json.dumps({"address": listening.address(""), "token": token}), flush=True)
         return
     print(listening.address(token))
-    if is_far() and (listening.is_loopback or listening.is_everywhere):
+    if is_far() and listening.is_loopback:
         print(f"from another machine: {listening.tunnel()}, and the address above there")
     if not listening.is_loopback:
         print("other machines reach it: whoever has the address reads all, and the network sees what is sent")

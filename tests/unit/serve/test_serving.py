@@ -171,6 +171,18 @@ def test_it_says_where_it_is(project: Path) -> None:
     assert (code, err) == (143, "")
 
 
+def test_where_other_machines_reach_it_is_said_and_its_name_is_known(project: Path) -> None:
+    machine = socket.gethostname()
+    with serving(project, "--host", "0.0.0.0") as served:
+        assert served.address.startswith(f"http://{machine}:{served.port}/?token=")
+        cookie = f"heyhi-{served.port}={served.token}"
+        for host, status in ((f"{machine}:{served.port}", 200), (f"evil.com:{served.port}", 403)):
+            assert ask(served.port, "/data", headers={"Host": host, "Cookie": cookie}).status == status
+        out = served.end()[1]
+    assert out.startswith("other machines reach it: ")
+    assert "ssh" not in out
+
+
 def test_at_a_screen_there_is_no_line_for_another_machine(project: Path) -> None:
     environment = {"DISPLAY": ":0", "SSH_CONNECTION": ""}
     with serving(project, **environment) as served:
