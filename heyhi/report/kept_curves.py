@@ -57,7 +57,7 @@ class KeptCurves:
         stamps, runs = _restored(self._cache.load(name), len(folders))
         is_news = False
         for place, folder in enumerate(folders):
-            stamp = _stamp(folder)
+            stamp = stamp_of(folder)
             if stamp != UNKNOWN and stamp == stamps[place]:
                 continue
             try:
@@ -88,7 +88,7 @@ class KeptCurves:
         return curves_of((block.lines for block in blocks), self._buckets)
 
 
-def _stamp(folder: str) -> Stamp:
+def stamp_of(folder: str) -> Stamp:
     """Return what changes when the metrics of an experiment do; `UNKNOWN` where they may change unseen."""
     stamp: list[int] = []
     settled = (time.time() - SETTLED_SECONDS) * 1e9

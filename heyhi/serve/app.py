@@ -14,14 +14,14 @@ from starlette.routing import Route
 
 from heyhi.report.page import live_page, static_files
 from heyhi.serve.board import Board
-from heyhi.serve.curves import curves
+from heyhi.serve.curves import Curves
 from heyhi.serve.details import experiment
 from heyhi.serve.log_pieces import piece
 
 
 def make_app(board: Board) -> Starlette:
     """Make what answers, for who may ask."""
-    files = static_files()
+    files, curves = static_files(), Curves(board)
 
     async def page(_: Request) -> Response:
         return Response(live_page(), media_type="text/html")
@@ -38,8 +38,9 @@ def make_app(board: Board) -> Starlette:
 
     async def curves_of(request: Request) -> Response:
         query = request.query_params
-        keys, points = query["keys"].split(","), int(query["points"])
-        return _json(await run_in_threadpool(curves, board, keys, points, query.getlist("metrics")))
+        keys, have = query["keys"].split(","), query.get("have", "").split(",")
+        metrics, axes = query.getlist("metrics"), query.getlist("x")
+        return _json(await run_in_threadpool(curves.answer, keys, int(query["points"]), metrics, axes, have))
 
     async def one(request: Request) -> Response:
         known = board.experiment(request.path_params["key"])

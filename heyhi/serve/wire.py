@@ -9,10 +9,12 @@ leads to the same experiment after the server was started again. No address hold
                                 An event holds no news: who is slow asks once for all that was missed, so that nothing
                                 is queued for anybody.
     /data?server=S&since=N      the table: all of it, or what is new since version N of server S (below)
-    /curves?keys=K,K&points=P   curves of some experiments, thinned to what P pixels can show; &metrics=… only these
+    /curves?keys=K,K&points=P   curves of some experiments, thinned to what P pixels can show: &metrics=… each metric
+                                that is asked for (without: only names), &x=… over what (without: over all that they
+                                can be drawn over), &have=STAMP,STAMP what of each key is there already
     /experiments/K              one experiment: config, attempts, needs, commands
     /experiments/K/log?…        a piece of its log: &before=BYTE or &from=BYTE (default: its end), &rank=, &attempt=,
-                                &at=error for where its last error is
+                                &at=error for where its last error is, &file=ID which file that was
 
 The whole table is what `report.page_payload` makes, less curves and details, and with
 
@@ -21,6 +23,15 @@ The whole table is what `report.page_payload` makes, less curves and details, an
 
 News is {"server", "version", "made", "rows": {place: [cells]}, "counts": {place: true|false}}, where only cells of
 experiments have changed; all else (new experiments, columns, means, notes) comes as a whole table.
+
+Curves are
+
+    points: into how many parts a curve is thinned, x: names of axes, the usual first,
+    arrays: [packed numbers], curves: {key: [{x, y, mean_x, mean}]}, as in the page's data;
+    metrics: {key: [names of all that can be drawn]}; left out where they are too many for an answer
+    stamps: {key: what changes with what was sent, to be given back as `have`}, same: [keys of which that is there]
+
+Keys that aren't shown any more are in none of them.
 """
 
 from __future__ import annotations
