@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
 
 import orjson
 from starlette.applications import Starlette
@@ -12,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from heyhi.errors import HeyhiError
 from heyhi.report.page import live_page, static_files
 from heyhi.serve.board import Board
 from heyhi.serve.curves import Curves
@@ -52,8 +55,15 @@ def make_app(board: Board) -> Starlette:
         known, query = board.experiment(request.path_params["key"]), request.query_params
         if known is None:
             return PlainTextResponse("no such experiment", 404)
-        begin, before = (int(query[name]) if name in query else None for name in ("from", "before"))
-        return _json(await run_in_threadpool(lambda: piece(known, begin=begin, before=before)))
+        begin, before, rank, attempt = (
+            int(query[name]) if name in query else None for name in ("from", "before", "rank", "attempt")
+        )
+        at, file = query.get("at", ""), query.get("file", "")
+        of: dict[str, Any] = {"begin": begin, "before": before, "rank": rank, "attempt": attempt, "at": at, "file": file}
+        try:
+            return _json(await run_in_threadpool(partial(piece, known, **of)))
+        except HeyhiError as error:
+            return PlainTextResponse(str(error), 400)
 
     async def events(_: Request) -> Response:
         async def told() -> AsyncIterator[bytes]:

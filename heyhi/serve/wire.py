@@ -14,7 +14,7 @@ leads to the same experiment after the server was started again. No address hold
                                 can be drawn over), &have=STAMP,STAMP what of each key is there already
     /experiments/K              one experiment: config, attempts, needs, commands
     /experiments/K/log?…        a piece of its log: &before=BYTE or &from=BYTE (default: its end), &rank=, &attempt=,
-                                &at=error for where its last error is, &file=ID which file that was
+                                &at=error for where its last error is, &file=ID which file that was (below)
 
 The whole table is what `report.page_payload` makes, less curves and details, and with
 
@@ -32,6 +32,16 @@ Curves are
     stamps: {key: what changes with what was sent, to be given back as `have`}, same: [keys of which that is there]
 
 Keys that aren't shown any more are in none of them.
+
+A piece of a log is whole lines, at most 64 KB of it:
+
+    name: of the log, size: the byte behind its end (or behind what the attempt wrote), start: the first byte of that,
+    from, to: which bytes are in the piece, text: its lines as text that can be shown,
+    rest: what there is of a line behind the last, which has no end yet; it comes again, longer, from `to` on,
+    file: which file it is, to be given back as `file`; anew: it is another one by now, or was cut: the piece is its
+    begin, and what came before is no more
+    error (only with at=error): null, or {is_traceback, at, to: which bytes, text, rank: whose log it is}; the piece
+    begins there
 """
 
 from __future__ import annotations
