@@ -55,11 +55,9 @@ def make_app(board: Board) -> Starlette:
         known, query = board.experiment(request.path_params["key"]), request.query_params
         if known is None:
             return PlainTextResponse("no such experiment", 404)
-        begin, before, rank, attempt = (
-            int(query[name]) if name in query else None for name in ("from", "before", "rank", "attempt")
-        )
-        at, file = query.get("at", ""), query.get("file", "")
-        of: dict[str, Any] = {"begin": begin, "before": before, "rank": rank, "attempt": attempt, "at": at, "file": file}
+        names = {"from": "begin", "before": "before", "rank": "rank", "attempt": "attempt"}
+        of: dict[str, Any] = {names[name]: int(query[name]) for name in names if name in query}
+        of |= {"at": query.get("at", ""), "file": query.get("file", "")}
         try:
             return _json(await run_in_threadpool(partial(piece, known, **of)))
         except HeyhiError as error:

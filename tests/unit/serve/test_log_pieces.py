@@ -113,7 +113,8 @@ def test_a_log_that_is_another_one_begins_anew(tmp_path: Path, how: str) -> None
 def test_progress_bars_colours_and_what_steers_a_terminal_are_text(tmp_path: Path) -> None:
     of = known(tmp_path / "a")
     of.folder.log_path.write_bytes(
-        b"\x1b[31mred\x1b[0m\n 10%|#   |\r 90%|### |\r100%|####|\nlonger\rshort\x1b[K\nab\bc\n\x1b]0;title\x07x\n\0\xff\n"
+        b"\x1b[31mred\x1b[0m\n 10%|#   |\r 90%|### |\r100%|####|\n"
+        b"longer\rshort\x1b[K\nab\bc\n\x1b]0;title\x07x\n\0\xff\n"
     )
     shown = piece(of)["text"].split("\n")
     assert shown == ["red", "100%|####|", "short", "ac", "x", "\\x00\\xff", ""]
