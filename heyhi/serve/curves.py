@@ -23,6 +23,7 @@ from heyhi.report.kept_readings import UNKNOWN
 from heyhi.report.page_arrays import Arrays
 from heyhi.report.page_curves import CurveSet, Menu, RunCurves
 from heyhi.report.page_payload import curve_set
+from heyhi.report.readings import printable
 from heyhi.report.x_axes import names_of_axes
 from heyhi.serve.board import Board
 
@@ -166,7 +167,10 @@ class _Kept:
             starts = [record for record in self._folder.attempts() if isinstance(record, Start)]
         try:
             run = self._metrics.read(self._folder.path / METRICS_NAME, starts)
-            found = _Found(menus=run.menus(), sets=run.curves(names))
+            menus = run.menus()
+            own = {name for menu in menus for name in menu.y if printable(name) in names}
+            sets = [CurveSet(*map(_printable, one)) for one in run.curves(own)]
+            found = _Found(sets, [Menu(*map(_printable, menu)) for menu in menus])
         except HeyhiError:  # the table says so
             found, stamp = _Found(), UNKNOWN
         self._stamp, self._names, self._found = stamp, names, found if stamp != UNKNOWN else _Found()
@@ -189,12 +193,17 @@ def _chosen(sets: Iterable[CurveSet], wanted: Collection[str], axes: Collection[
     return sorted(found, key=lambda one: next(iter(one.y)))
 
 
+def _printable(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same with names as JSON can send them, and as the table has them."""
+    return {printable(name): value for name, value in part.items()}
+
+
 def _stamp_of(sets: Sequence[CurveSet], menus: Sequence[Menu]) -> str:
     """Return what changes when what is shown does."""
     digest = hashlib.blake2b(digest_size=_STAMP_DIGITS // 2)
     parts: list[Mapping[str, str | None]] = [part for one in sets for part in one]
     for part in [*parts, *(part for menu in menus for part in menu)]:
         for name, text in part.items():
-            digest.update(f"{name}\0{text}\0".encode(errors="surrogatepass"))
+            digest.update(f"{name}\0{text}\0".encode())
         digest.update(b"\1")
     return digest.hexdigest()

@@ -33,6 +33,18 @@ Curves are
 
 Keys that aren't shown any more are in none of them.
 
+An experiment is
+
+    id, status, reason, job: of its last one, since: when it began to run or wait, progress: how far it is,
+    folder, project: as text, cfg, overrides: what it was composed from, config: as text, flat: {key: text},
+    attempts: [{name: text}], the last ones, used: {name: number}, with what a running one has used so far,
+    needs, needed_by: [{key, id, status, reason}], key: empty for what is no experiment, such as a sweep's best,
+    note, excluded, stale: [needs of which there is another result now], mixed: of which configs it is, trial: [lines],
+    logs: {size, ranks, attempts} that there are, said: [[log, line]] what the last controller said of it,
+    commands: [[what for, line]] to be typed in the project's folder, what helps it on first
+
+and beside what may be cut `…_in_all`, how many there are: attempts, needs, needed_by, flat.
+
 A piece of a log is whole lines, at most 64 KB of it:
 
     name: of the log, size: the byte behind its end (or behind what the attempt wrote), start: the first byte of that,

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -221,3 +222,12 @@ def test_names_of_metrics_are_listed_as_long_as_an_answer_has_room(
     answer = Curves(Shown(tmp_path)).answer(["a", "b"], 500, ["m1"])
     assert list(answer["metrics"]) == ["a"]
     assert answer["curves"]["b"]
+
+
+def test_names_that_no_text_can_hold_are_sent_as_the_table_has_them(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/metrics.jsonl").write_text('{"step": 1, "l\\ud800ss": 2, "\\udc80": 3}\n' * 3)
+    answer = Curves(Shown(tmp_path)).answer(["a"], 500, ["l\\ud800ss"])
+    assert answer["metrics"] == {"a": ["l\\ud800ss", "\\udc80"]}
+    assert list(answer["curves"]["a"][0]["y"]) == ["l\\ud800ss"]
+    assert orjson.dumps(answer)
