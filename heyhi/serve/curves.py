@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
@@ -19,18 +19,27 @@ from heyhi.experiment.growing_metrics import GrowingMetrics
 from heyhi.experiment.names import METRICS_NAME
 from heyhi.experiment.records import Start
 from heyhi.report.kept_curves import stamp_of
-from heyhi.report.kept_readings import UNKNOWN
+from heyhi.report.kept_readings import UNKNOWN, Stamp
 from heyhi.report.page_arrays import Arrays
 from heyhi.report.page_curves import CurveSet, Menu, RunCurves
 from heyhi.report.page_payload import curve_set
 from heyhi.report.readings import printable
 from heyhi.report.x_axes import names_of_axes
-from heyhi.serve.board import Board
+from heyhi.serve import stored_curves
+from heyhi.serve.stored_curves import Stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from heyhi.project import Project
+    from heyhi.serve.board import Board, Known
 
 _MOST_METRICS = 64  # that are remembered of an experiment
 _LEAST_POINTS, _MOST_POINTS = 32, 2_048  # of a curve
 _MOST_BYTES = 48 << 20  # that are remembered
-_NUMBER_BYTES = 8
+_NUMBER_BYTES, _OWN_BYTES = 8, 4_000
+_MOST_SENT = 24 << 20  # bytes of numbers, of an answer
+_LEAST_NEWS = 16  # experiments of which something is written to disk
 _MOST_NAMES = 50_000  # of metrics, that an answer lists
 _STAMP_DIGITS = 16
 
@@ -57,6 +66,7 @@ class Curves:
         self._board, self._most_bytes = board, most_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
+        self._stores: dict[tuple[Path, int], _Store] = {}
         self._bytes = 0
 
     @property
@@ -86,22 +96,29 @@ class Curves:
         arrays, names_left = Arrays(), _MOST_NAMES
         sets, names, stamps, same = dict[str, Any](), dict[str, list[str]](), dict[str, str](), list[str]()
         seen: list[Sequence[Menu]] = []
+        left, sent = list[str](), 0
         for key, known_stamp in dict(zip_longest(keys, have[: len(keys)], fillvalue="")).items():
             known = self._board.experiment(key)
             if known is None:
                 continue
-            found = self._of(key, known.folder, buckets, wanted)
+            if sent > _MOST_SENT:
+                left.append(key)
+                continue
+            found = self._of(key, known, buckets, wanted)
             seen.append(found.menus)
             shown = _chosen(found.sets, wanted, axes)
             stamps[key] = _stamp_of(shown, found.menus)
             if stamps[key] == known_stamp:
                 same.append(key)
                 continue
+            count = len(arrays.packed)
             sets[key] = [curve_set(one, list(one.x), arrays) for one in shown]
+            sent += sum(map(len, arrays.packed[count:]))
             own = [name for menu in found.menus for name in menu.y]
             names_left -= len(own)
             if names_left >= 0:
                 names[key] = own
+        self._store()
         return {
             "points": buckets,
             "x": names_of_axes(seen),
@@ -110,17 +127,24 @@ class Curves:
             "metrics": names,
             "stamps": stamps,
             "same": same,
+            "left": left,
         }
 
-    def _of(self, key: str, folder: ExperimentDir, buckets: int, wanted: frozenset[str]) -> _Found:
+    def _of(self, key: str, known: Known, buckets: int, wanted: frozenset[str]) -> _Found:
         place = key, buckets
         with self._lock:
-            kept = self._kept.setdefault(place, _Kept(folder, buckets))
+            store = self._stores.setdefault((known.project.state_root, buckets), _Store(known.project, buckets))
+            kept = self._kept.get(place)
+            if kept is None:
+                kept = self._kept[place] = _Kept(known.folder, store, key)
             self._kept.move_to_end(place)
         with kept.lock:
+            before = kept.stored
             found = kept.read(wanted)
-            size = kept.size
+            stored, size = kept.stored, kept.size
         with self._lock:
+            if stored is not None and stored is not before:
+                store.news[key] = stored
             if self._kept.get(place) is kept:
                 self._bytes += size - kept.counted
                 kept.counted = size
@@ -128,6 +152,49 @@ class Curves:
                 _, forgotten = self._kept.popitem(last=False)
                 self._bytes -= forgotten.counted
         return found
+
+    def _store(self) -> None:
+        """Keep on disk what was read, where it is much of what is known."""
+        with self._lock:
+            due = [store for store in self._stores.values() if store.is_due]
+            for store in due:
+                its = [(place[0], kept.stored) for place, kept in self._kept.items() if kept.store is store]
+                store.write({key: stored for key, stored in its if stored is not None})
+
+
+class _Store:
+    """What is kept on disk of the experiments of a project.
+
+    Attributes:
+        buckets: into which their curves are parted.
+        news: what was read since it was written last.
+    """
+
+    def __init__(self, project: Project, buckets: int) -> None:
+        self.buckets = buckets
+        self.news: dict[str, Stored] = {}
+        self._project = project
+        self._loaded: dict[str, Stored] | None = None
+        self._count = 0
+
+    def taken(self, key: str) -> Stored | None:
+        """Return what was there of an experiment, and hold it no more."""
+        if self._loaded is None:
+            self._loaded = stored_curves.load(self._project, self.buckets)
+            self._count = len(self._loaded)
+        return self._loaded.pop(key, None)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is much that isn't on disk."""
+        return len(self.news) >= max(_LEAST_NEWS, self._count // 8)
+
+    def write(self, kept: Mapping[str, Stored]) -> None:
+        """Write what is kept, and what was there and wasn't asked for yet."""
+        every = {**self.news, **kept, **(self._loaded or {})}
+        stored_curves.store(self._project, self.buckets, every)
+        self._count = len(every)
+        self.news = {}
 
 
 class _Found(NamedTuple):
@@ -141,43 +208,52 @@ class _Kept:
     """What is remembered of an experiment.
 
     Attributes:
+        store: of its project.
         lock: of who reads it.
+        stored: what is to be remembered; None where its files may change.
         counted: as how many bytes it was counted; whoever counts looks after that.
         size: about how many bytes it has.
     """
 
-    def __init__(self, folder: ExperimentDir, buckets: int) -> None:
+    def __init__(self, folder: ExperimentDir, store: _Store, key: str) -> None:
         self.lock = threading.Lock()
         self.counted = self.size = 0
+        self.store, self.stored = store, store.taken(key)
         self._folder = folder
-        self._metrics = GrowingMetrics(lambda: RunCurves(buckets), RunCurves.copy)
-        self._stamp = UNKNOWN
+        self._metrics = GrowingMetrics(lambda: RunCurves(store.buckets), RunCurves.copy)
         self._names = frozenset[str]()
-        self._found = _Found()
 
     def read(self, wanted: frozenset[str]) -> _Found:
         """Return what there is of some metrics, read anew where it may have changed; what can't be read is left out."""
-        stamp = stamp_of(str(self._folder.path))
-        if UNKNOWN != stamp == self._stamp and wanted <= self._names:
-            return self._found
+        stamp, stored = stamp_of(str(self._folder.path)), self.stored
+        if stored is not None and stored.stamp == stamp and wanted <= stored.names:
+            found = _Found(stored.sets, stored.menus)
+        else:
+            found = self._read(stamp, wanted)
+        taken = self._metrics.taken
+        numbers = _NUMBER_BYTES * taken.size if taken is not None else 0
+        self.size = _OWN_BYTES + numbers + (self.stored.size if self.stored is not None else 0)
+        return found
+
+    def _read(self, stamp: Stamp, wanted: frozenset[str]) -> _Found:
         # With what was asked before: a page asks for one chart after the other.
-        names = wanted | self._names if len(self._names) < _MOST_METRICS else wanted
+        before = self._names if self.stored is None else self.stored.names
+        self._names = names = wanted | before if len(before) < _MOST_METRICS else wanted
+        self.stored = None
         starts: list[Start] = []
         with contextlib.suppress(HeyhiError):
             starts = [record for record in self._folder.attempts() if isinstance(record, Start)]
         try:
             run = self._metrics.read(self._folder.path / METRICS_NAME, starts)
-            menus = run.menus()
-            own = {name for menu in menus for name in menu.y if printable(name) in names}
-            sets = [CurveSet(*map(_printable, one)) for one in run.curves(own)]
-            found = _Found(sets, [Menu(*map(_printable, menu)) for menu in menus])
         except HeyhiError:  # the table says so
-            found, stamp = _Found(), UNKNOWN
-        self._stamp, self._names, self._found = stamp, names, found if stamp != UNKNOWN else _Found()
-        taken = self._metrics.taken
-        texts = (text for one in self._found.sets for part in one for text in part.values())
-        self.size = sum(map(len, texts)) + (_NUMBER_BYTES * taken.size if taken is not None else 0)
-        return found
+            return _Found()
+        menus = run.menus()
+        own = {name for menu in menus for name in menu.y if printable(name) in names}
+        sets = [CurveSet(*map(_printable, one)) for one in run.curves(own)]
+        menus = [Menu(*map(_printable, menu)) for menu in menus]
+        if stamp != UNKNOWN:
+            self.stored = Stored(stamp, names, sets, menus)
+        return _Found(sets, menus)
 
 
 def _chosen(sets: Iterable[CurveSet], wanted: Collection[str], axes: Collection[str]) -> list[CurveSet]:

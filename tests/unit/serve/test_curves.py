@@ -20,6 +20,7 @@ from heyhi.experiment import metrics_file
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.metrics_file import counting_blocks
 from heyhi.project import Project, Settings
+from heyhi.report.columns import ColumnCache
 from heyhi.report.page_curves import curves_of
 from heyhi.serve import curves as curves_module
 from heyhi.serve.board import Board, Known
@@ -231,3 +232,56 @@ def test_names_that_no_text_can_hold_are_sent_as_the_table_has_them(tmp_path: Pa
     assert answer["metrics"] == {"a": ["l\\ud800ss", "\\udc80"]}
     assert list(answer["curves"]["a"][0]["y"]) == ["l\\ud800ss"]
     assert orjson.dumps(answer)
+
+
+def many(root: Path, count: int = 20) -> list[str]:
+    for number in range(count):
+        write(root / f"e{number}", steps(30))
+        settle(root / f"e{number}")
+    return [f"e{number}" for number in range(count)]
+
+
+def test_the_next_server_need_not_read_what_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = many(tmp_path)
+    first = Curves(Shown(tmp_path)).answer(keys, 500, ["loss"])
+    write(tmp_path / "e3", steps(5, 30))
+    changed = Curves(Shown(tmp_path)).answer(["e3"], 500, ["loss"])
+    reads: list[str] = []
+    opened = metrics_file.open_sized
+    monkeypatch.setattr(metrics_file, "open_sized", lambda path: reads.append(str(path)) or opened(path))
+    second = Curves(Shown(tmp_path)).answer(keys, 500, ["loss"])
+    assert [Path(path).parent.name for path in reads] == ["e3"]
+    assert parts_in(second, "e3") == parts_in(changed, "e3") != parts_in(first, "e3")
+    for key in set(keys) - {"e3"}:
+        assert parts_in(second, key) == parts_in(first, key)
+    assert Curves(Shown(tmp_path)).answer(keys, 500, ["acc"])["curves"] != second["curves"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "bytes", "folder", "other columns"])
+def test_what_is_kept_on_disk_may_be_damaged(tmp_path: Path, damage: str) -> None:
+    keys = many(tmp_path)
+    first = Curves(Shown(tmp_path)).answer(keys, 500, ["loss"])
+    (kept,) = tmp_path.rglob("live-curves-*")
+    if damage == "cut":
+        os.truncate(kept, 500)
+    elif damage == "bytes":
+        kept.write_bytes(b"\0" * 1000)
+    elif damage == "folder":
+        kept.unlink()
+        kept.mkdir()
+    else:
+        ColumnCache(kept.parent).store(kept.name.removesuffix(".columns"), {"keys": ["e1", 7], "stamps": [None]})
+    assert Curves(Shown(tmp_path)).answer(keys, 500, ["loss"]) == first
+
+
+def test_an_answer_has_so_much_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [f"e{number}" for number in range(10)]
+    for number, key in enumerate(keys):
+        write(tmp_path / key, [{"step": i, "loss": i * number % 17} for i in range(100)])
+    monkeypatch.setattr(curves_module, "_MOST_SENT", 1000)
+    found, left = set[str](), keys
+    while left:
+        answer = Curves(Shown(tmp_path)).answer(left, 500, ["loss"])
+        assert len(answer["curves"]) <= 3
+        found, left = found | set(answer["curves"]), answer["left"]
+    assert found == set(keys)
