@@ -50,7 +50,8 @@ A piece of a log is whole lines, at most 64 KB of it:
 
     name: of the log, size: the byte behind its end (or behind what the attempt wrote), start: the first byte of that,
     from, to: which bytes are in the piece, text: its lines as text that can be shown,
-    rest: what there is of a line behind the last, which has no end yet; it comes again, longer, from `to` on,
+    rest, rest_to: what there is of a line behind the last, which has no end yet, and the byte behind that; it comes
+    again, longer, from `to` on,
     file: which file it is, to be given back as `file`; anew: it is another one by now, or was cut: the piece is its
     begin, and what came before is no more
     error (only with at=error): null, or {is_traceback, at, to: which bytes, text, rank: whose log it is}; the piece
