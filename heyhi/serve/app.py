@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from heyhi.errors import HeyhiError, error_text
+from heyhi.errors import HeyhiError, ResultError, UnknownError, error_text
 from heyhi.serve.answers import in_thread, json_answer, takes_gzip
-from heyhi.serve.curves import curves
+from heyhi.serve.curves import Curves
 from heyhi.serve.details import experiment
 from heyhi.serve.log_pieces import piece
-from heyhi.serve.parameters import RequestError, integer, keys_in, metrics_in, points_in
+from heyhi.serve.parameters import RequestError, have_in, integer, keys_in, mark_in, metrics_in, points_in
 from heyhi.serve.static import Static
 from heyhi.text import one_line
 
@@ -46,6 +46,7 @@ class Answers:
 
     def __init__(self, board: Board, looking: Looking, news: News, *, pack: bool = True) -> None:
         self._board, self._looking, self._news, self._pack = board, looking, news, pack
+        self._curves_of = Curves(board)
         self._static = Static()
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
         self._told: set[str] = set()
@@ -106,10 +107,11 @@ class Answers:
 
     async def _curves(self, request: Request) -> Response:
         query = request.query_params
-        keys, points, metrics = keys_in(query), points_in(query), metrics_in(query.getlist("metrics"))
+        keys, points, have = keys_in(query), points_in(query), have_in(query)
+        metrics, axes = (metrics_in(query.getlist(name), name) for name in ("metrics", "x"))
         if not any(self._board.experiment(key) for key in keys):
             raise RequestError(404, "no such experiments")
-        return await self._made(request, lambda: curves(self._board, keys, points, metrics))
+        return await self._made(request, lambda: self._curves_of.answer(keys, points, metrics, axes, have))
 
     async def _experiment(self, request: Request) -> Response:
         known = self._known(request)
@@ -117,8 +119,16 @@ class Answers:
 
     async def _log(self, request: Request) -> Response:
         known = self._known(request)
-        begin, before = (integer(request.query_params, name) for name in ("from", "before"))
-        return await self._made(request, lambda: piece(known, begin=begin, before=before))
+        query = request.query_params
+        begin, before, rank, attempt = (integer(query, name) for name in ("from", "before", "rank", "attempt"))
+        at, file = (mark_in(query, name) for name in ("at", "file"))
+        make = partial(piece, known, begin=begin, before=before, rank=rank, attempt=attempt, at=at, file=file)
+        try:
+            return await self._made(request, make)
+        except (ResultError, UnknownError):
+            raise
+        except HeyhiError as error:  # there is no such rank or attempt
+            raise RequestError(400, one_line(str(error))) from None
 
     def _known(self, request: Request) -> Known:
         known = self._board.experiment(str(request.path_params["key"]))

@@ -11,6 +11,7 @@ from heyhi.text import in_line, shorten
 MOST_KEYS = 500
 LEAST_POINTS, MOST_POINTS = 16, 4000
 MOST_METRICS, MOST_METRIC = 200, 1000  # how many names, and characters of one
+MOST_MARK = 64  # characters of what the page was sent to be given back
 _MOST = 1 << 53  # beyond which JavaScript has no integers
 _KEY = re.compile(f"[0-9a-f]{{{KEY_DIGITS}}}")
 
@@ -72,15 +73,39 @@ def keys_in(query: Mapping[str, str]) -> list[str]:
     return keys
 
 
-def metrics_in(given: list[str]) -> list[str]:
-    """Return of which metrics something is asked; empty for all.
+def metrics_in(given: list[str], name: str = "metrics") -> list[str]:
+    """Return of which metrics something is asked, or over which; empty for all.
 
     Raises:
         RequestError: there are too many, or too long ones.
     """
     if len(given) > MOST_METRICS or any(len(one) > MOST_METRIC for one in given):
-        raise RequestError(400, f"metrics: expected at most {MOST_METRICS} names of at most {MOST_METRIC} characters")
+        raise RequestError(400, f"{name}: expected at most {MOST_METRICS} names of at most {MOST_METRIC} characters")
     return given
+
+
+def have_in(query: Mapping[str, str]) -> list[str]:
+    """Return what is there already of the experiments that something is asked of, in their order.
+
+    Raises:
+        RequestError: it is more than there may be, or can be no such stamp.
+    """
+    have = query.get("have", "").split(",")
+    if len(have) > MOST_KEYS or any(len(one) > MOST_MARK for one in have):
+        raise RequestError(400, f"have: expected at most {MOST_KEYS} stamps of at most {MOST_MARK} characters")
+    return have
+
+
+def mark_in(query: Mapping[str, str], name: str) -> str:
+    """Return a short word; empty where it isn't given.
+
+    Raises:
+        RequestError: it is too long.
+    """
+    text = query.get(name, "")
+    if len(text) > MOST_MARK:
+        raise RequestError(400, f"{name}: expected at most {MOST_MARK} characters, not '{_shown(text)}'")
+    return text
 
 
 def _shown(text: str) -> str:

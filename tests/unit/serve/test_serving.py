@@ -8,6 +8,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -109,6 +110,30 @@ def test_the_log_is_asked_by_bytes_and_nothing_else(shared: Served) -> None:
     for wrong in ("from=x", "from=-1", "before=1e3", "before="):
         answer = shared.get(f"/experiments/{key}/log?{wrong}")
         assert (answer.status, answer.text.count("\n")) == (400, 1)
+
+
+def test_an_experiment_its_curves_and_its_log_are_answered_by_its_key(shared: Served) -> None:
+    (key,) = table(shared)["keys"]
+    one = json.loads(shared.get(f"/experiments/{key}").body)
+    assert one["overrides"] == ["seed=4"]
+    folder = Path(one["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "log.txt").write_text("said\n")
+    (folder / "metrics.jsonl").write_text('{"step": 1, "accuracy": 0.5}\n')
+    (folder / "attempts.jsonl").write_text('{"event": "start", "attempt": 1}\n')
+    curves = f"/curves?keys={key}&points=300&metrics=accuracy&x=step"
+    first = json.loads(shared.get(curves).body)
+    assert first["metrics"] == {key: ["accuracy"]}
+    assert json.loads(shared.get(f"{curves}&have={first['stamps'][key]}").body)["same"] == [key]
+    log = json.loads(shared.get(f"/experiments/{key}/log").body)
+    on = json.loads(shared.get(f"/experiments/{key}/log?from={log['to']}&file={log['file']}&rank=0&attempt=1").body)
+    assert (on["text"], on["anew"], on["size"]) == ("", False, log["size"])
+    assert json.loads(shared.get(f"/experiments/{key}/log?at=error").body)["error"] is not None
+    for wrong in ("rank=7", "attempt=7", "at=the+begin", "file=" + "x" * 100):
+        answer = shared.get(f"/experiments/{key}/log?{wrong}")
+        assert (answer.status, answer.text.count("\n")) == (400, 1), answer
+    assert shared.get(f"{curves}&have={'x' * 100}").status == 400
+    shutil.rmtree(folder)
 
 
 def test_what_has_no_token_is_told_nothing(shared: Served) -> None:
