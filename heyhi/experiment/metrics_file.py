@@ -23,7 +23,8 @@ from heyhi.experiment.metrics import Summary
 from heyhi.experiment.records import Start
 from heyhi.files import open_sized
 
-_BLOCK_BYTES = 1 << 18
+_BLOCK_BYTES = 1 << 18  # that are read at once
+_MOST_REST_BYTES = 1 << 16  # of a line that goes on in the next block, where a reading can be gone on with
 _DICTS = frozenset({dict})
 _TOTAL = f'"{TOTAL}"'.encode()
 _log = logging.getLogger(__name__)
@@ -45,6 +46,22 @@ class Block(NamedTuple):
     lines: list[dict[str, Any]]
 
 
+class Place(NamedTuple):
+    """A place in a metrics file from which a reading can go on: the begin of a block.
+
+    Attributes:
+        read: how many bytes were read.
+        offset: where the first line begins that wasn't taken in.
+        number: of that line, from 1.
+        rest: what was read of it.
+    """
+
+    read: int = 0
+    offset: int = 0
+    number: int = 1
+    rest: bytes = b""
+
+
 class Damage:
     """The lines of a file that can't be read; to be called with the number of each.
 
@@ -62,6 +79,10 @@ class Damage:
         """Note a line."""
         self._first = self._first or line
         self._count += 1
+
+    def copy_from(self, other: Damage) -> None:
+        """Take over what another has noted."""
+        self.is_cut, self._first, self._count, self._last = other.is_cut, other._first, other._count, other._last
 
     def note_cut(self, line: int) -> None:
         """Note the last line, which has no end."""
@@ -107,7 +128,7 @@ def counting_blocks(
     Raises:
         ResultError: it can't be read.
     """
-    with _Opened(path, cut) as file:
+    with OpenedMetrics(path, cut) as file:
         yield from _counting(file, starts, damaged)
 
 
@@ -115,7 +136,7 @@ def all_blocks(
     path: Path | str, starts: Sequence[Start] = (), *, damaged: Callable[[int], object] = _ignore
 ) -> Iterator[Block]:
     """Read all metrics, those that don't count as well; as `counting_blocks`."""
-    with _Opened(path) as file:
+    with OpenedMetrics(path) as file:
         for part, lines in file.blocks(_bounds(starts), damaged):
             yield Block(_number(starts, part), lines)
 
@@ -148,18 +169,37 @@ def sum_up(
         ResultError: it can't be read.
     """
     summary = Summary(directions)
-    with _Opened(path, cut) as file:
+    with OpenedMetrics(path, cut) as file:
         if file.may_be_struck(starts):
             for block in _counting(file, starts, damaged):
                 summary.add(block.lines)
             return summary
         for _, number, data in file.pieces(damaged):
-            if not summary.add_unparsed(data):
-                summary.add(parsed(data, _from(number, damaged), _from(number, cut)))
+            add_lines(summary, number, data, damaged, cut)
     return summary
 
 
-def _counting(file: _Opened, starts: Sequence[Start], damaged: Callable[[int], object]) -> Iterator[Block]:
+def add_lines(
+    summary: Summary,
+    number: int,
+    data: bytes,
+    damaged: Callable[[int], object],
+    cut: Callable[[int], object],
+) -> None:
+    """Take whole lines of a file into a summary; the last may have no end.
+
+    Args:
+        summary: of the file.
+        number: of the first line, from 1.
+        data: the lines.
+        damaged: as in `counting_blocks`.
+        cut: likewise.
+    """
+    if not summary.add_unparsed(data):
+        summary.add(parsed(data, _from(number, damaged), _from(number, cut)))
+
+
+def _counting(file: OpenedMetrics, starts: Sequence[Start], damaged: Callable[[int], object]) -> Iterator[Block]:
     bounds = _bounds(starts)
     if not file.may_be_struck(starts):
         for part, lines in file.blocks(bounds, damaged):
@@ -193,7 +233,7 @@ def _bounds(starts: Sequence[Start]) -> list[int]:
     return bounds[::-1]
 
 
-class _Opened:
+class OpenedMetrics:
     """A metrics file that is open; what is added to it from then on is left out.
 
     Raises:
@@ -212,7 +252,7 @@ class _Opened:
         except OSError as error:
             raise self._unreadable(error) from None
 
-    def __enter__(self) -> _Opened:
+    def __enter__(self) -> OpenedMetrics:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -222,6 +262,28 @@ class _Opened:
 
     def _unreadable(self, error: OSError) -> ResultError:
         return ResultError(f"{self.path}: can't be read: {error.strerror or error}")
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is read at once."""
+        return self.size <= _BLOCK_BYTES
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """Device and number of the file, which another one in its place doesn't have."""
+        found = os.fstat(self._handle)
+        return found.st_dev, found.st_ino
+
+    def bytes_at(self, offset: int, count: int) -> bytes:
+        """Read some bytes.
+
+        Raises:
+            ResultError: they can't be read.
+        """
+        try:
+            return os.pread(self._handle, count, offset)
+        except OSError as error:
+            raise self._unreadable(error) from None
 
     def may_be_struck(self, starts: Sequence[Start]) -> bool:
         """Return whether several attempts have written to it; mostly one has, and all of it counts."""
@@ -251,14 +313,25 @@ class _Opened:
                     yield part, lines
                 begin = end
 
-    def pieces(self, damaged: Callable[[int], object]) -> Iterator[tuple[int, int, bytes]]:
-        """Yield whole lines, some at a time: where they begin, the number of the first from 1, their bytes."""
-        if self.size <= _BLOCK_BYTES:  # as most are
+    def pieces(
+        self,
+        damaged: Callable[[int], object],
+        since: Place | None = None,
+        reached: Callable[[Place], object] = lambda place: None,
+    ) -> Iterator[tuple[int, int, bytes]]:
+        """Yield whole lines, some at a time: where they begin, the number of the first from 1, their bytes.
+
+        Args:
+            damaged: called with the number of each line that can't be read.
+            since: where an earlier reading had come to, by `reached`; what is before that is left out.
+            reached: called with the last place from which a reading of more can go on, after what is before it was
+                taken in; not for a small file.
+        """
+        if self.is_small:  # as most are
             if self.size:
                 yield 0, 1, self._read(0)
             return
-        offset, number, read = 0, 1, 0
-        rest = b""
+        read, offset, number, rest = since or Place()
         skips = False
         while read < self.size and (data := self._read(read)):
             read += len(data)
@@ -277,6 +350,8 @@ class _Opened:
                 rest = data[end:]
                 offset += len(whole)
                 number += whole.count(b"\n") if rest or read < self.size else 0  # mostly there is but one
+                if 0 < self.size - read <= _BLOCK_BYTES and len(rest) <= _MOST_REST_BYTES:
+                    reached(Place(read, offset, number, rest))
                 continue
             rest += data
             if len(rest) > MOST_LINE_BYTES:

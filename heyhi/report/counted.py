@@ -53,7 +53,7 @@ def counting(table: pd.DataFrame, conditions: Sequence[str] = ()) -> list[bool]:
 
 
 def counted_by(statuses: Sequence[str], excluded: Sequence[Any] | None) -> list[bool]:
-    """Return for each experiment whether its results count, where no condition says which: it is DONE, and not excluded.
+    """Return for each experiment whether its results count by themselves: it is DONE, and not excluded.
 
     Args:
         statuses: of each.

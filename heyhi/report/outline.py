@@ -92,18 +92,32 @@ class Outline:
 
 
 def outline_manifest(
-    manifest: Manifest, cache: ColumnCache, today: Translation | None = None
+    manifest: Manifest, cache: ColumnCache, today: Translation | None = None, only: Sequence[str] = ()
 ) -> tuple[Outline, EntriesAt]:
     """Outline a manifest's own experiments, and return what reads their entries.
 
     A manifest never changes, so its outline is cached: reading all of it takes longer than the rest of a table of which
     little has changed.
+
+    Args:
+        manifest: of the experiments.
+        cache: of outlines.
+        today: gives what was renamed its name of today.
+        only: targets of those that are taken instead.
     """
     # Its folders are in it, and the results may be moved.
     place = hashlib.sha256(str(manifest.results_root).encode()).hexdigest()[:8]
     name = f"outline{_VERSION}-{manifest.digest}-{place}{f'-{today.digest}' if today is not None else ''}"
     name += f"-{manifest.completed_by}" if manifest.contests else ""
+    if only:
+        name += f"-{hashlib.sha256(chr(0).join(only).encode(errors='surrogateescape')).hexdigest()[:16]}"
     kept = cache.load(name)
+    if not kept and only:
+        entries = list(map(Entry._make, manifest.entries_of(only)))
+        composed = composed_in(manifest, [e.exp_id for e in entries], today)
+        outline = Outline.of(entries, entries, composed, values_in(manifest, today), today)
+        cache.store(name, outline.columns())
+        return outline, lambda places: [entries[place] for place in places]
     if not kept:
         rows, own = manifest.entries()
         found = list(map(Entry._make, rows))
@@ -119,6 +133,9 @@ def outline_manifest(
             targets = [target_of(outline.folders[place], manifest.project_root) for place in places]
             return list(map(Entry._make, manifest.entries_of(targets)))
         rows, own = manifest.entries()
+        if only:
+            by_folder = {row[1]: row for row in rows}
+            return [Entry._make(by_folder[outline.folders[place]]) for place in places]
         return [Entry._make(rows[own[place]]) for place in places]
 
     return outline, entries_at

@@ -199,7 +199,7 @@ def _plain_cells(values: list[Any]) -> list[Any]:
     numbers = values if type(None) not in types else [value for value in values if value is not None]
     if types <= _FLOATS and all(map(math.isfinite, numbers)):
         return values
-    if types <= _INTS and numbers and -MAX_EXACT <= min(numbers) and max(numbers) <= MAX_EXACT:
+    if types <= _INTS and numbers and min(numbers) >= -MAX_EXACT and max(numbers) <= MAX_EXACT:
         return values
     return [_cell(value, missing_is_nan=False) for value in values]
 

@@ -142,8 +142,7 @@ class Source:
             try:
                 manifest = Manifest.open(path)
                 only = tuple(target_of(folder, manifest.project_root) for folder in its)
-                for target in only:
-                    manifest.experiment(target)
+                manifest.check_has(only)
             except ManifestError as error:  # as if it were gone
                 said.append(f"{error}; it is composed as it would be today")
                 for folder in its:
