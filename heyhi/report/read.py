@@ -62,6 +62,9 @@ def is_to_be_read(look: Look, state: State) -> bool:
 class Reader:
     """Read experiments one after the other; what is wrong with one stops none of the others.
 
+    Attributes:
+        name: of what it makes of a folder; what another one of the same name has read is as good.
+
     Args:
         project: where they are.
         get_logs_data: returns what came out of an experiment; default: the last and best value of each metric and the
@@ -87,7 +90,7 @@ class Reader:
         self._at_best = at_best
         self.get_logs_data = get_logs_data if at_best is None else None
         what = (_FORMAT, self.get_logs_data is not None, self._directions, at_best)
-        self._name = repr(what).encode(errors="surrogateescape") + hashlib.sha256(source).digest()
+        self.name = repr(what).encode(errors="surrogateescape") + hashlib.sha256(source).digest()
         self.cache = ColumnCache(project.state_root / "readings")
         self._followed = FollowedMetrics(self._directions) if follows else None
 
@@ -145,7 +148,7 @@ class Reader:
 
     def _kept_name(self, folders: Sequence[str], growing: str) -> str:
         what = growing or "\0".join(folders)
-        name = hashlib.sha256(b"%b\0%b" % (self._name, what.encode(errors="surrogateescape")))
+        name = hashlib.sha256(b"%b\0%b" % (self.name, what.encode(errors="surrogateescape")))
         return name.hexdigest()[:32]
 
     def _read(self, entry: Entry, statuses: Statuses, kept: Remembered | None, place: int) -> tuple[Reading, Stamp]:

@@ -34,7 +34,8 @@ def make_app(board: Board) -> Starlette:
 
     async def data(request: Request) -> Response:
         query = request.query_params
-        return _json(await run_in_threadpool(board.data, query.get("server", ""), int(query.get("since", 0))))
+        content = await run_in_threadpool(board.data_json, query.get("server", ""), int(query.get("since", 0)))
+        return Response(content, media_type="application/json")
 
     async def curves_of(request: Request) -> Response:
         query = request.query_params
