@@ -39,6 +39,7 @@ FILLING = "statuses"  # the phase in which little more than statuses are known
 _QUIET = frozenset({"updated", "seconds", *USED})  # columns that change often, and tell little
 _QUIET_SECONDS = 15.0  # after which what has changed in them is news
 _FILLING_SECONDS = 3.0  # between two tables while experiments are read for the first time
+_FIRST_KEEP_SECONDS = 5.0  # after which what was read is kept on disk for the first time
 _KEEP_SECONDS, _KEEP_PART = 60.0, 50  # between two times that what was read is kept, and part of the time
 _STALE_SECONDS = 10.0  # after which it is looked whether results were made anew that others are made of
 
@@ -81,8 +82,10 @@ class Board:
         self._notices = Notices()
         self._noted: list[tuple[int, int]] = []
         self._groups: list[int] = []
+        self._is_grouped_anew = False
         self._keys: dict[str, str] = {}
-        self._next_quiet = self._next_table = self._next_keep = self._next_stale = 0.0
+        self._next_quiet = self._next_table = self._next_stale = 0.0
+        self._next_keep = time.monotonic() + _FIRST_KEEP_SECONDS
         self._has_quiet = False  # whether something has changed that is no news yet
         self._is_due = False  # whether a table is to be made yet of what was seen
         self._lock = threading.Lock()
@@ -103,6 +106,11 @@ class Board:
     def is_filling(self) -> bool:
         """Whether experiments are yet to be read for the first time, so that the next look should come at once."""
         return any(watched.is_filling for watched in self._shown.watched)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the next look should come at once: there is more to be shown of what was seen."""
+        return self.is_filling or len(self._groups) != len(self._known)
 
     def end(self) -> None:
         """Ask Slurm no more."""
@@ -139,7 +147,7 @@ class Board:
         is_told = self._look_at_notices(is_other=is_other)
         is_noted = self._look_at_notes()
         self._is_due = self._is_due or bool(changed) or is_other or is_told or is_noted or self._may_be_stale(now)
-        self._is_due = self._is_due or (self._has_quiet and now >= self._next_quiet)
+        self._is_due = self._is_due or self.is_unfinished or (self._has_quiet and now >= self._next_quiet)
         is_news = False
         if shown.is_found and self._is_due and (now >= self._next_table or is_other or not self.is_filling):
             self._is_due = self._has_quiet = False
@@ -196,8 +204,10 @@ class Board:
         labels = [source.manifest.label for source in shown.sources]
         table = plain_table_of(parts, labels) if parts else PlainTable({name: [] for name in _OF_NOTHING})
         folders = table.columns["exp_path"]
-        is_filling = self.is_filling
-        if parts and (is_other or len(self._groups) != len(folders)) and not is_filling:
+        is_filling, is_first = self.is_filling, not self._version  # the first table comes without what takes long
+        self._is_grouped_anew = self._is_grouped_anew or is_other
+        if parts and not (is_filling or is_first) and (self._is_grouped_anew or len(self._groups) != len(folders)):
+            self._is_grouped_anew = False
             configs = Configs([(one.manifest, one.project) for one in shown.sources], [part.searched for part in parts])
             replicate = shown.sources[0].project.settings.replicate
             self._groups = numbered(configs.replicate_keys(folders, replicate))

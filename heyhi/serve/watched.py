@@ -36,6 +36,8 @@ _DEPENDENT_SECONDS = 10.0
 _COSTLY = 0.05  # seconds of a reading that isn't repeated at each look
 _COSTLY_PART = 20
 _FEW = 200
+_FILES = ((METRICS_NAME, 3), (ATTEMPTS_NAME, 6))  # each with where its numbers begin in a stamp
+_GROWING = _FILES[0]
 _STEP = 100  # experiments between two looks at the clock
 _JOB = re.compile(r"job (\d+)")
 
@@ -141,6 +143,8 @@ class Watched:
         statuses = self._statuses()
         if self._new:
             self._begin(statuses, found)
+            self._read(found)
+            return found
         lively = self._lively_changed()
         places = dict.fromkeys([*self._appeared(), *self._of_jobs(), *lively, *self._quiet_changed()])
         self._examine(places, statuses, found)
@@ -226,18 +230,10 @@ class Watched:
             one = seen[place]
             if place in lively or one.mark is None:  # what isn't there comes with its parent
                 continue
-            try:
-                folder = os.stat(one.folder)  # noqa: PTH116 (10,000 of them: no object each)
-            except OSError:
+            # Of three looks, two in turn; where something is going on, all are looked at, for what grows.
+            own = _GROWING if found else _FILES[(place + self._round) % 2]
+            if not (found or _is_marked(one)) or not (one.stamp is UNKNOWN or _is_same(one, *own)):
                 found.append(place)
-                continue
-            if one.mark != (folder.st_mtime_ns, folder.st_ino):
-                found.append(place)
-            elif one.stamp is not UNKNOWN:
-                # One of two files in turn; all of both where something is going on.
-                own = ((METRICS_NAME, 3), (ATTEMPTS_NAME, 6))
-                if not all(_is_same(one, *file) for file in (own if found else own[(place + self._round) % 2 :][:1])):
-                    found.append(place)
         return found
 
     def _in_turn(self) -> list[int]:
@@ -393,6 +389,15 @@ class Watched:
         if all(one.is_read for one in self.seen):
             kept = Remembered(self.readings(), [one.kept for one in self.seen])
             self.plan.reader.remember(self.plan.outline.folders, self.plan.growing, kept)
+
+
+def _is_marked(one: Seen) -> bool:
+    """Return whether the folder of an experiment is as it was."""
+    try:
+        found = os.stat(one.folder)  # noqa: PTH116 (10,000 of them: no object each)
+    except OSError:
+        return False
+    return one.mark == (found.st_mtime_ns, found.st_ino)
 
 
 def _is_same(one: Seen, name: str, at: int) -> bool:
