@@ -187,6 +187,8 @@ class Board:
 
     def _keep(self, now: float) -> None:
         """Remember on disk what was read, so that the next report, and the next server, needn't read it."""
+        if self.is_filling:
+            self._next_keep = now  # once all is read
         if now < self._next_keep or self.is_filling:
             return
         for watched in self._shown.watched:

@@ -143,7 +143,8 @@ class Watched:
         statuses = self._statuses()
         if self._new:
             self._begin(statuses, found)
-            self._read(found)
+            if len(self._unread) <= _FEW:  # else how they are is shown first
+                self._read(found)
             return found
         lively = self._lively_changed()
         places = dict.fromkeys([*self._appeared(), *self._of_jobs(), *lively, *self._quiet_changed()])

@@ -468,8 +468,7 @@ class Manifest:
         if len(targets) > _FEW:
             with contextlib.suppress(ManifestError):  # a row is damaged: maybe of another one
                 self._columns(*_CHECKED)
-                known = set(self._exp_ids)
-                if all(self._key(target) in known for target in targets):
+                if set(self.all_targets).issuperset(targets):
                     return
         for target in targets:
             self.experiment(target)
