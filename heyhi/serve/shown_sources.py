@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from heyhi.report.source import Source
     from heyhi.slurm.aside import Aside
 
-_PART = 20  # of the time that may be spent on finding sources, or the trials of a search
+_PART = 5  # of the time that may be spent on finding sources, or the trials of a search
 _CONFIG_SECONDS = 2.0  # between two looks at the configs
 _IMPORTANCE_SECONDS = 60.0  # between two computations of how important the keys of a search are
 

@@ -36,8 +36,11 @@ _DEPENDENT_SECONDS = 10.0
 _COSTLY = 0.05  # seconds of a reading that isn't repeated at each look
 _COSTLY_PART = 20
 _FEW = 200
-_FILES = ((METRICS_NAME, 3), (ATTEMPTS_NAME, 6))  # each with where its numbers begin in a stamp
-_GROWING = _FILES[0]
+_FILES: tuple[tuple[str, int], ...] = (
+    (METRICS_NAME, 3),
+    (ATTEMPTS_NAME, 6),
+)  # each with where its numbers begin in a stamp
+_SMALL = 1_000  # experiments of which all files are looked at each time
 _STEP = 100  # experiments between two looks at the clock
 _JOB = re.compile(r"job (\d+)")
 
@@ -222,6 +225,7 @@ class Watched:
         found: list[int] = []
         count, seen, lively = len(self.seen), self.seen, self._lively
         begin, cpu = time.monotonic(), time.thread_time()
+        is_small = count <= _SMALL
         for number in range(count):
             is_asked = number % _STEP == 0 and not found  # the clock
             if is_asked and (time.thread_time() - cpu > _QUIET_CPU or time.monotonic() - begin > _QUIET_SECONDS):
@@ -232,8 +236,9 @@ class Watched:
             if place in lively or one.mark is None:  # what isn't there comes with its parent
                 continue
             # Of three looks, two in turn; where something is going on, all are looked at, for what grows.
-            own = _GROWING if found else _FILES[(place + self._round) % 2]
-            if not (found or _is_marked(one)) or not (one.stamp is UNKNOWN or _is_same(one, *own)):
+            own = _FILES if is_small else _FILES[:1] if found else _FILES[(place + self._round) % 2 :][:1]
+            is_marked = (bool(found) and not is_small) or _is_marked(one)
+            if not is_marked or not (one.stamp is UNKNOWN or all(_is_same(one, *file) for file in own)):
                 found.append(place)
         return found
 
@@ -288,7 +293,8 @@ class Watched:
         if is_other or is_new:
             found.statuses = True
         is_same = look.stamp == one.stamp and not is_other
-        found.changed += is_other or is_new or state.reason != one.state.reason
+        is_changed = is_other or is_new or state.reason != one.state.reason or look.updated != one.reading.updated
+        found.changed += is_changed
         one.mark, one.state = mark, state
         job = _JOB.match(state.reason) if state.status.is_alive else None
         if job is not None:
