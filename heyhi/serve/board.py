@@ -112,6 +112,11 @@ class Board:
         """Whether the next look should come at once: there is more to be shown of what was seen."""
         return self.is_filling or len(self._groups) != len(self._known)
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether Slurm has yet to answer what was asked."""
+        return self._aside.is_asking
+
     def end(self) -> None:
         """Ask Slurm no more."""
         self._aside.end()

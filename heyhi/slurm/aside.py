@@ -36,13 +36,20 @@ class Aside:
         self._changing = threading.Condition()
         self._is_over = False
         self._thread: threading.Thread | None = None
-        self._is_queue_wanted = self._is_soon = False
+        self._is_queue_wanted = self._is_soon = self._is_busy = False
         self._answer: Queue | None = None
         self._known: dict[str, Job | None] = {}
         self._tries: dict[str, int] = {}
         self._wanted: dict[str, float] = {}  # ids of jobs that are to be asked for, each with when
         self._ledger_error = ""
         self.view = _LastView(self)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether anything that was asked has had no answer at all yet."""
+        with self._changing:
+            has_none = self._answer is None and self._is_queue_wanted
+            return self._is_busy or has_none or not self._wanted.keys() <= self._known.keys()
 
     def begin_look(self) -> None:
         """Take up what was answered since the last look."""
@@ -109,10 +116,13 @@ class Aside:
                 ids = [one for one, when in self._wanted.items() if when <= now] if next_ledger <= now else []
                 if asks_queue:
                     self._is_queue_wanted = self._is_soon = False
+                self._is_busy = True
             if asks_queue:
                 next_queue = self._ask_queue()
             if ids:
                 next_ledger = self._ask_ledger(ids)
+            with self._changing:
+                self._is_busy = False
             self._told()
 
     def _ask_queue(self) -> float:
