@@ -17,11 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heyhi.cli.main import main
+from heyhi.control.survey import Part
 from heyhi.errors import HeyhiError, SweepError
 from heyhi.experiment.claim import Claim
+from heyhi.report.source import Source
 from heyhi.serve import board as board_module
 from heyhi.serve import shown_sources, watched
 from heyhi.serve.board import Board
+from heyhi.sweep.known import LaunchRecord, note_known, write_launch
 from tests.unit.serve.boards import Sweep, cells, looked, merged, shown, whole
 
 
@@ -234,6 +237,70 @@ def test_experiments_of_a_new_launch_come_and_what_was_read_stays(
     assert board.look()
     assert len(looked(board)["ids"]) == 8 and not read
     assert shown(board) == sweep.reported()
+
+
+SWEEP = """
+def yield_sweep():
+    for seed in {}:
+        yield "conf/work.prototxt", {{"seed": seed}}
+
+def get_logs_data(handle):
+    print("noise")
+    return {{"own": len(handle.overrides)}}
+"""
+
+
+def test_an_edited_sweep_file_is_shown_as_it_is_now_or_why_it_cant_be(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sweep.project.root / "sweep.py"
+    path.write_text(SWEEP.format("(1, 2)"))
+    monkey = sweep.start(1)
+    sweep.finish(1)
+    data = looked(board := Board(sweep.project, lambda: [Source.open(sweep.project, path)]))
+    assert (len(data["ids"]), cells(data, 0)["own"], cells(data, 0)["status"]) == (2, 1, "DONE")
+    assert monkey.exp_id in data["ids"]
+    path.write_text(SWEEP.format("(1, 2, 3)"))
+    board.look()
+    assert len(looked(board)["ids"]) == 3
+    path.write_text("def yield_sweep(:")
+    with pytest.raises(HeyhiError, match=r"sweep\.py"):
+        board.look()
+    assert len(whole(board)["ids"]) == 3
+    path.write_text(SWEEP.format("(1,)"))
+    board.look()
+    assert len(looked(board)["ids"]) == 1
+    (sweep.project.root / "conf/work.prototxt").write_text("work { lr: 0.25 }\n")
+    path.write_text(SWEEP.format("(1, 7)"))
+    board.look()
+    assert len(looked(board)["ids"]) == 2
+    assert "noise" not in capsys.readouterr().out
+
+
+def test_all_that_is_known_is_shown_as_soon_as_it_is_launched(sweep: Sweep) -> None:
+    def sources() -> list[Source]:
+        folders = Part.of_index(sweep.project).folders
+        return Source.of_experiments(sweep.project, folders, lambda some: pytest.fail("composed"))
+
+    board = Board(sweep.project, sources)
+    assert looked(board)["ids"] == []
+    note_known(sweep.project, {sweep.folders[0].exp_id: [], sweep.folders[3].exp_id: []})
+    board.look()
+    assert len(looked(board)["ids"]) == 2
+    write_launch(sweep.project, LaunchRecord.now("heyhi launch", [], "x", manifest=sweep.manifests[0].name))
+    board.look()
+    assert len(looked(board)["ids"]) == 6
+
+
+def test_notices_say_who_is_needed(sweep: Sweep) -> None:
+    looked(board := sweep.board())
+    board.look()
+    assert any("no controller runs these" in line for line in whole(board)["notices"])
+    for number in range(6):
+        sweep.start(number)
+        sweep.finish(number)
+    board.look()
+    assert whole(board)["notices"] == []
 
 
 def test_what_cant_be_found_any_more_is_said_and_what_was_known_stays(sweep: Sweep) -> None:
