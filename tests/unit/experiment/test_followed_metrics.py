@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from heyhi.experiment import metrics_file
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.followed_metrics import FollowedMetrics
-from heyhi.experiment.metrics_file import Damage, OpenedMetrics, sum_up
+from heyhi.experiment.metrics_file import Damage, Opened, Place, sum_up
 from heyhi.experiment.records import Start
 
 LINES = st.one_of(
@@ -81,8 +81,13 @@ def test_of_a_file_that_grows_only_what_is_new_is_read(tmp_path: Path, monkeypat
         file.writelines(f'{{"step": {step}, "loss": {1 / step}}}\n' for step in range(1, 100_001))
     assert followed.sum_up(path, [], Damage()).result()["loss"] == 1e-5
     read: list[int] = []
-    real = OpenedMetrics._read
-    monkeypatch.setattr(OpenedMetrics, "_read", lambda self, offset: read.append(offset) or real(self, offset))
+    real = Opened.pieces
+
+    def note(self: Opened, damaged: Any, begin: Place) -> Any:
+        read.append(begin.read)
+        return real(self, damaged, begin)
+
+    monkeypatch.setattr(Opened, "pieces", note)
     with path.open("a") as file:
         file.write('{"step": 100001, "loss": 0.5}\n')
     result = followed.sum_up(path, [], Damage()).result()
