@@ -116,12 +116,13 @@ class Watched:
         known = {one.folder: one for one in before.seen} if before is not None else {}
         self.seen: list[Seen] = [known.get(folder) or Seen(folder) for folder in plan.outline.folders]
         self._new = [place for place, one in enumerate(self.seen) if one.folder not in known]
+        lively = {before.seen[place].folder for place in before._lively} if before is not None else set()
         if before is not None:
             self._is_begun = before._is_begun
         for place, one in enumerate(self.seen):
             self._children.setdefault(os.path.dirname(one.folder), []).append(place)  # noqa: PTH120 (10,000 of them)
             if one.folder in known:
-                self._sort(place, one, is_settled=False)
+                self._sort(place, one, is_settled=one.folder not in lively)
                 if not one.is_read:
                     self._unread[place] = look_at(one.folder)
 
