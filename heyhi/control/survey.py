@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from heyhi.config.schema import Schema
     from heyhi.experiment.notes import Shown
     from heyhi.experiment.winners import GivenBests
+    from heyhi.slurm.commands import View
     from heyhi.sweep.drift import DriftCheck
     from heyhi.sweep.expand import Expansion
     from heyhi.sweep.index import ManifestIndex
@@ -331,15 +332,24 @@ class Survey:
         self._shown: dict[str, str] = {}  # by the folder of a slot
 
     @classmethod
-    def of_parts(cls, parts: Iterable[Part]) -> Survey:
-        """Look at some experiments now."""
+    def of_parts(cls, parts: Iterable[Part], view: View | None = None) -> Survey:
+        """Look at some experiments now.
+
+        Args:
+            parts: the experiments.
+            view: what Slurm says of jobs; default: ask it, if need be.
+        """
         survey = cls(list(parts), {})
         others: dict[str, State] = {}
         for project in dict.fromkeys(part.project for part in survey.parts):  # one call of squeue for each
             its = [part.folders for part in survey.parts if part.project == project]
             folders = its[0] if len(its) == 1 else [path for some in its for path in some]
             statuses = Statuses(
-                folders, needs_of=survey.waits_for, best_of=survey.best_of, results_root=project.results_root
+                folders,
+                needs_of=survey.waits_for,
+                best_of=survey.best_of,
+                results_root=project.results_root,
+                view=view,
             )
             others |= statuses.not_done()
             survey.silence = survey.silence or statuses.silence

@@ -39,6 +39,12 @@ class Summary:
         self._last: dict[str, float] = {}
         self._best: dict[str, float] = {}
 
+    def copy(self) -> Summary:
+        """Return one that goes on from here by itself."""
+        found = Summary(self.directions)
+        found.is_cut, found._last, found._best = self.is_cut, dict(self._last), dict(self._best)
+        return found
+
     def add(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Take in a block of lines."""
         if lines and not self._add_by_column(lines):

@@ -63,6 +63,10 @@ class Damage:
         self._first = self._first or line
         self._count += 1
 
+    def copy_from(self, other: Damage) -> None:
+        """Take over what another has noted."""
+        self.is_cut, self._first, self._count, self._last = other.is_cut, other._first, other._count, other._last
+
     def note_cut(self, line: int) -> None:
         """Note the last line, which has no end."""
         self.is_cut, self._last = True, line
@@ -188,10 +192,24 @@ def sum_up(
             for block in _counting(file, starts, damaged):
                 summary.add(block.lines)
             return summary
-        for _, number, data, _ in file.pieces(damaged):
-            if data and not summary.add_unparsed(data):
-                summary.add(parsed(data, _from(number, damaged), _from(number, cut)))
+        for piece in file.pieces(damaged):
+            add_piece(summary, piece, damaged, cut)
     return summary
+
+
+def add_piece(
+    summary: Summary, piece: Piece, damaged: Callable[[int], object], cut: Callable[[int], object] = _ignore
+) -> None:
+    """Take whole lines of a file into a summary; the last may have no end.
+
+    Args:
+        summary: of the file.
+        piece: the lines.
+        damaged: as in `counting_blocks`.
+        cut: likewise.
+    """
+    if piece.data and not summary.add_unparsed(piece.data):
+        summary.add(parsed(piece.data, _from(piece.number, damaged), _from(piece.number, cut)))
 
 
 def _counting(file: Opened, starts: Sequence[Start], damaged: Callable[[int], object]) -> Iterator[Block]:
@@ -263,6 +281,11 @@ class Opened:
         """Which file it is: another one may come to have its name."""
         found = os.fstat(self._handle)
         return f"{found.st_dev}:{found.st_ino}:".encode()
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it is read at once."""
+        return self.size <= _BLOCK_BYTES
 
     def may_be_struck(self, starts: Sequence[Start]) -> bool:
         """Return whether several attempts have written to it; mostly one has, and all of it counts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.names import Status
 from heyhi.report import where
@@ -42,16 +42,31 @@ def counting(table: pd.DataFrame, conditions: Sequence[str] = ()) -> list[bool]:
     Excluded ones don't, but where a condition is on that.
     """
     asked = {meaning.key for text in conditions for meaning in where.readings(text) if meaning.key in table.columns}
+    excluded = table["excluded"].tolist() if "excluded" in table and "excluded" not in asked else None
     if "status" not in table:
-        is_done = [True] * len(table)
-    else:
-        done = Status.DONE.value  # as text: there may be 10,000
-        is_done = [status == done for status in table["status"].tolist()]
-        if "status" in asked:
-            is_done = [own or some for own, some in zip(is_done, _has_results(table), strict=True)]
-    if "excluded" not in table or "excluded" in asked:
-        return is_done
-    return [done and flag is not True for done, flag in zip(is_done, table["excluded"].tolist(), strict=True)]
+        return _less([True] * len(table), excluded)
+    statuses = table["status"].tolist()
+    if "status" not in asked:
+        return counted_by(statuses, excluded)
+    is_done = counted_by(statuses, None)
+    return _less([own or some for own, some in zip(is_done, _has_results(table), strict=True)], excluded)
+
+
+def counted_by(statuses: Sequence[str], excluded: Sequence[Any] | None) -> list[bool]:
+    """Return for each experiment whether its results count by themselves: it is DONE, and not excluded.
+
+    Args:
+        statuses: of each.
+        excluded: whether each is; None: none is.
+    """
+    done = Status.DONE.value  # as text: there may be 10,000
+    return _less([status == done for status in statuses], excluded)
+
+
+def _less(counts: list[bool], excluded: Sequence[Any] | None) -> list[bool]:
+    if excluded is None:
+        return counts
+    return [own and flag is not True for own, flag in zip(counts, excluded, strict=True)]
 
 
 def _has_results(table: pd.DataFrame) -> list[bool]:

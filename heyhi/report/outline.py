@@ -15,8 +15,8 @@ from heyhi.report.columns import ColumnCache
 from heyhi.report.composed import ComposedAt, composed_columns
 from heyhi.report.readings import Entry, transposed
 from heyhi.report.setting_values import SettingValues
-from heyhi.sweep.manifest import Manifest
-from heyhi.sweep.target import target_of
+from heyhi.sweep.manifest import EntryRow, Manifest
+from heyhi.sweep.target import folder_of, target_of
 
 EntriesAt = Callable[[Sequence[int]], list[Entry]]  # returns the entries at some places
 _FEW = 10  # where less than one in so many has to be read, these are looked up one by one
@@ -92,18 +92,32 @@ class Outline:
 
 
 def outline_manifest(
-    manifest: Manifest, cache: ColumnCache, today: Translation | None = None
+    manifest: Manifest, cache: ColumnCache, today: Translation | None = None, only: Sequence[str] = ()
 ) -> tuple[Outline, EntriesAt]:
     """Outline a manifest's own experiments, and return what reads their entries.
 
     A manifest never changes, so its outline is cached: reading all of it takes longer than the rest of a table of which
     little has changed.
+
+    Args:
+        manifest: of the experiments.
+        cache: of outlines.
+        today: gives what was renamed its name of today.
+        only: targets of those that are taken instead.
     """
     # Its folders are in it, and the results may be moved.
     place = hashlib.sha256(str(manifest.results_root).encode()).hexdigest()[:8]
     name = f"outline{_VERSION}-{manifest.digest}-{place}{f'-{today.digest}' if today is not None else ''}"
     name += f"-{manifest.completed_by}" if manifest.contests else ""
+    if only:
+        name += f"-{hashlib.sha256(chr(0).join(only).encode(errors='surrogateescape')).hexdigest()[:16]}"
     kept = cache.load(name)
+    if not kept and only:
+        entries = _entries_of(manifest, only)
+        composed = composed_in(manifest, [e.exp_id for e in entries], today)
+        outline = Outline.of(entries, entries, composed, values_in(manifest, today), today)
+        cache.store(name, outline.columns())
+        return outline, lambda places: [entries[place] for place in places]
     if not kept:
         rows, own = manifest.entries()
         found = list(map(Entry._make, rows))
@@ -119,9 +133,23 @@ def outline_manifest(
             targets = [target_of(outline.folders[place], manifest.project_root) for place in places]
             return list(map(Entry._make, manifest.entries_of(targets)))
         rows, own = manifest.entries()
+        if only:
+            return _entries_in(rows, [outline.folders[place] for place in places])
         return [Entry._make(rows[own[place]]) for place in places]
 
     return outline, entries_at
+
+
+def _entries_of(manifest: Manifest, targets: Sequence[str]) -> list[Entry]:
+    """Return the entries of some experiments: of many, they are read all together."""
+    if len(targets) < len(manifest.all_targets) / _FEW:
+        return list(map(Entry._make, manifest.entries_of(targets)))
+    return _entries_in(manifest.entries()[0], [folder_of(target, manifest.project_root) for target in targets])
+
+
+def _entries_in(rows: Sequence[EntryRow], folders: Sequence[str]) -> list[Entry]:
+    by_folder = {row[1]: row for row in rows}
+    return [Entry._make(by_folder[folder]) for folder in folders]
 
 
 def composed_in(manifest: Manifest, exp_ids: Sequence[str], today: Translation | None = None) -> ComposedAt:

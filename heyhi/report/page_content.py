@@ -16,6 +16,8 @@ from heyhi.report.shaped import Spread
 if TYPE_CHECKING:
     import pandas as pd
 
+    from heyhi.report.plain_table import PlainTable
+
 
 @dataclass(frozen=True)
 class Detail:
@@ -73,7 +75,7 @@ class PageData:
     """
 
     title: str
-    table: pd.DataFrame
+    table: pd.DataFrame | PlainTable
     metrics: Sequence[str] = ()
     overrides: Sequence[str] = ()
     curves: Mapping[str, Sequence[CurveSet]] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class PageData:
     durations: Sequence[str] = ("seconds",)
     times: Sequence[str] = ("updated",)
     hidden: Sequence[str] = ("job_id", "code", "packages")
-    whole: pd.DataFrame | None = None
+    whole: pd.DataFrame | PlainTable | None = None
     members: Sequence[Sequence[int]] = ()
     counts: Sequence[bool] = ()
     groups: Sequence[int] = ()

@@ -22,6 +22,7 @@ from heyhi.experiment.records import Record, Start, Used
 from heyhi.files import is_there, open_regular, read_end
 from heyhi.project import Project
 from heyhi.report.cells import taken
+from heyhi.report.counted import counted_by
 from heyhi.report.kept_curves import KeptCurves, buckets_of
 from heyhi.report.package_kinds import kinds_of
 from heyhi.report.readings import OWN_NAMES, USED
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heyhi.report.page import Detail, PageData
+    from heyhi.report.plain_table import PlainTable
+    from heyhi.report.searched import Searched
 
 
 _LOG_LINES = 40  # of each experiment, on the page
@@ -38,6 +41,8 @@ _LOG_BYTES = 20_000
 MOST_CONFIG_BYTES = 1_000_000
 _MOST_EXPERIMENTS = 5_000  # of a page that a browser can still open
 _REFRESH = 20  # seconds after which a page loads itself again while something runs
+_DURATIONS = ("seconds", "seconds.sum", "queued", "queued.sum")
+_HIDDEN = frozenset({*USED, *(f"{name}.sum" for name in USED), "job_id", "packages"})
 _PAUSE = 600  # seconds between two experiments of a sweep that goes on
 
 
@@ -94,8 +99,7 @@ def page_of(
     varying = list(dict.fromkeys(str(name) for frame in (table, whole) for name in frame.attrs.get("varying", ())))
     shown = whole.drop(columns=["exp_path"])
     is_mean = shaped.spread is not None
-    hidden = {*shaped.hidden, *USED, *(f"{name}.sum" for name in USED)}
-    hidden |= {"job_id", "packages", *(() if is_mean else ("code",))}
+    hidden = {*shaped.hidden, *_HIDDEN, *(() if is_mean else ("code",))}
     return PageData(
         title=title,
         table=shown if table is whole else table.drop(columns=["exp_path"], errors="ignore"),
@@ -103,7 +107,7 @@ def page_of(
         members=[[place_of[place] for place in row] for row in shaped.members[:rows]],
         counts=[shaped.counts[place] for place in places],
         groups=[shaped.groups[place] for place in places],
-        packages=_packages(whole, project),
+        packages=_packages(whole["packages"].tolist() if "packages" in whole else [None] * len(whole), project),
         spread=shaped.spread,
         notes=shaped.notes,
         asked=shaped.asked,
@@ -113,10 +117,51 @@ def page_of(
         overrides=varying,
         direction=Directions(project.settings.minimize, project.settings.maximize).of,
         replicate=project.settings.replicate,
-        durations=("seconds", "seconds.sum", "queued", "queued.sum"),
+        durations=_DURATIONS,
         hidden=sorted(hidden),
         searches=[one for one in shaped.searches if not one.is_part],
         buckets=buckets_of(len(whole)),
+    )
+
+
+def plain_page_of(
+    table: PlainTable,
+    project: Project,
+    title: str,
+    *,
+    groups: Sequence[int] = (),
+    searches: Sequence[Searched] = (),
+    notes: Sequence[str] = (),
+) -> PageData:
+    """Return what a page shows of all experiments as they are: what `page_of` returns where no options were given.
+
+    Args:
+        table: a row an experiment.
+        project: around the working directory.
+        title: of the page.
+        groups: a number for each experiment, the same for replicates of one another.
+        searches: those of which there are trials among the experiments.
+        notes: lines to be said of the table.
+    """
+    from heyhi.report.page import PageData
+
+    shown = table.without("exp_path")
+    return PageData(
+        title=title,
+        table=shown,
+        counts=counted_by(table.column("status"), table.columns.get("excluded")),
+        groups=groups,
+        packages=_packages(table.column("packages"), project),
+        notes=notes,
+        total=len(table),
+        metrics=table.metrics,
+        overrides=table.varying,
+        direction=Directions(project.settings.minimize, project.settings.maximize).of,
+        replicate=project.settings.replicate,
+        durations=_DURATIONS,
+        hidden=sorted({*_HIDDEN, "code"}),
+        searches=[one for one in searches if not one.is_part],
+        buckets=buckets_of(len(table)),
     )
 
 
@@ -148,9 +193,8 @@ def _metrics(*tables: pd.DataFrame) -> list[str]:
     return list(found)
 
 
-def _packages(whole: pd.DataFrame, project: Project) -> list[str | None]:
+def _packages(digests: Sequence[Any], project: Project) -> list[str | None]:
     """Return for each experiment the digest of its packages, the same where these are the same."""
-    digests: list[Any] = whole["packages"].tolist() if "packages" in whole else [None] * len(whole)
     kinds = kinds_of(digests, lambda some: same_packages(project, some))
     return [kinds.get(digest) for digest in digests]
 

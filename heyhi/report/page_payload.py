@@ -23,6 +23,7 @@ from heyhi.report.page_content import Detail, PageData
 from heyhi.report.page_curves import CurveSet
 from heyhi.report.page_libraries import PageError
 from heyhi.report.page_search import search_payload
+from heyhi.report.plain_table import PlainTable
 from heyhi.report.readings import RESULT
 from heyhi.report.spread import DEFAULT_SPREAD, factor
 from heyhi.report.x_axes import names_of_axes
@@ -30,6 +31,9 @@ from heyhi.report.x_axes import names_of_axes
 if TYPE_CHECKING:
     import pandas as pd
 
+_TEXTS, _FLOATS, _INTS = (frozenset({own, type(None)}) for own in (str, float, int))
+_MIXED = {int, float}
+_INT64 = 1 << 63
 _COLOUR_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
@@ -39,35 +43,14 @@ def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
     Raises:
         PageError: the experiments have no exp_id, or a table has a name twice.
     """
-    whole = page.table if page.whole is None else page.whole
-    if "exp_id" not in whole.columns:
-        raise PageError(f"a page's table needs a column exp_id, has: {', '.join(map(str, whole.columns))}")
-    ids = [str(exp_id) for exp_id in whole["exp_id"]]
-    details = [page.details.get(exp_id, Detail()) for exp_id in ids]
-    curves = [page.curves.get(exp_id, ()) for exp_id in ids]
+    curved = {name for sets in page.curves.values() for one in sets for name in one.y}
+    found = table_payload(page, curved)
+    details = [page.details.get(exp_id, Detail()) for exp_id in found["ids"]]
+    curves = [page.curves.get(exp_id, ()) for exp_id in found["ids"]]
     arrays, axes = Arrays(), names_of_axes(curves)
     common, differing = _flat_configs([detail.flat for detail in details])
-    return {
-        "title": _printable(page.title),
-        "made": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "refresh": page.refresh,
-        "notes": [_printable(note) for note in page.notes],
-        "asked": [_printable(words) for words in page.asked],
-        "total": len(ids) if page.total is None else page.total,
-        "pivot": page.pivot,
-        "points": page.buckets,
-        "ids": ids,
-        "runs": _table(page, whole),
-        "table": None if page.table is whole else _table(page, page.table),
-        "members": [list(row) for row in page.members] or [[place] for place in range(len(ids))],
-        "counts": list(page.counts) or [True] * len(ids),
-        "groups": list(page.groups) or list(range(len(ids))),
-        "packages": list(page.packages) or [None] * len(ids),
-        "spread": page.spread,
-        "factors": _factors(page),
-        "directions": _directions(page, {name for sets in curves for one in sets for name in one.y}),
+    return found | {
         "curves": [[curve_set(one, axes, arrays) for one in sets] for sets in curves],
-        "searches": [search_payload(one, ids) for one in page.searches],
         "arrays": arrays.packed,
         "x": axes,
         "common": common,
@@ -85,6 +68,44 @@ def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
     }
 
 
+def table_payload(page: PageData, curved: Iterable[str] = ()) -> dict[str, Any]:
+    """Make the same, less the curves and details of the experiments.
+
+    Args:
+        page: what is shown.
+        curved: names of the metrics that there are curves of.
+
+    Raises:
+        PageError: as `payload_of` does.
+    """
+    whole = page.table if page.whole is None else page.whole
+    names, cells = _cells_in(whole)
+    if "exp_id" not in names:
+        raise PageError(f"a page's table needs a column exp_id, has: {', '.join(names)}")
+    ids = [str(exp_id) for exp_id in _column(whole, "exp_id")]
+    return {
+        "title": _printable(page.title),
+        "made": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "refresh": page.refresh,
+        "notes": [_printable(note) for note in page.notes],
+        "asked": [_printable(words) for words in page.asked],
+        "total": len(ids) if page.total is None else page.total,
+        "pivot": page.pivot,
+        "points": page.buckets,
+        "ids": ids,
+        "runs": _table(page, names, cells, len(ids)),
+        "table": None if page.table is whole else _table(page, *_cells_in(page.table), len(page.table)),
+        "members": [list(row) for row in page.members] or [[place] for place in range(len(ids))],
+        "counts": list(page.counts) or [True] * len(ids),
+        "groups": list(page.groups) or list(range(len(ids))),
+        "packages": list(page.packages) or [None] * len(ids),
+        "spread": page.spread,
+        "factors": _factors(page),
+        "directions": _directions(page, curved),
+        "searches": [search_payload(one, ids) for one in page.searches],
+    }
+
+
 def curve_set(one: CurveSet, axes: Sequence[str], arrays: Arrays) -> dict[str, dict[str, int]]:
     """Return the numbers of the arrays of some metrics: those over axes by the order of these."""
     found = {
@@ -97,13 +118,11 @@ def curve_set(one: CurveSet, axes: Sequence[str], arrays: Arrays) -> dict[str, d
     return found
 
 
-def _table(page: PageData, table: pd.DataFrame) -> dict[str, Any]:
+def _table(page: PageData, names: Sequence[str], cells: Sequence[Sequence[object]], count: int) -> dict[str, Any]:
     """Return columns, and rows of cells."""
-    names = [str(name) for name in table.columns]
     if len(set(names)) != len(names):
         raise PageError(f"a page's table needs unique names, has: {', '.join(names)}")
     parts = _parts(page, names)
-    cells = _cells(table)
     empty = {name for name, column in zip(names, cells, strict=True) if all(cell in (None, "") for cell in column)}
     return {
         "columns": [
@@ -111,13 +130,13 @@ def _table(page: PageData, table: pd.DataFrame) -> dict[str, Any]:
                 "name": name,
                 "kind": "part" if name in parts else _kind(name, page),
                 # What is empty everywhere takes no room; a table without rows has its columns.
-                "hidden": name in page.hidden or name in parts or (name in empty and len(table) > 0),
+                "hidden": name in page.hidden or name in parts or (name in empty and count > 0),
                 "replicate": is_replicate(name, page.replicate),
             }
             for name in names
         ],
         # A table without columns has rows, too.
-        "rows": [list(row) for row in zip(*cells, strict=True)] if names else [[] for _ in range(len(table))],
+        "rows": [list(row) for row in zip(*cells, strict=True)] if names else [[] for _ in range(count)],
     }
 
 
@@ -152,27 +171,52 @@ def _factors(page: PageData) -> list[float]:
     return [0.0, 0.0] + [factor(page.spread or DEFAULT_SPREAD, count) for count in range(2, most + 1)]
 
 
-def _cells(table: pd.DataFrame) -> list[list[object]]:
-    """Return the columns as JSON holds them."""
+def _column(table: pd.DataFrame | PlainTable, name: str) -> list[Any]:
+    found: list[Any] = table.column(name) if isinstance(table, PlainTable) else table[name].tolist()
+    return found
+
+
+def _cells_in(table: pd.DataFrame | PlainTable) -> tuple[list[str], list[list[object]]]:
+    """Return the names of a table's columns, and the columns as JSON holds them."""
+    if isinstance(table, PlainTable):
+        return [str(name) for name in table.columns], list(map(_plain_cells, table.columns.values()))
     columns: list[list[object]] = []
     for i in range(table.shape[1]):
         column = table.iloc[:, i]
         # Columns of text have no other way to say missing, so that there a NaN is none.
         missing_is_nan = not (column.dtype == object or column.dtype.kind == "f")
         columns.append([_cell(value, missing_is_nan) for value in column.tolist()])
-    return columns
+    return [str(name) for name in table.columns], columns
+
+
+def _plain_cells(values: list[Any]) -> list[Any]:
+    """Return the cells of a column, as if it had been one of a DataFrame; mostly they are its values as they are."""
+    types = set(map(type, values))
+    if types <= _TEXTS:
+        return values
+    if types == _MIXED and all(-_INT64 <= value < _INT64 for value in values if type(value) is int):
+        values, types = list(map(float, values)), {float}  # a column of nothing but numbers has one type
+    numbers = values if type(None) not in types else [value for value in values if value is not None]
+    if types <= _FLOATS and all(map(math.isfinite, numbers)):
+        return values
+    if types <= _INTS and numbers and min(numbers) >= -MAX_EXACT and max(numbers) <= MAX_EXACT:
+        return values
+    return [_cell(value, missing_is_nan=False) for value in values]
 
 
 def _cell(value: object, missing_is_nan: bool) -> object:
     """Return a cell: text, a number, None for none, or `[text]` for a number that JSON can't hold."""
-    import pandas as pd
-
-    if value is None or value is pd.NA or value is pd.NaT:
+    if value is None:
         return None
     if isinstance(value, enum.Enum):
         value = value.value
-    if not isinstance(value, str | bool | int | float) and hasattr(value, "item"):
-        value = value.item()  # NumPy's and tensor libraries' scalars
+    if not isinstance(value, str | bool | int | float):
+        import pandas as pd
+
+        if value is pd.NA or value is pd.NaT:
+            return None
+        if hasattr(value, "item"):
+            value = value.item()  # NumPy's and tensor libraries' scalars
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

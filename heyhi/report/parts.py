@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from heyhi.config.best import Best
 from heyhi.config.translation import Translation
@@ -68,6 +68,83 @@ class Part:
     searched: Searched | None = None
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Which experiments of a source are read, before any folder is looked at.
+
+    Attributes:
+        source: a manifest, or experiments.
+        reader: of their folders.
+        outline: which they are.
+        entries_at: returns the entries at some places.
+        composed: returns what keys were composed to.
+        searched: the search of which they are trials; None where they are of none.
+        known: entries of a source that is no manifest.
+        growing: names what is remembered of them, where there are more each time.
+        needs: exp path -> exp paths of what it needs, for all from which a block may come.
+        best_of: returns which best of a sweep a need stands for, by its exp path.
+    """
+
+    source: Manifest | Sequence[Experiment]
+    reader: Reader
+    outline: Outline
+    entries_at: EntriesAt
+    composed: ComposedAt
+    searched: Searched | None = None
+    known: Sequence[Entry] = ()
+    growing: str = ""
+    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    best_of: Callable[[str], Best | None] = no_best
+
+    @classmethod
+    def of(cls, source: Manifest | Sequence[Experiment], reader: Reader, *, only: Sequence[str] = ()) -> Self:
+        """Plan what is read of a source.
+
+        Args:
+            source: a manifest, of which the sweep's own experiments are taken, or experiments.
+            reader: of their folders.
+            only: targets of the manifest's experiments that are taken instead.
+        """
+        today = Translation.of(reader.project)
+        if not isinstance(source, Manifest):
+            entries = [entry_of(e) for e in source]
+            composed = composed_of(reader.project, source)
+            outline = Outline.of(entries, entries, composed, values_of(reader.project), today)
+            at: EntriesAt = lambda places: [entries[p] for p in places]  # noqa: E731
+            return cls(source, reader, outline, at, composed, known=entries, needs=outline.needs)
+        searched = _searched(source, reader, only)
+        if searched is not None:
+            outline, at = outline_trials(source, searched, today)
+            composed = no_gaps  # each trial has chosen a value for each key that applies
+        else:
+            outline, at = outline_manifest(source, reader.cache, today, only)
+            composed = composed_in(source, outline.exp_ids, today)
+        growing = f"searches/{searched.spec.search_id}" if searched is not None and not only else ""
+        needs, best_of = _waited_for(source, outline, only)
+        return cls(source, reader, outline, at, composed, searched, (), growing, needs, best_of)
+
+    def part(self, found: Readings, drift: Mapping[str, Sequence[str]] | None = None) -> Part:
+        """Put together what was read.
+
+        Args:
+            found: what was read of the experiments, in the outline's order.
+            drift: exp id -> what differs today.
+        """
+        fields, trials = found.fields, {}
+        if isinstance(self.source, Manifest) and self.searched is not None:
+            fields = as_noted(self.source, self.searched, fields)
+            trials = trial_columns(self.searched, fields["status"])
+        return Part(
+            self.outline,
+            fields["status"],
+            found.outcome,
+            trials | own_columns(self.reader.project, self.outline, fields, drift, self.best_of),
+            behind_columns(fields),
+            composed=self.composed,
+            searched=self.searched,
+        )
+
+
 def read_part(
     source: Manifest | Sequence[Experiment],
     reader: Reader,
@@ -88,50 +165,17 @@ def read_part(
         only: targets of the manifest's experiments that are taken instead.
     """
     today = Translation.of(reader.project)
-    entries_at: EntriesAt
-    composed: ComposedAt
-    known: list[Entry] = []
-    searched = _searched(source, reader, only) if isinstance(source, Manifest) else None
-    if isinstance(source, Manifest) and searched is not None:
-        outline, entries_at = outline_trials(source, searched, today)
-        composed = no_gaps  # each trial has chosen a value for each key that applies
-    elif isinstance(source, Manifest) and not only:
-        outline, entries_at = outline_manifest(source, reader.cache, today)
-        composed = composed_in(source, outline.exp_ids, today)
-    else:
-        if isinstance(source, Manifest):
-            entries = list(map(Entry._make, source.entries_of(only)))
-            composed = composed_in(source, [entry.exp_id for entry in entries], today)
-            values = values_in(source, today)
-        else:
-            entries = known = [entry_of(e) for e in source]
-            composed = composed_of(reader.project, source)
-            values = values_of(reader.project)
-        outline = Outline.of(entries, entries, composed, values, today)
-        entries_at = lambda places: [entries[p] for p in places]  # noqa: E731
+    plan = Plan.of(source, reader, only=only)
+    outline = plan.outline
     needed: list[Entry] = []
     if with_needs and outline.needs:
         wanted = dict.fromkeys(need for folder in outline.folders for need in outline.needs.get(folder, ()))
-        everything = list(map(Entry._make, source.entries()[0])) if isinstance(source, Manifest) else known
+        everything = list(map(Entry._make, source.entries()[0])) if isinstance(source, Manifest) else plan.known
         by_folder = {entry.folder: entry for entry in everything}
         needed = [by_folder[folder] for folder in wanted if folder in by_folder]
     tick = progress(len(outline.folders) + len(needed))
-    growing = f"searches/{searched.spec.search_id}" if searched is not None and not only else ""
-    needs, best_of = _waited_for(source, outline, only) if isinstance(source, Manifest) else (outline.needs, no_best)
-    found = reader.read(outline.folders, entries_at, needs, tick, growing, best_of)
-    fields, trials = found.fields, {}
-    if isinstance(source, Manifest) and searched is not None:
-        fields = as_noted(source, searched, fields)
-        trials = trial_columns(searched, fields["status"])
-    part = Part(
-        outline,
-        fields["status"],
-        found.outcome,
-        trials | own_columns(reader.project, outline, fields, drift, best_of),
-        behind_columns(fields),
-        composed=composed,
-        searched=searched,
-    )
+    needs, best_of = plan.needs, plan.best_of
+    part = plan.part(reader.read(outline.folders, plan.entries_at, needs, tick, plan.growing, best_of), drift)
     if needed:
         # The default columns: get_logs_data speaks of the sweep's own experiments.
         folders = [entry.folder for entry in needed]

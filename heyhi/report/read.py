@@ -19,6 +19,7 @@ from heyhi.config.best import Best
 from heyhi.errors import HeyhiError, ResultError, fact_of
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.folder import MANY_BYTES, ExperimentDir, wrong_text
+from heyhi.experiment.followed_metrics import FollowedMetrics
 from heyhi.experiment.given import given_in
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.kinds import dotted_items
@@ -30,7 +31,16 @@ from heyhi.experiment.used import NOTHING, Sums, sums_of, used_so_far
 from heyhi.files import read_bounded
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
-from heyhi.report.kept_readings import FOLDERS, SETTLED_SECONDS, UNKNOWN, Remembered, Stamp, columns_for, look_at
+from heyhi.report.kept_readings import (
+    FOLDERS,
+    SETTLED_SECONDS,
+    UNKNOWN,
+    Look,
+    Remembered,
+    Stamp,
+    columns_for,
+    look_at,
+)
 from heyhi.report.outcomes import Outcome, outcome_of
 from heyhi.report.readings import THEN, Entry, Reading, Readings, printable, printable_names
 from heyhi.text import readable
@@ -44,8 +54,16 @@ _DONE = State(Status.DONE)
 _NOTHING = Outcome({})
 
 
+def is_to_be_read(look: Look, state: State) -> bool:
+    """Return whether anything may have come out of an experiment yet."""
+    return look.updated is not None or (state.status.is_started and state.status is not Status.UNKNOWN)
+
+
 class Reader:
     """Read experiments one after the other; what is wrong with one stops none of the others.
+
+    Attributes:
+        name: of what it makes of a folder; what another one of the same name has read is as good.
 
     Args:
         project: where they are.
@@ -54,6 +72,7 @@ class Reader:
         source: what the function is made of: where it changes, what is remembered of it is forgotten.
         at_best: a metric and which way it is better: what came out is the other metrics where that was best, in place
             of all else.
+        follows: experiments are read again and again while they run: go on where their metrics were read to.
     """
 
     def __init__(
@@ -62,6 +81,8 @@ class Reader:
         get_logs_data: Collector | None = None,
         source: bytes = b"",
         at_best: tuple[str, Direction] | None = None,
+        *,
+        follows: bool = False,
     ) -> None:
         self.project = project
         self._results_root = project.results_root
@@ -69,8 +90,9 @@ class Reader:
         self._at_best = at_best
         self.get_logs_data = get_logs_data if at_best is None else None
         what = (_FORMAT, self.get_logs_data is not None, self._directions, at_best)
-        self._name = repr(what).encode(errors="surrogateescape") + hashlib.sha256(source).digest()
+        self.name = repr(what).encode(errors="surrogateescape") + hashlib.sha256(source).digest()
         self.cache = ColumnCache(project.state_root / "readings")
+        self._followed = FollowedMetrics(self._directions) if follows else None
 
     def read(
         self,
@@ -91,10 +113,7 @@ class Reader:
             growing: name of a table that has more experiments each time; of any other, these name it.
             best_of: returns which best of a sweep a need stands for, by its exp path.
         """
-        what = growing or "\0".join(folders)
-        name = hashlib.sha256(b"%b\0%b" % (self._name, what.encode(errors="surrogateescape")))
-        columns = self.cache.load(name.hexdigest()[:32])
-        kept = Remembered.of(columns_for(folders, columns) if growing else columns, len(folders))
+        kept = self.remembered(folders, growing)
         changed = range(len(folders)) if kept is None else kept.changed(folders)
         statuses = Statuses(
             [folders[place] for place in changed],
@@ -114,9 +133,23 @@ class Reader:
         else:
             is_news = kept.put(found, stamps)
         if is_news:
-            own = {FOLDERS: list(folders)} if growing else {}
-            self.cache.store(name.hexdigest()[:32], own | kept.columns())
+            self.remember(folders, growing, kept)
         return kept.readings
+
+    def remembered(self, folders: Sequence[str], growing: str = "") -> Remembered | None:
+        """Return what is remembered of some experiments; None where nothing is. Arguments are those of `read`."""
+        columns = self.cache.load(self._kept_name(folders, growing))
+        return Remembered.of(columns_for(folders, columns) if growing else columns, len(folders))
+
+    def remember(self, folders: Sequence[str], growing: str, kept: Remembered) -> None:
+        """Keep on disk what was read of some experiments; that it can't be written is no matter."""
+        own = {FOLDERS: list(folders)} if growing else {}
+        self.cache.store(self._kept_name(folders, growing), own | kept.columns())
+
+    def _kept_name(self, folders: Sequence[str], growing: str) -> str:
+        what = growing or "\0".join(folders)
+        name = hashlib.sha256(b"%b\0%b" % (self.name, what.encode(errors="surrogateescape")))
+        return name.hexdigest()[:32]
 
     def _read(self, entry: Entry, statuses: Statuses, kept: Remembered | None, place: int) -> tuple[Reading, Stamp]:
         """Read one experiment, or only its status where its files are as remembered.
@@ -124,18 +157,34 @@ class Reader:
         Returns:
             what there is; with which stamp it may be remembered, `UNKNOWN` if it may not.
         """
-        stamp, is_done, updated, changed = look_at(entry.folder)
-        status, reason = _DONE if is_done else statuses.of(entry.folder)
-        if updated is None and (not status.is_started or status is Status.UNKNOWN):
+        look = look_at(entry.folder)
+        state = _DONE if look.is_done else statuses.of(entry.folder)
+        if kept is not None and kept.stamps[place] == look.stamp and is_to_be_read(look, state):
+            status, reason = state
+            row = kept.readings.row(place)
+            return row._replace(status=status.value, reason=reason, updated=look.updated), look.stamp
+        return self.read_one(entry, look, state)
+
+    def read_one(self, entry: Entry, look: Look, state: State) -> tuple[Reading, Stamp]:
+        """Read one experiment, whatever is remembered of it.
+
+        Args:
+            entry: of it.
+            look: what the system said of its files, before its status was found out.
+            state: how it is.
+
+        Returns:
+            what there is; with which stamp it may be remembered, `UNKNOWN` if it may not.
+        """
+        status, reason = state
+        if not is_to_be_read(look, state):
             return Reading(status.value, reason), UNKNOWN
-        if kept is not None and kept.stamps[place] == stamp:
-            return kept.readings.row(place)._replace(status=status.value, reason=reason, updated=updated), stamp
-        settled = changed is not None and changed < time.time() - SETTLED_SECONDS
+        settled = look.changed is not None and look.changed < time.time() - SETTLED_SECONDS
         # A collector may read any file of a run, so only what has ended for good stays as it is; and what can't be
         # read today may be readable tomorrow.
-        settled = settled and (is_done or self.get_logs_data is None) and status is not Status.UNKNOWN
-        reading, holds = self._read_files(entry, status, reason, updated)
-        return reading, stamp if settled and holds else UNKNOWN
+        settled = settled and (look.is_done or self.get_logs_data is None) and status is not Status.UNKNOWN
+        reading, holds = self._read_files(entry, status, reason, look.updated)
+        return reading, look.stamp if settled and holds else UNKNOWN
 
     def _read_files(self, entry: Entry, status: Status, reason: str, updated: float | None) -> tuple[Reading, bool]:
         """Read the files of an experiment.
@@ -215,7 +264,10 @@ class Reader:
 
                 found = values_at_best(path, starts, *self._at_best, damaged=damage, cut=damage.note_cut)
             else:
-                summary = sum_up(path, starts, self._directions, damaged=damage, cut=damage.note_cut)
+                if self._followed is not None:
+                    summary = self._followed.sum_up(path, starts, damage)
+                else:
+                    summary = sum_up(path, starts, self._directions, damaged=damage, cut=damage.note_cut)
                 found = summary.result()
                 if summary.is_cut:
                     problems.append(f"{path}: has more metrics than a table can have; only the first are shown")

@@ -122,6 +122,21 @@ class Readings:
         fields = {name: column[place] for name, column in self.fields.items()}
         return Reading(**fields, values=tuple([self.outcome[name][place] for name in fields["names"]]))
 
+    def rows(self) -> list[Reading]:
+        """Return all of them as rows, which are put together column by column."""
+        kinds = self.kinds()
+        columns = [self.fields[name] for name in Reading._fields if name != "values"]
+        place = Reading._fields.index("values")
+        values: list[Sequence[Any]]
+        if len(kinds) == 1:
+            names = kinds[0]
+            values = list(zip(*(self.outcome[name] for name in names), strict=True)) if names else []
+            values = values or [()] * len(columns[0])
+        else:
+            found = self.fields["names"]
+            values = [tuple([self.outcome[name][at] for name in names]) for at, names in enumerate(found)]
+        return list(map(Reading._make, zip(*columns[:place], values, *columns[place:], strict=True)))
+
     def put(self, rows: Mapping[int, Reading]) -> None:
         """Replace what was read of the experiments at some places."""
         if not rows:

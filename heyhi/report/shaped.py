@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, overload
@@ -75,3 +75,9 @@ class Shaped:
     asked: tuple[str, ...] = ()
     total: int | None = None
     searches: tuple[Searched, ...] = ()
+
+
+def numbered(keys: Sequence[Hashable]) -> list[int]:
+    """Return a number for each key, the same for the same."""
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return [numbers[key] for key in keys]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ from heyhi.report.means import (
 from heyhi.report.package_kinds import kinds_of
 from heyhi.report.readings import IF_ANY, RESULT
 from heyhi.report.remarks import Remarks, first, listed_first
-from heyhi.report.shaped import Lazily, Shaped, Spread
+from heyhi.report.shaped import Lazily, Shaped, Spread, numbered
 from heyhi.report.spread import DEFAULT_SPREAD
 from heyhi.text import shell_word
 
@@ -137,7 +137,7 @@ class Work:
             whole=whole,
             members=members,
             counts=counts,
-            groups=Lazily(len(whole), lambda: _numbered(self.rows.replicate_keys(self.fields))),
+            groups=Lazily(len(whole), lambda: numbered(self.rows.replicate_keys(self.fields))),
             spread=self.spread if is_of_means else None,
             notes=self.notes[:1] if self.is_empty else list(dict.fromkeys(self.notes)),
             hidden=(_PACKAGES,) if _PACKAGES in table.columns else (),
@@ -381,11 +381,6 @@ def _unlogged(metric: str, table: pd.DataFrame) -> list[str]:
 def metric_of(name: str) -> str:
     """Return the metric that a column is of."""
     return name.removesuffix(RESULT).removesuffix(BEST)
-
-
-def _numbered(keys: Sequence[Hashable]) -> list[int]:
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return [numbers[key] for key in keys]
 
 
 def _typed(names: Sequence[str]) -> str:

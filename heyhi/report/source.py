@@ -18,7 +18,7 @@ from heyhi.experiment.directions import Directions
 from heyhi.experiment.metrics import BEST
 from heyhi.project import Project
 from heyhi.report.foreseen import sheet_named_by
-from heyhi.report.parts import AtBest, Part, Progress, read_part
+from heyhi.report.parts import AtBest, Part, Plan, Progress, read_part
 from heyhi.report.read import Collector, Reader
 from heyhi.sweep.expand import composable, paused_collection
 from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
@@ -142,8 +142,7 @@ class Source:
             try:
                 manifest = Manifest.open(path)
                 only = tuple(target_of(folder, manifest.project_root) for folder in its)
-                for target in only:
-                    manifest.experiment(target)
+                manifest.check_has(only)
             except ManifestError as error:  # as if it were gone
                 said.append(f"{error}; it is composed as it would be today")
                 for folder in its:
@@ -171,6 +170,11 @@ class Source:
         except (HeyhiError, OSError) as error:
             print(f"warning: {error}; the table has the default columns", file=sys.stderr)
             return None, b""
+
+    def plan(self) -> Plan:
+        """Plan how its experiments are read, again and again."""
+        reader = Reader(self.project, *self.collector(), follows=True)
+        return Plan.of(self.manifest, reader, only=self.only)
 
     def part(
         self,

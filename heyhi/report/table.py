@@ -19,6 +19,7 @@ from heyhi.report.meanings import Known, outcome_names, override_name
 from heyhi.report.outcomes import with_results
 from heyhi.report.outline import Outline, filled, is_same_for_all, varying_columns
 from heyhi.report.parts import Part, behind_columns, own_columns
+from heyhi.report.plain_table import PlainTable
 from heyhi.report.read import Reader
 from heyhi.report.readings import IF_ANY, Entry
 from heyhi.report.setting_values import values_of
@@ -65,6 +66,11 @@ def gathered_columns(
 
 
 def frame_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> pd.DataFrame:
+    """Put the experiments of some sources into one table, as `plain_table_of` does."""
+    return _frame(plain_table_of(parts, labels))
+
+
+def plain_table_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> PlainTable:
     """Put the experiments of some sources into one table, where what varies is what differs among all of them.
 
     `heyhi.table` says which columns it has. What is missing is None; NaN is what somebody wrote as a value.
@@ -76,16 +82,16 @@ def frame_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> pd.DataFrame:
     """
     joined = _settled(_joined(parts) if len(parts) > 1 else parts[0])
     if len(parts) == 1:
-        return _frame(_columns(joined, joined.outline.varying), joined)
+        return _plain(_columns(joined, joined.outline.varying), joined)
     sweeps: dict[str, list[str]] = {}
     for part, label in zip(parts, labels, strict=True):
         for folder in part.outline.folders:
             sweeps.setdefault(folder, []).append(label)
     columns = _columns(joined, joined.outline.varying)
     if len(set(labels)) < 2:
-        return _frame(columns, joined)
+        return _plain(columns, joined)
     named = [", ".join(dict.fromkeys(sweeps[folder])) for folder in joined.outline.folders]
-    return _frame({"status": columns["status"], "sweep": named} | columns, joined)
+    return _plain({"status": columns["status"], "sweep": named} | columns, joined)
 
 
 def _joined(parts: Sequence[Part]) -> Part:
@@ -169,13 +175,25 @@ def _columns(part: Part, varying: Mapping[str, list[Any]]) -> dict[str, list[Any
     return columns | {k: v for k, v in part.own.items() if k not in _OPTIONAL or v.count(None) < len(v)}
 
 
-def _frame(columns: dict[str, list[Any]], part: Part) -> pd.DataFrame:
+def _plain(columns: dict[str, list[Any]], part: Part) -> PlainTable:
+    varying = [override_name(key) for key in part.outline.varying]
+    names = outcome_names(part.outcome, ("status", *varying))
+    return PlainTable(
+        columns,
+        varying,
+        {override_name(key): value for key, value in part.outline.constant.items()},
+        [name for name in part.needed if name in part.settings and name in columns],
+        [names[key] for key in part.outcome],
+    )
+
+
+def _frame(table: PlainTable) -> pd.DataFrame:
     """Make a DataFrame, in which a column of nothing but numbers has their type, and None stays None."""
     import numpy as np
     import pandas as pd
 
     data: dict[str, Any] = {}
-    for name, values in columns.items():
+    for name, values in table.columns.items():
         types = set(map(type, values))
         typed = np.array(values) if types in ({float}, {int}) else None
         if typed is not None and typed.dtype.kind == ("f" if float in types else "i"):  # else integers of 64 bits
@@ -186,10 +204,8 @@ def _frame(columns: dict[str, list[Any]], part: Part) -> pd.DataFrame:
             if all(issubclass(t, (bool, int, float)) for t in types):
                 data[name] = data[name].infer_objects()
     frame = pd.DataFrame(data)
-    varying = [override_name(key) for key in part.outline.varying]
-    frame.attrs["varying"] = varying
-    frame.attrs["constant"] = {override_name(key): value for key, value in part.outline.constant.items()}
-    frame.attrs["needed"] = [name for name in part.needed if name in part.settings and name in columns]
-    names = outcome_names(part.outcome, ("status", *varying))
-    frame.attrs["metrics"] = [names[key] for key in part.outcome]
+    frame.attrs["varying"] = table.varying
+    frame.attrs["constant"] = table.constant
+    frame.attrs["needed"] = table.needed
+    frame.attrs["metrics"] = table.metrics
     return frame

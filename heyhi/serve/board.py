@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
+
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.report.gather import gather
-from heyhi.report.page_data import page_of
-from heyhi.report.page_payload import payload_of
-from heyhi.report.shape import Shape
+from heyhi.experiment.names import NOTES_NAME, Status
+from heyhi.report.configs import Configs
+from heyhi.report.page_data import plain_page_of
+from heyhi.report.page_payload import table_payload
+from heyhi.report.plain_table import PlainTable
+from heyhi.report.readings import USED
+from heyhi.report.shaped import numbered
+from heyhi.report.table import plain_table_of
 from heyhi.report.titles import title_of
+from heyhi.serve.notices import Notices
+from heyhi.serve.shown_sources import ShownSources
 from heyhi.serve.wire import key_of
+from heyhi.slurm.aside import Aside
+from heyhi.sweep.expand import paused_collection
+from heyhi.sweep.own_code import stdout_to_stderr
 
 if TYPE_CHECKING:
     from heyhi.project import Project
     from heyhi.report.source import Source
+
+FILLING = "statuses"  # the phase in which little more than statuses are known
+_QUIET = frozenset({"updated", "seconds", *USED})  # columns that change often, and tell little
+_QUIET_SECONDS = 15.0  # after which what has changed in them is news
+_FILLING_SECONDS = 3.0  # between two tables while experiments are read for the first time
+_FIRST_KEEP_SECONDS = 5.0  # after which what was read is kept on disk for the first time
+_KEEP_SECONDS, _KEEP_PART = 60.0, 50  # between two times that what was read is kept, and part of the time
+_STALE_SECONDS = 10.0  # after which it is looked whether results were made anew that others are made of
+
+
+_OF_NOTHING = ("status", "exp_id", "exp_path")  # columns of a table of no experiments
 
 
 class Known(NamedTuple):
@@ -42,23 +67,61 @@ class Board:
     Args:
         project: around the working directory.
         sources: returns what is shown, as it is now.
+
+    Attributes:
+        server: names this one among all that are started.
+        woken: called where there is something to be looked at now.
     """
 
     def __init__(self, project: Project, sources: Callable[[], Sequence[Source]]) -> None:
         self.server = secrets.token_hex(8)
+        self.woken: Callable[[], object] = lambda: None
         self._project = project
-        self._sources = sources
+        self._aside = Aside(lambda: self.woken())
+        self._shown = ShownSources(project, sources, self._aside)
+        self._notices = Notices()
+        self._noted: list[tuple[int, int]] = []
+        self._groups: list[int] = []
+        self._is_grouped_anew = False
+        self._keys: dict[str, str] = {}
+        self._next_quiet = self._next_table = self._next_stale = 0.0
+        self._next_keep = time.monotonic() + _FIRST_KEEP_SECONDS
+        self._has_quiet = False  # whether something has changed that is no news yet
+        self._is_due = False  # whether a table is to be made yet of what was seen
         self._lock = threading.Lock()
         self._version = 0
         self._whole: dict[str, Any] = {}
+        self._json = b""
         self._changed: dict[int, int] = {}  # place of an experiment -> version at which its row changed last
-        self._anew = 0  # version at which something else than rows changed
-        self._known: dict[str, Known] = {}
+        self._fields: dict[str, int] = {}  # name of another field -> version at which it changed last
+        self._anew = 0  # version at which everything is another
+        self._known: dict[str, tuple[Project, str]] = {}
 
     @property
     def version(self) -> int:
         """The number of the last news; 0 before the first look."""
         return self._version
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether experiments are yet to be read for the first time, so that the next look should come at once."""
+        return any(watched.is_filling for watched in self._shown.watched)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether the next look should come at once: there is more to be shown of what was seen."""
+        return self.is_filling or len(self._groups) != len(self._known)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether Slurm has yet to answer what was asked."""
+        return self._aside.is_asking
+
+    def end(self) -> None:
+        """Ask Slurm no more."""
+        self._aside.end()
+
+    # --- looking
 
     def look(self) -> bool:
         """Look at the experiments now.
@@ -69,36 +132,158 @@ class Board:
         Raises:
             HeyhiError: what is shown is wrong; what was known before is kept.
         """
-        sources = self._sources()
-        shaped = Shape().apply(gather(sources))
-        folders: list[str] = shaped.whole["exp_path"].tolist()
-        page = page_of(shaped, self._project, title_of([source.manifest for source in sources]))
-        whole = payload_of(page, Path())
-        del whole["curves"], whole["arrays"], whole["details"]
-        known = {
-            key_of(folder): Known(self._project, ExperimentDir(Path(folder), self._project.results_root))
-            for folder in folders
-        }
-        whole |= {"live": True, "server": self.server, "keys": list(known)}
-        with self._lock:
-            return self._take(whole, known)
+        self._aside.begin_look()
+        shown = self._shown
+        is_first = not shown.is_found
+        is_other = shown.look(is_news=False) if is_first else False
+        changed, has_statuses = 0, False
+        # What a sweep file's get_logs_data prints is no part of what a server prints.
+        with paused_collection(), stdout_to_stderr():
+            for watched in shown.watched:
+                outcome = watched.look()
+                changed += outcome.changed
+                has_statuses = has_statuses or outcome.statuses
+        if not is_first and shown.look(is_news=bool(changed)):
+            is_other = True
+            with paused_collection(), stdout_to_stderr():
+                for watched in shown.watched:
+                    watched.look()
+        now = time.monotonic()
+        is_told = self._look_at_notices(is_other=is_other)
+        is_noted = self._look_at_notes()
+        self._is_due = self._is_due or bool(changed) or is_other or is_told or is_noted or self._may_be_stale(now)
+        self._is_due = self._is_due or self.is_unfinished or (self._has_quiet and now >= self._next_quiet)
+        is_news = False
+        if shown.is_found and self._is_due and (now >= self._next_table or is_other or not self.is_filling):
+            self._is_due = self._has_quiet = False
+            is_news = self._make(is_other=is_other)
+            self._next_table = time.monotonic() + _FILLING_SECONDS
+        self._keep(now)
+        if shown.error is not None:
+            raise shown.error
+        return is_news
 
-    def _take(self, whole: dict[str, Any], known: dict[str, Known]) -> bool:
-        before, self._known = self._whole, known
-        fixed = [name for name in whole if name not in ("made", "runs", "version", "counts")]
-        is_same = before and all(before[name] == whole[name] for name in fixed)
-        is_same = is_same and before["runs"]["columns"] == whole["runs"]["columns"]
-        pairs = zip(before["runs"]["rows"], whole["runs"]["rows"], strict=True) if is_same else ()
-        changed = [place for place, (then, now) in enumerate(pairs) if then != now]
-        if is_same and not changed:
+    def _look_at_notices(self, *, is_other: bool) -> bool:
+        shown, before = self._shown, self._notices.said
+        if not shown.sources or self.is_filling:
             return False
-        self._version += 1
+        if all(one.state.status is Status.DONE for watched in shown.watched for one in watched.seen):
+            self._notices.forget()
+        else:
+            folders = [watched.plan.outline.folders for watched in shown.watched]
+            self._notices.find(shown.sources, folders, self._aside.view)
+        return self._notices.said != before
+
+    def _look_at_notes(self) -> bool:
+        """Return whether people may have noted something since the last look."""
+        found = []
+        for project in dict.fromkeys(source.project for source in self._shown.sources):
+            with contextlib.suppress(OSError):
+                stat = (project.state_root / NOTES_NAME).stat()
+                found.append((stat.st_mtime_ns, stat.st_ino))
+        before, self._noted = self._noted, found
+        return before != found
+
+    def _may_be_stale(self, now: float) -> bool:
+        if now < self._next_stale:
+            return False
+        self._next_stale = now + _STALE_SECONDS
+        return any(one.reading.given for watched in self._shown.watched for one in watched.seen)
+
+    def _keep(self, now: float) -> None:
+        """Remember on disk what was read, so that the next report, and the next server, needn't read it."""
+        if self.is_filling:
+            self._next_keep = now  # once all is read
+        if now < self._next_keep or self.is_filling:
+            return
+        for watched in self._shown.watched:
+            if watched.is_to_be_kept:
+                watched.keep()
+        took = time.monotonic() - now
+        self._next_keep = now + max(_KEEP_SECONDS, _KEEP_PART * took)
+
+    # --- the table
+
+    def _make(self, *, is_other: bool) -> bool:
+        """Make the table of what was seen; return whether there is news in it."""
+        shown = self._shown
+        parts = [watched.plan.part(watched.readings()) for watched in shown.watched]
+        labels = [source.manifest.label for source in shown.sources]
+        table = plain_table_of(parts, labels) if parts else PlainTable({name: [] for name in _OF_NOTHING})
+        folders = table.columns["exp_path"]
+        is_filling, is_first = self.is_filling, not self._version  # the first table comes without what takes long
+        self._is_grouped_anew = self._is_grouped_anew or is_other
+        if parts and not (is_filling or is_first) and (self._is_grouped_anew or len(self._groups) != len(folders)):
+            self._is_grouped_anew = False
+            configs = Configs([(one.manifest, one.project) for one in shown.sources], [part.searched for part in parts])
+            replicate = shown.sources[0].project.settings.replicate
+            self._groups = numbered(configs.replicate_keys(folders, replicate))
+        page = plain_page_of(
+            table,
+            self._project,
+            title_of([source.manifest for source in shown.sources]),
+            groups=self._groups if len(self._groups) == len(folders) else (),
+            searches=[part.searched for part in parts if part.searched is not None],
+        )
+        keys = {folder: self._keys.get(folder) or key_of(folder) for folder in folders}
+        warnings = [warning for source in shown.sources for warning in source.warnings]
+        whole = table_payload(page) | {
+            "live": True,
+            "server": self.server,
+            "keys": list(keys.values()),
+            "notices": [*warnings, *self._notices.said],
+            "phase": FILLING if is_filling else "",
+        }
+        projects = {
+            folder: watched.plan.reader.project
+            for watched in reversed(shown.watched)
+            for folder in watched.plan.outline.folders
+        }
+        known = {keys[folder]: (projects[folder], folder) for folder in folders}
+        self._keys = keys
+        with self._lock:
+            return self._take(whole, known, table)
+
+    def _take(self, whole: dict[str, Any], known: dict[str, tuple[Project, str]], table: PlainTable) -> bool:
+        before, self._known = self._whole, known
+        is_same = bool(before) and all(before[name] == whole[name] for name in ("ids", "keys"))
+        is_same = is_same and before["runs"]["columns"] == whole["runs"]["columns"]
+        changed: list[int] = []
+        if is_same:
+            changed = self._changed_rows(before, whole)
+        apart = {"made", "runs", "version", "counts"}
+        fields = [name for name in whole if name not in apart and before.get(name) != whole[name]]
+        if is_same and not changed and not fields:
+            return False
+        version = self._version + 1
         if not is_same:
-            self._anew = self._version
-            self._changed = {}
-        self._changed |= dict.fromkeys(changed, self._version)
-        self._whole = whole | {"version": self._version}
+            self._anew, self._changed, self._fields = version, {}, {}
+        self._changed |= dict.fromkeys(changed, version)
+        self._fields |= dict.fromkeys(fields, version)
+        self._whole, self._json = whole | {"version": version}, b""
+        self._version = version
         return True
+
+    def _changed_rows(self, before: dict[str, Any], whole: dict[str, Any]) -> list[int]:
+        """Return the places of the rows that are others; where little has changed in one, it stays for a while."""
+        columns = [column["name"] for column in whole["runs"]["columns"]]
+        quiet = [place for place, name in enumerate(columns) if name in _QUIET]
+        now = time.monotonic()
+        is_loud = now >= self._next_quiet
+        rows, counts = whole["runs"]["rows"], whole["counts"]
+        changed = []
+        for place, (then, row) in enumerate(zip(before["runs"]["rows"], rows, strict=True)):
+            if then == row and before["counts"][place] == counts[place]:
+                continue
+            if not is_loud and before["counts"][place] == counts[place] and _is_same_but(then, row, quiet):
+                rows[place], self._has_quiet = then, True
+                continue
+            changed.append(place)
+        if is_loud:
+            self._next_quiet = now + _QUIET_SECONDS
+        return changed
+
+    # --- what is asked
 
     def data(self, server: str = "", since: int = 0) -> dict[str, Any]:
         """Return the whole table, or what is new in it; see `wire`.
@@ -108,18 +293,51 @@ class Board:
             since: that version.
         """
         with self._lock:
-            whole = self._whole
-            if server != self.server or since < self._anew or since > self._version:
-                return whole
-            places = [place for place, version in self._changed.items() if version > since]
-            return {
-                "server": self.server,
-                "version": self._version,
-                "made": datetime.now().astimezone().isoformat(timespec="seconds"),
-                "rows": {place: whole["runs"]["rows"][place] for place in places},
-                "counts": {place: whole["counts"][place] for place in places},
-            }
+            return self._data(server, since)
+
+    def data_json(self, server: str = "", since: int = 0) -> bytes:
+        """Return the same as JSON; that of the whole table is made once."""
+        with self._lock:
+            found = self._data(server, since)
+            if found is not self._whole:
+                return _as_json(found)
+            self._json = self._json or _as_json(found)
+            return self._json
+
+    def _data(self, server: str, since: int) -> dict[str, Any]:
+        whole = self._whole
+        if server != self.server or not self._anew <= since <= self._version or not self._anew:
+            return whole
+        places = [place for place, version in self._changed.items() if version > since]
+        return {
+            "server": self.server,
+            "version": self._version,
+            "made": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "rows": {place: whole["runs"]["rows"][place] for place in places},
+            "counts": {place: whole["counts"][place] for place in places},
+            **{name: whole[name] for name, version in self._fields.items() if version > since},
+        }
 
     def experiment(self, key: str) -> Known | None:
         """Return the experiment of a key; None where it isn't shown."""
-        return self._known.get(key)
+        found = self._known.get(key)
+        if found is None:
+            return None
+        project, folder = found
+        return Known(project, ExperimentDir(Path(folder), project.results_root))
+
+
+def _is_same_but(then: Sequence[Any], row: Sequence[Any], places: Sequence[int]) -> bool:
+    """Return whether two rows differ at some places only, and not in whether something is there."""
+    own = list(row)
+    for place in places:
+        if (then[place] is None) == (row[place] is None):
+            own[place] = then[place]
+    return own == then
+
+
+def _as_json(value: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a name that is no text: JSON can spell it
+        return json.dumps(value).encode()

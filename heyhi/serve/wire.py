@@ -21,13 +21,17 @@ experiment after the server was started again. No address holds a path.
     /experiments/K/log?…        a piece of its log: &before=BYTE or &from=BYTE (default: its end), &rank=, &attempt=,
                                 &at=error for where its last error is, &file=ID which file that was (below)
 
-The whole table is what `report.page_payload` makes, less curves and details, and with
+The whole table is what `report.page_payload` makes, less curves and details (`table_payload`), with
 
     live: true, server: text, version: number,
-    keys: [key of each experiment, in the order of `ids`]
+    keys: [key of each experiment, in the order of `ids`],
+    notices: [lines that need somebody: no controller runs what is left, Slurm doesn't answer …],
+    phase: "statuses" while little more than statuses is known (columns of metrics may be absent), then ""
 
-News is {"server", "version", "made", "rows": {place: [cells]}, "counts": {place: true|false}}, where only cells of
-experiments have changed; all else (new experiments, columns, means, notes) comes as a whole table.
+News is {"server", "version", "made", "rows": {place: [cells]}, "counts": {place: true|false}}, and whatever other
+field of the whole table has changed (`searches`, `groups`, `notices`, `phase` …), by its name. Where there are other
+experiments or columns, it is the whole table. Numbers of attempts' hours, and when a file was written last, are news
+now and then only, unless something else of the row has changed.
 
 Curves are
 

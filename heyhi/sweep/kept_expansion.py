@@ -78,7 +78,7 @@ class RememberedExpansion:
         project = self._project
         digest = hashlib.sha256()
         about = [_FORMAT, schema.digest, sweep.name, str(project.root), str(project.results_root), os.getcwd()]  # noqa: PTH109
-        for part in (about, project.settings, list(_stamps(project)), self._points, sweep.search):
+        for part in (about, project.settings, list(config_stamps(project)), self._points, sweep.search):
             digest.update(repr(part).encode(errors="surrogateescape"))
         return digest.hexdigest()[:32]
 
@@ -91,7 +91,7 @@ def _is_below(file: Path, roots: Iterable[Path]) -> bool:
     return any(file.is_relative_to(root) for root in roots)
 
 
-def _stamps(project: Project) -> Iterator[tuple[object, ...]]:
+def config_stamps(project: Project) -> Iterator[tuple[object, ...]]:
     """Yield what changes when a config is edited, or when a file comes that an include would find first."""
     # An include may also be relative to the project root; the results' folder comes by itself.
     names = (name for name in os.listdir(project.root) if not name.startswith("."))  # noqa: PTH208

@@ -54,6 +54,7 @@ APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a man
 _MANIFESTS, _LOOKED_AT = "manifests", "looked-at"
 _ENTRIES = ("exp_id", "cfg", "overrides", "identity_version", "task", "needs", "own")
 _ROW = "SELECT * FROM experiment"
+_FEW = 100  # experiments that are faster read one by one than all together
 CHECKSUMS = "checksums"  # key of the checksums of its columns, as JSON
 SEAL = "seal"  # key of the checksum of all other settings
 # What a manifest is made of; a file with anything else, such as a trigger, is none.
@@ -112,6 +113,7 @@ class RowContent(NamedTuple):
 
 
 COLUMNS = (*RowContent._fields, "checksum")
+_CHECKED = ("exp_id", "own", "cfg", "overrides", "identity_version", "task", "config", "needs", "resources")
 
 
 class Node(NamedTuple):
@@ -456,6 +458,20 @@ class Manifest:
         if row is None:
             raise ManifestError(f"{self.path}: has no experiment {target}")
         return self._experiment(row)
+
+    def check_has(self, targets: Sequence[str]) -> None:
+        """Make sure that it has some experiments, and that what it says of them was never changed.
+
+        Raises:
+            ManifestError: it has none of a target, or its row is damaged.
+        """
+        if len(targets) > _FEW:
+            with contextlib.suppress(ManifestError):  # a row is damaged: maybe of another one
+                self._columns(*_CHECKED)
+                if set(self.all_targets).issuperset(targets):
+                    return
+        for target in targets:
+            self.experiment(target)
 
     def given(self, target: str) -> list[str]:
         """Return the overrides of an experiment as they were given; none where its identity has all of them."""

@@ -39,7 +39,9 @@ from heyhi.job.submit import submit_job
 from heyhi.project import Project, find_project
 from heyhi.report.parts import read_part
 from heyhi.report.read import Reader
+from heyhi.report.source import Source
 from heyhi.report.table import frame_of
+from heyhi.serve.board import Board
 from heyhi.slurm.commands import View
 from heyhi.slurm.request import JobRequest, request_of
 from heyhi.sweep.expand import Expansion, expand
@@ -391,7 +393,21 @@ def by_handle(lab: Lab, run: Run) -> Found:
     return [(Handle(lab.first.path, project=lab.project).get_status(), "")]
 
 
-CALLERS = [by_rule, by_survey_of_expansion, by_survey_of_manifest, by_table, by_command, by_plan, by_handle]
+def by_board(lab: Lab, run: Run) -> Found:
+    manifest = Manifest.open(lab.manifest)
+    source = dataclasses.replace(Source.of(manifest, lab.project), only=tuple(manifest.all_targets))
+    board, is_over = Board(lab.project, lambda: [source]), False
+    while not is_over:
+        is_over = not board.is_asking and bool(board.version)  # before a look that takes up what was answered
+        board.look()
+    board.end()
+    data = json.loads(board.data_json())
+    names = [column["name"] for column in data["runs"]["columns"]]
+    rows = {row[names.index("exp_id")]: (row[0], row[names.index("reason")] or "") for row in data["runs"]["rows"]}
+    return [rows[e.exp_id] for e in lab.expansion.experiments]
+
+
+CALLERS = [by_rule, by_survey_of_expansion, by_survey_of_manifest, by_table, by_command, by_plan, by_handle, by_board]
 
 
 @pytest.mark.parametrize("ask", CALLERS, ids=lambda ask: ask.__name__)

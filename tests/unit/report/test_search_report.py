@@ -24,6 +24,8 @@ from heyhi.extras import install_line
 from heyhi.project import Project, find_project
 from heyhi.report.__main__ import main as report_main
 from heyhi.report.gather import gather
+from heyhi.report.page_data import page_of
+from heyhi.report.page_payload import payload_of
 from heyhi.report.page_search import search_payload
 from heyhi.report.searched import Searched
 from heyhi.report.shape import Shape
@@ -31,6 +33,8 @@ from heyhi.report.shaped import Shaped
 from heyhi.report.source import Source
 from heyhi.report.terminal import print_table
 from heyhi.search.rung_files import RungFiles
+from heyhi.serve import shown_sources
+from heyhi.serve.board import Board
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.write_manifest import write_manifest
@@ -283,6 +287,35 @@ def test_a_search_says_which_way_its_metric_is_better(made: Callable[..., Made])
     shaped = search.shaped(best="gap.best")
     assert shaped.table["trial"].tolist() == [1] and shaped.table["gap.best"].tolist() == [0.1]
     assert not [note for note in shaped.notes if "assumed" in note]
+
+
+def test_trials_and_the_best_so_far_come_while_somebody_looks(
+    made: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown_sources, "_PART", 0)
+    search = made(trials=4)
+    board = Board(search.project, lambda: [Source.of(search.manifest, search.project)])
+
+    def seen() -> dict[str, Any]:
+        board.look()
+        while board.is_unfinished:
+            board.look()
+        return dict(json.loads(board.data_json()))
+
+    assert seen()["ids"] == []
+    folder = search.trial(0, value=0.25)
+    data = seen()
+    assert len(data["ids"]) == 1 and "0.25" in data["searches"][0]["best"]
+    search.trial(1, value=0.5)
+    search.trial(2, "PRUNED", value=0.125)
+    data, shaped = seen(), search.shaped()
+    assert data["searches"] == [json.loads(json.dumps(search_payload(one, data["ids"]))) for one in shaped.searches]
+    assert "0.5" in data["searches"][0]["best"]
+    whole = payload_of(page_of(shaped, search.project, data["title"]), Path())
+    assert data["runs"] == json.loads(json.dumps(whole["runs"]))
+    version = board.version
+    folder.metrics_path.write_text('{"epoch": 2, "val_accuracy": 0.75}\n')
+    assert seen()["version"] > version
 
 
 def test_a_trial_more_has_only_that_one_read(made: Callable[..., Made], tmp_path: Path) -> None:
