@@ -9,14 +9,11 @@ function takeNews(news) {
   if (news.ids) return takeWhole(news);
   const others = Object.keys(news).filter((name) => !ROW_NEWS.has(name));
   const rest = Object.fromEntries(Object.entries(news).filter(([name]) => name !== "rows" && name !== "counts"));
-  if (others.some((name) => !BESIDE.has(name))) return takeWhole({ ...whole(), ...rest, ...withRows(news) });
+  if (others.some((name) => !BESIDE.has(name))) return takeWhole({ ...data, ...rest, ...withRows(news) });
   const change = takeCells(Object.entries(news.rows ?? {}), Object.entries(news.counts ?? {}));
   Object.assign(data, rest);
   showChange(change, others.includes("searches"));
 }
-
-/** Return the table as it would come from the server, to be shown anew. */
-const whole = () => ({ ...data });
 
 function withRows({ rows = {}, counts = {} }) {
   const found = { runs: { ...data.runs, rows: [...data.runs.rows] }, counts: [...data.counts] };
@@ -27,8 +24,9 @@ function withRows({ rows = {}, counts = {} }) {
 
 /** Return whether a whole table is the one that is shown with other cells, and perhaps more experiments at its end. */
 function isGrown(news) {
-  if (!data?.live || data.table || news.table || data.phase !== news.phase) return false;
+  if (!data?.live || data.table || news.table || data.phase !== (news.phase ?? "")) return false;
   const fixed = ["spread", "directions", "pivot", "packages", "groups", "factors"];
+  const named = ({ columns: all }) => JSON.stringify(all.map(({ name, kind, replicate }) => [name, kind, replicate]));
   const isStart = (long, short) => short.every((one, i) => JSON.stringify(one) === JSON.stringify(long[i]));
   const isSame = (name) => {
     const [now, then] = [news[name], data[name]];
@@ -39,7 +37,7 @@ function isGrown(news) {
     data.ids.length > 0 &&
     news.ids.length >= data.ids.length &&
     data.ids.every((id, run) => id === news.ids[run]) &&
-    JSON.stringify(data.runs.columns) === JSON.stringify(news.runs.columns) &&
+    named(data.runs) === named(news.runs) &&
     news.members.every((runs, row) => runs.length === 1 && runs[0] === row) &&
     fixed.every(isSame)
   );
@@ -67,6 +65,7 @@ function takeGrown(news, none) {
   const grown = news.ids.length > known;
   if (grown) rows.push(...news.runs.rows.slice(known));
   data = { ...data, ...none, notices: [], phase: "", eta: "", ...news, runs: { ...news.runs, rows } };
+  columns.forEach((column, index) => (column.hidden = data.runs.columns[index].hidden));
   if (!grown) {
     onNews.forEach((tell) => tell({ runs: change.runs }));
     readMetrics();
