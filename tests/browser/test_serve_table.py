@@ -108,7 +108,7 @@ def test_news_leaves_alone_what_somebody_is_at(lab: Lab, watch: Watch) -> None:
       window.kept = [...document.querySelectorAll('#table tbody tr')];
       document.querySelector('#table').closest('.dt-layout-cell').scrollLeft = 40;
     }""")
-    append(folders[0], line(6, loss=0.0123, val_accuracy=0.99))
+    append(folders[0], line(6, loss=0.0123))
     page.get_by_role("gridcell", name="0.0123", exact=True).first.wait_for()
     assert page.evaluate("window.kept.every(row => row.isConnected)"), "rows stay, and so does what is marked in them"
     assert page.evaluate("[document.activeElement.id, document.activeElement.selectionStart]") == ["find", 2]
