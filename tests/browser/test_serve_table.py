@@ -425,3 +425,39 @@ def test_what_is_done_to_many_rows_depends_on_what_is_seen_of_them(lab: Lab, wat
     page.get_by_role("button", name="PENDING").click()
     settled(page, "document.querySelector('#filters button')")
     assert page.evaluate("window.made") < 40_000, "of a few pages of cells, not of all rows"
+
+
+def test_news_of_a_hundred_of_ten_thousand_makes_a_hundredth_of_what_all_make(lab: Lab, watch: Watch) -> None:
+    grid(lab)
+    served = lab.serve()
+    page = watch.open(served, wait=False)
+    kept: dict[str, Any] = {}
+
+    def many(news: dict[str, Any]) -> dict[str, Any]:
+        if kept and "ids" not in news:
+            names = [column["name"] for column in kept["whole"]["runs"]["columns"]]
+            rows = {}
+            for place in range(6, 10_000, 100):
+                cells = kept["whole"]["runs"]["rows"][place]
+                cells[names.index("epoch")] += 1
+                rows[place] = cells
+            return news | {"version": news["version"], "rows": rows, "counts": {}}
+        kept["whole"] = widened(news, 10_000)
+        return kept["whole"]
+
+    change_data(page, many)
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    seen_rows(page, 50)
+    settled(page)
+    page.evaluate("""() => {
+      window.made = 0;
+      const create = document.createElement.bind(document);
+      document.createElement = (...args) => (window.made += 1, create(...args));
+      window.kept = [...document.querySelectorAll('#table tbody tr')];
+    }""")
+    before = cells(page, "epoch")[6]
+    page.evaluate("globalThis.heyhi.wantNews()")
+    settled(page, f"document.querySelector('#table tbody tr:nth-child(7)').textContent.includes('{int(before) + 1}')")
+    assert page.evaluate("window.kept.every(row => row.isConnected)")
+    assert page.evaluate("window.made") < 5_000
