@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from heyhi.experiment.alike import kind_of
 from tests.browser.served import Lab, Watch, append, attempt, line, settled
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\u202e"
@@ -228,6 +229,20 @@ def test_a_status_says_why_in_groups_that_filter(lab: Lab, watch: Watch) -> None
     seen_rows(page, 7)
 
 
+def test_the_page_takes_for_alike_what_the_terminal_does(lab: Lab, watch: Watch) -> None:
+    grid(lab)
+    page = watch.open(lab.serve())
+    reasons = ["", "job 12 waits: Priority", "job 12_7 waits: Resources", "exit code 1: ValueError: x = -3.5e7 of 12"]
+    reasons += [
+        "killed (job 3 on node1): 3 GB",
+        "signal 9: out of memory at 0x12",
+        "rank 3 on n-1.a: boom 4",
+        "no colon 7",
+    ]
+    reasons += ["needs p/fit/lr=0.1: DEAD", "exit code 3", "a: exit code 3, signal 9, v1.2"]
+    assert page.evaluate("reasons => reasons.map(globalThis.heyhi.kindOf)", reasons) == list(map(kind_of, reasons))
+
+
 def test_filters_are_seen_kept_in_the_address_and_taken_off_one_by_one(lab: Lab, watch: Watch) -> None:
     grid(lab)
     served = lab.serve()
@@ -308,6 +323,7 @@ def test_all_can_be_done_by_keys(lab: Lab, watch: Watch) -> None:
     page.keyboard.press("?")
     assert page.get_by_role("dialog", name="Keys").is_visible()
     page.keyboard.press("Escape")
+    page.locator("dialog").wait_for(state="hidden")
     page.keyboard.press("/")
     page.keyboard.type("lr=0.2")
     seen_rows(page, 3)

@@ -171,7 +171,7 @@ function showConnection() {
   const since = lostSince?.toLocaleTimeString();
   const texts = { live: "live", connecting: "reading…", lost: `connection lost since ${since}: ${lostWhy || "trying again"}` };
   setText(line, texts[state]);
-  const error = lookError && state === "live" ? `What is shown may be old: ${lookError}` : "";
+  const error = lookError && state !== "lost" ? `${data ? "What is shown may be old: " : ""}${lookError}` : "";
   setText(byId("look-error"), error);
   byId("look-error").hidden = !error;
 }

@@ -38,7 +38,7 @@ else show(JSON.parse(byId("data").textContent));
 linkPlots();
 opened = performance.now();
 showReloading();
-globalThis.heyhi = { wantNews, show, isDrawn: () => !pending.size && !fetches && nextNews === null };
+globalThis.heyhi = { wantNews, kindOf, show, isDrawn: () => !pending.size && !fetches && nextNews === null };
 scrollTo(0, scrolled.page);
 scroller().scrollTop = scrolled.inner;
 giveFocus(focused);
