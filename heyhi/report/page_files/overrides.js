@@ -25,7 +25,7 @@ function drawScatter() {
     Number.isFinite(xOf(row));
   const log = x.numeric && byId("scatter-log").checked;
   const rows = shownRows.filter((row) => fits(row) && (!log || xOf(row) > 0));
-  const [leftOut, best] = [rowsLeftOut(shownRows, x, y, log), bestRows(y)];
+  const [leftOut, best] = [rowsLeftOut(shownRows, x, y, log), y.best];
   if (!rows.length) return nothingToDraw(leftOut);
   const colours = colouring();
   const ticks = spread(texts.length, 20);
@@ -47,7 +47,7 @@ function drawScatter() {
 }
 
 function scatterTrace(rows, x, y, xOf, colours) {
-  const best = bestRows(y);
+  const best = y.best;
   const symbol = (row) => (best.has(row) ? "star" : rowCounts(row) ? "circle" : "circle-open");
   const size = (row) => (chosen.has(row) ? 13 : 8) + (best.has(row) ? 3 : 0);
   const errors = isMean() ? columnNamed(`${y.name}.${data.spread}`)?.values : null;
