@@ -29,7 +29,7 @@ _SCRIPTS = (
     *("values.js", "view.js", "plots.js", "drawing.js", "colours.js", "left_out.js", "metrics.js"),
     *("bundles.js", "curve_traces.js", "curves.js", "overrides.js", "parallel_axes.js", "parallel.js"),
     *("search.js", "columns.js", "table.js"),
-    *("choosing.js", "details.js", "controls.js", "live.js", "connection.js", "start.js"),
+    *("choosing.js", "details.js", "controls.js", "live.js", "connection.js", "live_curves.js", "start.js"),
 )
 
 

@@ -2,6 +2,8 @@
 
 const isLive = byId("data") === null; // a page that is a file carries its data
 
+const onNews = []; // called with {all: true} or {runs: [places]} before news is drawn
+
 async function fetchJson(address) {
   const answer = await fetch(address);
   if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
@@ -16,11 +18,14 @@ async function fetchNews() {
   if (news.ids) {
     const none = { curves: news.ids.map(() => []), arrays: [], x: [], common: [{}] };
     const details = news.ids.map(() => ({ config: "", flat: { common: 0, own: {} }, attempts: [], log: [], folder: "", log_link: "" }));
-    show({ ...none, ...news, details });
+    data = { ...data, ...none, ...news, details };
+    onNews.forEach((tell) => tell({ all: true }));
+    show({});
     return;
   }
   for (const [place, cells] of Object.entries(news.rows)) data.runs.rows[place] = cells;
   for (const [place, counts] of Object.entries(news.counts)) data.counts[place] = counts;
+  onNews.forEach((tell) => tell({ runs: Object.keys(news.rows).map(Number) }));
   show({ version: news.version, made: news.made });
 }
 
