@@ -117,3 +117,22 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
         assert watched.page.evaluate("window.violations") == []
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Any]:
+    """A project without experiments, whose servers and launches end with the test; see served.py."""
+    from tests.browser.served import Lab
+
+    made = Lab.new(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def watch(chromium: Any) -> Iterator[Any]:
+    """Opens pages of servers, and fails at their errors and requests to elsewhere."""
+    from tests.browser.served import watching
+
+    with watching(chromium) as found:
+        yield found
