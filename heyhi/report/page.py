@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 # One script, in parts that can be read.
 _SCRIPTS = (
     *("values.js", "view.js", "plots.js", "drawing.js", "colours.js", "left_out.js", "metrics.js"),
+    "metrics_menu.js",
     *("bundles.js", "curve_traces.js", "curves.js", "overrides.js", "parallel_axes.js", "parallel.js"),
     *("search.js", "columns.js", "table.js"),
-    *("choosing.js", "details.js", "controls.js", "live.js", "connection.js", "live_curves.js", "start.js"),
+    *("choosing.js", "details.js", "controls.js", "live.js", "connection.js"),
+    *("live_curves.js", "copying.js", "log.js", "live_details.js", "start.js"),
 )
+_STYLES = ("style.css", "table.css", "details.css")
 
 
 def write_page(path: Path, page: PageData) -> None:
@@ -58,7 +61,7 @@ def render_page(page: PageData, *, folder: Path) -> str:
         hashes=list(map(_hash, scripts.values())),
         title=payload["title"],
         library_style=libraries.tables_style,
-        style=_own("style.css") + _own("table.css"),
+        style="".join(map(_own, _STYLES)),
         data=_json(payload),
     )
 
@@ -75,7 +78,7 @@ def static_files() -> dict[str, bytes]:
         "plotly.js": libraries.plotly,
         "tables.js": libraries.tables,
         "page.js": "\n".join(map(_own, _SCRIPTS)),
-        "style.css": libraries.tables_style + _own("style.css") + _own("table.css"),
+        "style.css": libraries.tables_style + "".join(map(_own, _STYLES)),
     }
     return {name: text.encode() for name, text in texts.items()}
 

@@ -41,13 +41,7 @@ function showMetrics() {
   const before = [...byId("metrics").querySelectorAll("input:checked")].map((input) => input.value);
   const known = (names) => names.filter((name) => curveMetrics.includes(name));
   const wanted = [known(seenAll("metric")), known(before), known([mainCurve() ?? ""])].find((names) => names.length) ?? [];
-  byId("metrics").replaceChildren(
-    ...curveMetrics.map((name) => {
-      const input = make("input", { type: "checkbox", value: name, checked: wanted.includes(name) });
-      const label = make("label", {}, input, ` ${cut(name, 60)}`);
-      return label;
-    }),
-  );
+  fillMetrics(curveMetrics, wanted);
   showMetricsChosen();
 }
 

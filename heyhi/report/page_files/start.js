@@ -38,7 +38,7 @@ linkPlots();
 opened = performance.now();
 showReloading();
 if (isLive) connect();
-globalThis.heyhi = { show, isDrawn: () => !pending.size && !(isLive && curvesPending()) };
+globalThis.heyhi = { show, isDrawn: () => !pending.size && !(isLive && (curvesPending() || detailsPending())) };
 scrollTo(0, scrolled.page);
 scroller().scrollTop = scrolled.inner;
 giveFocus(focused);
