@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.control.last_traceback import last_traceback
-from heyhi.control.log_files import LogPart, check_rank, numbers_of, part_of, ranks_of
+from heyhi.control.log_files import LogPart, check_rank, has_text, numbers_of, part_of, ranks_of
 from heyhi.control.shown_log import Shown
 from heyhi.control.survey import Row, Survey
 from heyhi.errors import ResultError, UnknownError
@@ -16,7 +16,6 @@ from heyhi.experiment.alike import kind_of
 from heyhi.experiment.death import OUTSIDE
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import DONE, PRUNED, End, History
-from heyhi.files import is_there
 from heyhi.project import Project
 
 _MOST_BYTES = 1 << 23  # of the end of a log, in which a traceback is looked for
@@ -99,21 +98,73 @@ def _show_one(row: Row, project: Project, rank: int | None, attempt: int | None)
         return
     is_last = failed.number == next(reversed(numbers_of(history)), 0)
     reason = _reason(row, failed.end, is_last=is_last)
-    exception = failed.end.exception if failed.end is not None else ""
-    part, label = _log_of(folder, history, failed, rank)
-    if part is None:
+    found = _look(folder, history, failed, rank, _MOST_BYTES)
+    if found is None:
         _tell(reason)
         _tell("it left no log")
         return
-    lines = part.last_bytes(_MOST_BYTES).split(b"\n")
-    found = last_traceback([line.decode("utf-8", "replace") for line in lines], exception)
-    is_first = found is None or row.reason.startswith(OUTSIDE)
+    is_first = found.traceback is None or row.reason.startswith(OUTSIDE)
     if is_first:
         _tell(reason)
-    _print(lines, found)
+    _print(found.lines, found.traceback)
     if not is_first:
         _tell(reason)
-    _tell(f"log: {project.relative(part.path)}{label}")
+    _tell(f"log: {project.relative(found.part.path)}{found.label}")
+
+
+class Found(NamedTuple):
+    """What a log tells of a failure.
+
+    Attributes:
+        part: of which log.
+        rank: whose that is.
+        label: which one that is, in words; empty where there is but one.
+        start: where the lines begin in the file.
+        lines: the last ones.
+        traceback: the first of those of the traceback, and the one behind its last; None where there is none.
+    """
+
+    part: LogPart
+    rank: int
+    label: str
+    start: int
+    lines: list[bytes]
+    traceback: tuple[int, int] | None
+
+
+def find_error(
+    folder: ExperimentDir, *, rank: int | None = None, attempt: int | None = None, most: int
+) -> Found | None:
+    """Look for what has gone wrong in an experiment, however it is now; None where it has no log.
+
+    Args:
+        folder: of the experiment.
+        rank: whose log; default: of the one that failed first.
+        attempt: only what this one has written; default: the last one that failed, or else the last one.
+        most: bytes of the end of its log that are looked at.
+
+    Raises:
+        HeyhiError: there is no such rank or attempt.
+        ResultError: its log can't be read.
+        UnknownError: its records can't be read.
+    """
+    history = folder.history()
+    numbers = numbers_of(history)
+    last = numbers[-1] if numbers else 0
+    ends = {end.attempt: end for end in history.ends if end.attempt}
+    failed = _Failed(attempt, ends.get(attempt)) if attempt is not None else _last_failed(history)
+    return _look(folder, history, failed or _Failed(last, ends.get(last)), rank, most)
+
+
+def _look(folder: ExperimentDir, history: History, failed: _Failed, rank: int | None, most: int) -> Found | None:
+    part, rank, label = _log_of(folder, history, failed, rank, most)
+    if part is None:
+        return None
+    start, data = part.end_from(most)
+    lines = data.split(b"\n")
+    exception = failed.end.exception if failed.end is not None else ""
+    traceback = last_traceback([line.decode("utf-8", "replace") for line in lines], exception)
+    return Found(part, rank, label, start, lines, traceback)
 
 
 def _print(lines: Sequence[bytes], found: tuple[int, int] | None) -> None:
@@ -137,7 +188,12 @@ def _failed(row: Row, history: History, attempt: int | None) -> _Failed | None:
     if row.status.is_trouble:
         last = numbers[-1] if numbers else 0
         return _Failed(last, ends.get(last))
-    for number in reversed(numbers):
+    return _last_failed(history)
+
+
+def _last_failed(history: History) -> _Failed | None:
+    ends = {end.attempt: end for end in history.ends if end.attempt}
+    for number in reversed(numbers_of(history)):
         if (end := ends.get(number)) is not None and end.reason not in (DONE, PRUNED):
             return _Failed(number, end)
     return None
@@ -150,25 +206,27 @@ def _reason(row: Row, end: End | None, *, is_last: bool) -> str:
     return f"{row.text}; attempt {end.attempt} ended with exit code {end.exit_code}: {why}"
 
 
-def _log_of(folder: ExperimentDir, history: History, failed: _Failed, rank: int | None) -> tuple[LogPart | None, str]:
-    """Return what of which log tells of a failure, and what of it that is, in words."""
+def _log_of(
+    folder: ExperimentDir, history: History, failed: _Failed, rank: int | None, most: int
+) -> tuple[LogPart | None, int, str]:
+    """Return what of which log tells of a failure, whose it is, and what of it that is, in words."""
     there = ranks_of(folder)
     number = failed.number or None
     if rank is not None:
         check_rank(folder, rank)
     elif 0 in there and len(there) > 1:
-        said = _FIRST_RANK.findall(part_of(folder, history, 0, number).last_bytes(_MOST_BYTES))
+        said = _FIRST_RANK.findall(part_of(folder, history, 0, number).last_bytes(most))
         named = _SAID_OF_RANK.match(failed.end.exception) if failed.end is not None else None
         # One that could leave no word is the cause, whoever was the first to say something.
         rank = int(named[1]) if named is not None else int(said[-1]) if said else 0
     rank = rank if rank in there else 0
     if rank not in there:
         path = folder.launch_log_path
-        return (LogPart(path), "") if is_there(path) and path.stat().st_size else (None, "")
+        return (LogPart(path) if has_text(path) else None), 0, ""
     count = len(history.starts)
     words = [f"rank {rank}"] if len(there) > 1 else []
     words += [f"attempt {number} of {count}"] if number is not None and count > 1 else []
-    return part_of(folder, history, rank, number), f" ({', '.join(words)})" if words else ""
+    return part_of(folder, history, rank, number), rank, f" ({', '.join(words)})" if words else ""
 
 
 def _tell(text: str) -> None:

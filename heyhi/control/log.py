@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from heyhi.control.attendance import NO_COMMANDS, Attendance, Commands, said_of_experiment
-from heyhi.control.log_files import LogPart, check_rank, part_of, ranks_of
+from heyhi.control.log_files import LogPart, check_rank, has_text, launch_log_of, part_of, ranks_of
 from heyhi.control.shown_log import Shown
 from heyhi.control.survey import Survey
 from heyhi.control.watch import ASK_SECONDS, LOOK_SECONDS, End
@@ -18,7 +18,6 @@ from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.records import REFUSED
-from heyhi.experiment.slots import living_slots_of, slot_dir
 from heyhi.files import is_there, open_regular
 from heyhi.project import Project
 
@@ -75,14 +74,13 @@ def show_log(
 def _show_launch_log(project: Project, folder: ExperimentDir, lines: int | None, commands: Commands) -> int:
     survey = Survey.of_folders(project, [str(folder.path)])
     row = survey.rows[0]
-    slots = [slot_dir(slot) for slot in living_slots_of(str(folder.path))]  # whose job has run it, if it was started
-    folder = next((one for one in (folder, *slots) if _has_text(one.launch_log_path)), folder)
-    if not _has_text(folder.launch_log_path):
+    path = launch_log_of(folder)
+    if not has_text(path):
         _tell(f"no log yet: {row.text}")
         _tell_more(project, survey, Attendance.of(survey), commands)
         return 0
-    _tell(f"no {folder.log_path.name} yet ({row.status.value}); this is {folder.launch_log_path}")
-    _print_part(LogPart(folder.launch_log_path), lines)
+    _tell(f"no {folder.log_path.name} yet ({row.status.value}); this is {path}")
+    _print_part(LogPart(path), lines)
     _tell_refusal(folder)
     return 0
 
@@ -116,11 +114,6 @@ def _tell_refusal(folder: ExperimentDir) -> None:
         history = folder.history()
         if (end := history.last_end) is not None and end.reason == REFUSED and not history.unstarted_job:
             _tell(f"since then: {death_of(history).text}")
-
-
-def _has_text(path: Path) -> bool:
-    """Return whether a log has something to say: Snakemake leaves an empty one of a job that it couldn't submit."""
-    return is_there(path) and path.stat().st_size > 0
 
 
 def _tell_more(project: Project, survey: Survey, attendance: Attendance, commands: Commands) -> None:
@@ -197,7 +190,7 @@ class _Follower:
 
     def _launch_log(self) -> _Growing | None:
         path = self._folder.launch_log_path
-        if any(log.is_known for log in self._logs.values()) or not _has_text(path):
+        if any(log.is_known for log in self._logs.values()) or not has_text(path):
             return None
         _tell(f"no {self._folder.log_path.name}; this is {path}")
         self._logs = {0: _Growing(path)}

@@ -11,7 +11,8 @@ from heyhi.errors import HeyhiError, ResultError, suggest
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import LOG_NAME
 from heyhi.experiment.records import History
-from heyhi.files import open_regular
+from heyhi.experiment.slots import living_slots_of, slot_dir
+from heyhi.files import is_there, open_regular
 
 _RANK = re.compile(rf"{Path(LOG_NAME).stem}\.(?P<rank>[1-9]\d*){re.escape(Path(LOG_NAME).suffix)}")
 
@@ -51,11 +52,19 @@ class LogPart:
         Raises:
             ResultError: it can't be read.
         """
+        return self.end_from(most)[1]
+
+    def end_from(self, most: int) -> tuple[int, bytes]:
+        """Read the end of the part; return where it begins in the file, too.
+
+        Raises:
+            ResultError: it can't be read.
+        """
         file, start, end = self.open()
         with os.fdopen(file, "rb") as opened:
             start = max(start, end - most)
             opened.seek(start)
-            return opened.read(end - start)
+            return start, opened.read(end - start)
 
 
 def ranks_of(folder: ExperimentDir) -> list[int]:
@@ -66,6 +75,25 @@ def ranks_of(folder: ExperimentDir) -> list[int]:
         return []
     found = [int(match["rank"]) for name in names if (match := _RANK.fullmatch(name)) is not None]
     return sorted([*found, *([0] if LOG_NAME in names else [])])
+
+
+def launch_log_of(folder: ExperimentDir) -> Path:
+    """Return the log of who has launched an experiment: its own, or that of the search's slot that runs it.
+
+    Raises:
+        UnknownError: nobody can tell.
+    """
+    slots = [slot_dir(slot) for slot in living_slots_of(str(folder.path))]  # whose job has run it, if it was started
+    return next((one for one in (folder, *slots) if has_text(one.launch_log_path)), folder).launch_log_path
+
+
+def has_text(path: Path) -> bool:
+    """Return whether a log has something to say: Snakemake leaves an empty one of a job that it couldn't submit.
+
+    Raises:
+        UnknownError: nobody can tell.
+    """
+    return is_there(path) and path.stat().st_size > 0
 
 
 def check_rank(folder: ExperimentDir, rank: int) -> None:

@@ -11,6 +11,11 @@ from heyhi.text import readable
 # What a terminal may get: colours, and what progress bars go back by.
 _ALLOWED = re.compile(r"(\x1b\[[0-9;:]{0,60}m|[\r\b])")
 _UNFINISHED = re.compile(r"\x1b(?:\[[0-9;:]{0,60})?\Z")
+# What is sent to terminals beside text; of that, what erases the rest of a line.
+_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
+_ERASING = ("\x1b[K", "\x1b[0K")
+_ERASES = "\x1b[K"
+_GOES_BACK = re.compile(r"(\r|\x08|\x1b\[K)")
 _RESET = "\x1b[0m"
 _MOST_HELD = 1 << 16  # bytes of a line that has no end yet, where lines of several logs are told apart
 
@@ -68,6 +73,32 @@ def harmless(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(part if i % 2 else readable(part) for i, part in enumerate(_ALLOWED.split(text)))
+
+
+def plain(text: str) -> str:
+    """Return lines of a log as a terminal would show them at the end: less colours, with what was written over gone."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "\n".join(map(_plain_line, text.split("\n")))
+
+
+def _plain_line(line: str) -> str:
+    line = _CODES.sub(lambda code: _ERASES if code[0] in _ERASING else "", line.rstrip("\r"))
+    if "\r" in line or "\b" in line:
+        cells: list[str] = []
+        at = 0
+        for part in _GOES_BACK.split(line):
+            if part == "\r":
+                at = 0
+            elif part == "\b":
+                at = max(at - 1, 0)
+            elif part == _ERASES:
+                del cells[at:]
+            else:
+                cells[at : at + len(part)] = part
+                at += len(part)
+        line = "".join(cells)
+    return readable(line.replace(_ERASES, ""))
 
 
 def _encoding() -> tuple[str, str]:

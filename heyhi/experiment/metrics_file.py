@@ -86,6 +86,41 @@ class Damage:
             _log.warning("%s", text)
 
 
+class Place(NamedTuple):
+    """From where on a reading of a file may be gone on with, once the file has grown.
+
+    Attributes:
+        offset: of the first line that wasn't read.
+        number: of that line, from 1.
+        read: up to which byte the file was looked at.
+        skips: whether that line is longer than any line of metrics is.
+    """
+
+    offset: int = 0
+    number: int = 1
+    read: int = 0
+    skips: bool = False
+
+
+BEGIN = Place()
+
+
+class Piece(NamedTuple):
+    """Whole lines of a file.
+
+    Attributes:
+        offset: where they begin.
+        number: of the first, from 1.
+        data: their bytes.
+        behind: the place behind them; None where a reading of the file once it has grown may have other pieces.
+    """
+
+    offset: int
+    number: int
+    data: bytes
+    behind: Place | None = None
+
+
 def counting_blocks(
     path: Path | str,
     starts: Sequence[Start] = (),
@@ -107,7 +142,7 @@ def counting_blocks(
     Raises:
         ResultError: it can't be read.
     """
-    with _Opened(path, cut) as file:
+    with Opened(path, cut) as file:
         yield from _counting(file, starts, damaged)
 
 
@@ -115,8 +150,8 @@ def all_blocks(
     path: Path | str, starts: Sequence[Start] = (), *, damaged: Callable[[int], object] = _ignore
 ) -> Iterator[Block]:
     """Read all metrics, those that don't count as well; as `counting_blocks`."""
-    with _Opened(path) as file:
-        for part, lines in file.blocks(_bounds(starts), damaged):
+    with Opened(path) as file:
+        for part, lines in file.blocks(bounds_of(starts), damaged):
             yield Block(_number(starts, part), lines)
 
 
@@ -148,19 +183,19 @@ def sum_up(
         ResultError: it can't be read.
     """
     summary = Summary(directions)
-    with _Opened(path, cut) as file:
+    with Opened(path, cut) as file:
         if file.may_be_struck(starts):
             for block in _counting(file, starts, damaged):
                 summary.add(block.lines)
             return summary
-        for _, number, data in file.pieces(damaged):
-            if not summary.add_unparsed(data):
+        for _, number, data, _ in file.pieces(damaged):
+            if data and not summary.add_unparsed(data):
                 summary.add(parsed(data, _from(number, damaged), _from(number, cut)))
     return summary
 
 
-def _counting(file: _Opened, starts: Sequence[Start], damaged: Callable[[int], object]) -> Iterator[Block]:
-    bounds = _bounds(starts)
+def _counting(file: Opened, starts: Sequence[Start], damaged: Callable[[int], object]) -> Iterator[Block]:
+    bounds = bounds_of(starts)
     if not file.may_be_struck(starts):
         for part, lines in file.blocks(bounds, damaged):
             yield Block(_number(starts, part), lines)
@@ -182,7 +217,7 @@ def _number(starts: Sequence[Start], part: int) -> int:
     return starts[part - 1].attempt if part else 0
 
 
-def _bounds(starts: Sequence[Start]) -> list[int]:
+def bounds_of(starts: Sequence[Start]) -> list[int]:
     """Return from which byte on the lines are of each attempt, or of a later one.
 
     An attempt whose file was cut back below its beginning by a later one, or that logged nothing, has no lines.
@@ -193,7 +228,7 @@ def _bounds(starts: Sequence[Start]) -> list[int]:
     return bounds[::-1]
 
 
-class _Opened:
+class Opened:
     """A metrics file that is open; what is added to it from then on is left out.
 
     Raises:
@@ -212,7 +247,7 @@ class _Opened:
         except OSError as error:
             raise self._unreadable(error) from None
 
-    def __enter__(self) -> _Opened:
+    def __enter__(self) -> Opened:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -223,67 +258,83 @@ class _Opened:
     def _unreadable(self, error: OSError) -> ResultError:
         return ResultError(f"{self.path}: can't be read: {error.strerror or error}")
 
+    @property
+    def identity(self) -> bytes:
+        """Which file it is: another one may come to have its name."""
+        found = os.fstat(self._handle)
+        return f"{found.st_dev}:{found.st_ino}:".encode()
+
     def may_be_struck(self, starts: Sequence[Start]) -> bool:
         """Return whether several attempts have written to it; mostly one has, and all of it counts."""
         if not any(start.metrics_size for start in starts):
             return False
-        return len({bound for bound in [0, *_bounds(starts)] if bound < self.size}) > 1
+        return len({bound for bound in [0, *bounds_of(starts)] if bound < self.size}) > 1
 
     def blocks(
         self, bounds: Sequence[int], damaged: Callable[[int], object]
     ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """Yield the lines from the first on, and of which part they are: how many bounds are at or below them."""
-        part = 0
-        for offset, number, data in self.pieces(damaged):
-            begin = 0
-            while begin < len(data):
-                # A line belongs to where it begins.
-                while part < len(bounds) and bounds[part] <= offset + begin:
-                    part += 1
-                end, whole, cut = len(data), 0, self._cut
-                if part < len(bounds) and bounds[part] < offset + end:
-                    end = data.find(b"\n", bounds[part] - offset - 1) + 1 or end
-                    if offset + end - 1 in bounds:  # what a killed attempt left half-written was closed off
-                        whole, cut = 1, _ignore
-                first = number + data.count(b"\n", 0, begin)
-                lines = parsed(data[begin : end - whole], _from(first, damaged), _from(first, cut))
-                if lines:
-                    yield part, lines
-                begin = end
+        for piece in self.pieces(damaged):
+            yield from self.parts_of(piece, bounds, damaged)
 
-    def pieces(self, damaged: Callable[[int], object]) -> Iterator[tuple[int, int, bytes]]:
-        """Yield whole lines, some at a time: where they begin, the number of the first from 1, their bytes."""
-        if self.size <= _BLOCK_BYTES:  # as most are
+    def parts_of(
+        self, piece: Piece, bounds: Sequence[int], damaged: Callable[[int], object] = _ignore
+    ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """Yield the lines of a piece, and of which part they are."""
+        offset, number, data, _ = piece
+        part = begin = 0
+        while begin < len(data):
+            # A line belongs to where it begins.
+            while part < len(bounds) and bounds[part] <= offset + begin:
+                part += 1
+            end, whole, cut = len(data), 0, self._cut
+            if part < len(bounds) and bounds[part] < offset + end:
+                end = data.find(b"\n", bounds[part] - offset - 1) + 1 or end
+                if offset + end - 1 in bounds:  # what a killed attempt left half-written was closed off
+                    whole, cut = 1, _ignore
+            first = number + data.count(b"\n", 0, begin)
+            lines = parsed(data[begin : end - whole], _from(first, damaged), _from(first, cut))
+            if lines:
+                yield part, lines
+            begin = end
+
+    def pieces(self, damaged: Callable[[int], object] = _ignore, begin: Place = BEGIN) -> Iterator[Piece]:
+        """Yield whole lines, some at a time, from a place on."""
+        offset, number, read, skips = begin
+        if not read and self.size <= _BLOCK_BYTES:  # as most are
             if self.size:
-                yield 0, 1, self._read(0)
+                yield Piece(0, 1, self.read_at(0))
             return
-        offset, number, read = 0, 1, 0
-        rest = b""
-        skips = False
-        while read < self.size and (data := self._read(read)):
+        rest = b"".join(self.read_at(at, read) for at in range(offset, read, _BLOCK_BYTES))
+        is_full = True  # so far all reads found as much as they could, and would find the same once the file has grown
+        while read < self.size and (data := self.read_at(read)):
+            is_full = is_full and len(data) == _BLOCK_BYTES
             read += len(data)
             if skips:
                 end = data.find(b"\n") + 1
                 offset += end or len(data)
                 if not end:
                     after = self._next_data(read)
+                    is_full = is_full and after < self.size
                     offset, read = offset + after - read, after
+                    if is_full:
+                        yield Piece(offset, number, b"", Place(offset, number, read, skips=True))
                     continue
                 data, skips, number = data[end:], False, number + 1
             end = data.rfind(b"\n") + 1
             if end:
                 whole = rest + data[:end] if rest or end < len(data) else data
-                yield offset, number, whole
                 rest = data[end:]
-                offset += len(whole)
-                number += whole.count(b"\n") if rest or read < self.size else 0  # mostly there is but one
+                behind = Place(offset + len(whole), number + whole.count(b"\n"), read)
+                yield Piece(offset, number, whole, behind if is_full else None)
+                offset, number = behind.offset, behind.number
                 continue
             rest += data
             if len(rest) > MOST_LINE_BYTES:
                 damaged(number)
                 offset, rest, skips = offset + len(rest), b"", True
         if rest:
-            yield offset, number, rest
+            yield Piece(offset, number, rest)
 
     def _next_data(self, offset: int) -> int:
         """Return where the next bytes are that were written: a file may have holes that are larger than a disk."""
@@ -292,9 +343,10 @@ class _Opened:
         except OSError as error:
             return self.size if error.errno == errno.ENXIO else offset  # a file system that can't say is read through
 
-    def _read(self, offset: int) -> bytes:
+    def read_at(self, offset: int, end: int | None = None) -> bytes:
+        """Read a block from a byte on, or up to another one."""
         try:
-            return os.pread(self._handle, min(_BLOCK_BYTES, self.size - offset), offset)
+            return os.pread(self._handle, min(_BLOCK_BYTES, (self.size if end is None else end) - offset), offset)
         except OSError as error:
             raise self._unreadable(error) from None
 

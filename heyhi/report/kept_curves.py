@@ -54,10 +54,10 @@ class KeptCurves:
             folders: their exp paths.
         """
         name = self._name(folders)
-        stamps, runs = _restored(self._cache.load(name), len(folders))
+        stamps, runs = restored_curves(self._cache.load(name), len(folders))
         is_news = False
         for place, folder in enumerate(folders):
-            stamp = _stamp(folder)
+            stamp = stamp_of(folder)
             if stamp != UNKNOWN and stamp == stamps[place]:
                 continue
             try:
@@ -67,7 +67,7 @@ class KeptCurves:
             stamps[place] = stamp
             is_news = is_news or stamp != UNKNOWN
         if is_news:
-            self._cache.store(name, _columns(stamps, runs))
+            self._cache.store(name, columns_of_curves(stamps, runs))
         return runs
 
     def _name(self, folders: Sequence[str]) -> str:
@@ -88,7 +88,7 @@ class KeptCurves:
         return curves_of((block.lines for block in blocks), self._buckets)
 
 
-def _stamp(folder: str) -> Stamp:
+def stamp_of(folder: str) -> Stamp:
     """Return what changes when the metrics of an experiment do; `UNKNOWN` where they may change unseen."""
     stamp: list[int] = []
     settled = (time.time() - SETTLED_SECONDS) * 1e9
@@ -106,7 +106,7 @@ def _stamp(folder: str) -> Stamp:
     return tuple(stamp)
 
 
-def _columns(stamps: Sequence[Stamp], runs: Sequence[Sequence[CurveSet]]) -> dict[str, list[Any]]:
+def columns_of_curves(stamps: Sequence[Stamp], runs: Sequence[Sequence[CurveSet]]) -> dict[str, list[Any]]:
     """Return everything as columns, to be kept on disk; each array once."""
     arrays = Arrays()
     sets = [
@@ -116,8 +116,8 @@ def _columns(stamps: Sequence[Stamp], runs: Sequence[Sequence[CurveSet]]) -> dic
     return {_STAMPS: [list(stamp) for stamp in stamps], _SETS: sets, _ARRAYS: arrays.packed}
 
 
-def _restored(columns: dict[str, list[Any]], count: int) -> tuple[list[Stamp], list[list[CurveSet]]]:
-    """Restore what `_columns` returned; nothing of no experiment where there is nothing."""
+def restored_curves(columns: dict[str, list[Any]], count: int) -> tuple[list[Stamp], list[list[CurveSet]]]:
+    """Restore what `columns_of_curves` returned; nothing of no experiment where there is nothing."""
     if not columns:
         return [UNKNOWN] * count, [[] for _ in range(count)]
     arrays = columns[_ARRAYS]

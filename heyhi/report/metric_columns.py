@@ -56,6 +56,12 @@ def _taken_clock(columns: dict[str, Column]) -> Column | None:
     """Take out what `heyhi.log` has said of its lines beside metrics, and return their times."""
     import numpy as np
 
+    clock: Column | None
+    if all(name not in columns or columns[name].where is columns[TIME].where for name in FACTS):  # as in most files
+        clock = columns[TIME]
+        for name in FACTS:
+            columns.pop(name, None)
+        return clock
     where = np.intersect1d(columns[TIME].where, columns[ATTEMPT].where)
     clock = Column(where, columns[TIME].at(where)) if len(where) else None
     for name in FACTS:

@@ -50,10 +50,22 @@ def curves_of(blocks: Iterable[Sequence[Mapping[str, Any]]], buckets: int = BUCK
         blocks: lines of its metrics file, a block after the other.
         buckets: how many even ones a curve is parted into; few points are all kept.
     """
-    run = _Run(buckets)
+    run = RunCurves(buckets)
     for lines in blocks:
         run.add(lines)
     return run.curves()
+
+
+class Menu(NamedTuple):
+    """What can be drawn of metrics that stand in the same lines.
+
+    Attributes:
+        x: names of what they can be drawn over, the usual first.
+        y: names of the metrics.
+    """
+
+    x: Mapping[str, None]
+    y: Mapping[str, None]
 
 
 class _Chunk(NamedTuple):
@@ -81,6 +93,14 @@ class _Set:
     kept: dict[str, Points] = field(default_factory=dict)
     waiting: list[_Chunk] = field(default_factory=list)
     means: CurveMeans = field(default_factory=CurveMeans)
+
+    @property
+    def size(self) -> int:
+        """About how many numbers are kept, with what waits left out."""
+        each = len(self.axes) + 3
+        held = sum((len(points.positions) + _EACH) * each for points in self.kept.values())
+        means = self.means.metrics
+        return held if means is None else held + 2 * len(means.starts) * (len(means.of) + len(self.axes) + 1)
 
     def add(self, where: Positions, first_line: int, columns: Mapping[str, Column], candidates: Sequence[str]) -> int:
         """Add lines that have these metrics, and return how many numbers wait."""
@@ -160,8 +180,12 @@ class _Set:
         return found
 
 
-class _Run:
-    """One experiment's metrics, while they are read."""
+class RunCurves:
+    """One experiment's metrics, while they are read.
+
+    Args:
+        buckets: how many even ones a curve is parted into; few points are all kept.
+    """
 
     def __init__(self, buckets: int) -> None:
         self._buckets = buckets
@@ -169,6 +193,20 @@ class _Run:
         self._trends: dict[str, Trend] = {}
         self._lines = self._waiting = 0
         self._began: float | None = None  # when the first line of `heyhi.log` was written
+
+    @property
+    def size(self) -> int:
+        """About how many numbers are held."""
+        return self._waiting + sum(one.size for one in self._sets)
+
+    def copy(self) -> RunCurves:
+        """Return another one that has read the same, to go on by itself; what waits is thinned out before."""
+        other = RunCurves(self._buckets)
+        other._sets = [own for one in self._sets for own in one.divided([one.metrics], self._buckets)]
+        other._trends = {name: trend.copy() for name, trend in self._trends.items()}
+        other._lines, other._began = self._lines, self._began
+        self._waiting = 0
+        return other
 
     def add(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Go on with the next lines."""
@@ -192,7 +230,7 @@ class _Run:
                 self._waiting += one.add(where, self._lines, columns, candidates)
         self._lines += len(lines)
         if self._waiting > _MOST_WAITING:
-            self._thin()
+            self.thin()
 
     def _part(self, columns: Mapping[str, Column]) -> None:
         """Have each set's metrics be in the same lines of a block, all of them or none."""
@@ -205,25 +243,40 @@ class _Run:
         new = [name for name in columns if name not in known]
         self._sets = sets + [_Set(group) for group in _grouped(new, places)]
 
-    def _thin(self) -> None:
+    def thin(self) -> None:
+        """Thin out what waits."""
         for one in self._sets:
             one.thin(self._buckets)
         self._waiting = 0
 
-    def curves(self) -> list[CurveSet]:
-        """Return what is drawn of what was read."""
-        drawn_over = {name for name, trend in self._trends.items() if is_axis_name(name) and not trend.falls}
-        for one in self._sets:
-            one.thin(self._buckets, drawn_over)
-        return [curve for one in self._sets for curve in self._drawn(one)]
+    def menus(self) -> list[Menu]:
+        """Return what can be drawn of what was read so far."""
+        menus = [
+            Menu(dict.fromkeys(self._axes(one)), dict.fromkeys(filter(self._is_drawn, one.metrics)))
+            for one in self._sets
+        ]
+        return [menu for menu in menus if menu.y]
 
-    def _drawn(self, one: _Set) -> list[CurveSet]:
+    def curves(self, names: Collection[str] | None = None) -> list[CurveSet]:
+        """Return what is drawn of what was read; no more lines may be added then.
+
+        Args:
+            names: of the metrics that are asked for; None: all.
+        """
+        if names is None:
+            left_out = {name for name, trend in self._trends.items() if is_axis_name(name) and not trend.falls}
+        else:
+            left_out = self._trends.keys() - set(names)
+        for one in self._sets:
+            if names is None or not left_out.issuperset(one.metrics):
+                one.thin(self._buckets, left_out)
+        return [curve for one in self._sets for curve in self._drawn(one, names)]
+
+    def _drawn(self, one: _Set, names: Collection[str] | None) -> list[CurveSet]:
         axes = self._axes(one)
-        if not any(map(is_axis_name, axes)):  # others are offered only where they decrease in no experiment
-            axes.append(LINE)
         together: dict[tuple[bytes, bytes], list[str]] = {}
         for metric in one.metrics:
-            if self._is_drawn(metric):
+            if (names is None or metric in names) and self._is_drawn(metric):
                 places = one.kept[metric].positions.tobytes(), one.means.places(metric)
                 together.setdefault(places, []).append(metric)
         return [one.drawn(metrics, axes) for metrics in together.values()]
@@ -245,7 +298,10 @@ class _Run:
             if not trend.falls and 2 * trend.seen >= one.count and self._may_be_axis(name)
         ]
         names.sort(key=_by_rank)
-        return [name for name in names if one.axes[name].grows] or names
+        names = [name for name in names if one.axes[name].grows] or names
+        if not any(map(is_axis_name, names)):  # others are offered only where they decrease in no experiment
+            names.append(LINE)
+        return names
 
 
 def _grouped(names: Iterable[str], places: Mapping[str, bytes]) -> list[list[str]]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _LOG_LINES = 40  # of each experiment, on the page
 _LOG_BYTES = 20_000
-_CONFIG_BYTES = 1_000_000
+MOST_CONFIG_BYTES = 1_000_000
 _MOST_EXPERIMENTS = 5_000  # of a page that a browser can still open
 _REFRESH = 20  # seconds after which a page loads itself again while something runs
 _PAUSE = 600  # seconds between two experiments of a sweep that goes on
@@ -182,10 +182,10 @@ def detail_of(folder: ExperimentDir, today: Translation | None) -> Detail:
         attempts = folder.attempts()
     log = folder.log_path
     return Detail(
-        config=_shown(folder.config_path, _CONFIG_BYTES),
+        config=end_of_file(folder.config_path, MOST_CONFIG_BYTES),
         flat={key: shown_cell(value) for key, value in (flat if today is None else today.flat(flat)).items()},
-        attempts=_joined(attempts),
-        log=_shown(log, _LOG_BYTES).splitlines()[-_LOG_LINES:],
+        attempts=attempt_rows(attempts),
+        log=end_of_file(log, _LOG_BYTES).splitlines()[-_LOG_LINES:],
         folder=folder.path,
         log_path=log if has_log else None,
     )
@@ -197,7 +197,7 @@ def _used(used: Used) -> dict[str, float]:
     return {name: round(value, 4) for name, value in found.items() if value is not None}
 
 
-def _shown(path: Path, most: int) -> str:
+def end_of_file(path: Path, most: int) -> str:
     """Read the end of a text file; nothing where there is none, and why where it can't be read."""
     try:
         os.close(open_regular(path))
@@ -208,7 +208,7 @@ def _shown(path: Path, most: int) -> str:
     return read_end(path, most)
 
 
-def _joined(records: Sequence[Record]) -> list[dict[str, Any]]:
+def attempt_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Put start and end of each attempt into one row."""
     rows: dict[int, dict[str, Any]] = {}
     for record in records:

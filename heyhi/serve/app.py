@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
 
 import orjson
 from starlette.applications import Starlette
@@ -12,16 +14,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from heyhi.errors import HeyhiError
 from heyhi.report.page import live_page, static_files
 from heyhi.serve.board import Board
-from heyhi.serve.curves import curves
+from heyhi.serve.curves import Curves
 from heyhi.serve.details import experiment
 from heyhi.serve.log_pieces import piece
 
 
 def make_app(board: Board) -> Starlette:
     """Make what answers, for who may ask."""
-    files = static_files()
+    files, curves = static_files(), Curves(board)
 
     async def page(_: Request) -> Response:
         return Response(live_page(), media_type="text/html")
@@ -38,8 +41,9 @@ def make_app(board: Board) -> Starlette:
 
     async def curves_of(request: Request) -> Response:
         query = request.query_params
-        keys, points = query["keys"].split(","), int(query["points"])
-        return _json(await run_in_threadpool(curves, board, keys, points, query.getlist("metrics")))
+        keys, have = query["keys"].split(","), query.get("have", "").split(",")
+        metrics, axes = query.getlist("metrics"), query.getlist("x")
+        return _json(await run_in_threadpool(curves.answer, keys, int(query["points"]), metrics, axes, have))
 
     async def one(request: Request) -> Response:
         known = board.experiment(request.path_params["key"])
@@ -51,8 +55,13 @@ def make_app(board: Board) -> Starlette:
         known, query = board.experiment(request.path_params["key"]), request.query_params
         if known is None:
             return PlainTextResponse("no such experiment", 404)
-        begin, before = (int(query[name]) if name in query else None for name in ("from", "before"))
-        return _json(await run_in_threadpool(lambda: piece(known, begin=begin, before=before)))
+        names = {"from": "begin", "before": "before", "rank": "rank", "attempt": "attempt"}
+        of: dict[str, Any] = {names[name]: int(query[name]) for name in names if name in query}
+        of |= {"at": query.get("at", ""), "file": query.get("file", "")}
+        try:
+            return _json(await run_in_threadpool(partial(piece, known, **of)))
+        except HeyhiError as error:
+            return PlainTextResponse(str(error), 400)
 
     async def events(_: Request) -> Response:
         async def told() -> AsyncIterator[bytes]:

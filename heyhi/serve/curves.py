@@ -1,31 +1,285 @@
-"""The curves of some experiments, as the page asks for them."""
+"""The curves of some experiments, as the page asks for them: thinned to what its pixels show, and remembered.
+
+A file that grows is read on from where it was. What is remembered is bounded by its size, the last asked stays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import contextlib
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.errors import HeyhiError
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.growing_metrics import GrowingMetrics
 from heyhi.experiment.names import METRICS_NAME
 from heyhi.experiment.records import Start
+from heyhi.report.kept_curves import stamp_of
+from heyhi.report.kept_readings import UNKNOWN, Stamp
 from heyhi.report.page_arrays import Arrays
-from heyhi.report.page_curves import curves_of
+from heyhi.report.page_curves import CurveSet, Menu, RunCurves
 from heyhi.report.page_payload import curve_set
+from heyhi.report.readings import printable
 from heyhi.report.x_axes import names_of_axes
-from heyhi.serve.board import Board
+from heyhi.serve import stored_curves
+from heyhi.serve.stored_curves import Stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from heyhi.project import Project
+    from heyhi.serve.board import Board, Known
+
+_MOST_METRICS = 64  # that are remembered of an experiment
+_LEAST_POINTS, _MOST_POINTS = 32, 2_048  # of a curve
+_MOST_BYTES = 48 << 20  # that are remembered
+_NUMBER_BYTES, _OWN_BYTES = 8, 4_000
+_MOST_SENT = 24 << 20  # bytes of numbers, of an answer
+_LEAST_NEWS = 16  # experiments of which something is written to disk
+_MOST_NAMES = 50_000  # of metrics, that an answer lists
+_STAMP_DIGITS = 16
 
 
-def curves(board: Board, keys: Sequence[str], points: int, metrics: Iterable[str] = ()) -> dict[str, Any]:
-    """Return curves: `{"points", "x": names of axes, "arrays", "curves": {key: sets as in the page's data}}`."""
-    from heyhi.experiment.metrics_file import counting_blocks
+def buckets_for(points: int) -> int:
+    """Return into how many even buckets a curve is parted, so that it has about as many points, or fewer.
 
-    found = {}
-    for key in keys:
-        known = board.experiment(key)
-        if known is None:
-            continue
-        starts = [record for record in known.folder.attempts() if isinstance(record, Start)]
-        blocks = counting_blocks(known.folder.path / METRICS_NAME, starts)
-        found[key] = curves_of((block.lines for block in blocks), points)
-    arrays, axes = Arrays(), names_of_axes(list(found.values()))
-    sets = {key: [curve_set(one, axes, arrays) for one in own] for key, own in found.items()}
-    return {"points": points, "x": axes, "arrays": arrays.packed, "curves": sets}
+    A power of two: who makes a window wider by some pixels has nothing read anew.
+    """
+    return 1 << (min(max(points, _LEAST_POINTS), _MOST_POINTS) // 2).bit_length() - 1
+
+
+class Curves:
+    """The curves of the experiments of a board.
+
+    Several may ask at once; an experiment is read by one of them.
+
+    Args:
+        board: that knows them.
+        most_bytes: about how much is remembered.
+    """
+
+    def __init__(self, board: Board, most_bytes: int = _MOST_BYTES) -> None:
+        self._board, self._most_bytes = board, most_bytes
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
+        self._stores: dict[tuple[Path, int], _Store] = {}
+        self._bytes = 0
+
+    @property
+    def remembered(self) -> int:
+        """About how many bytes are remembered."""
+        return self._bytes
+
+    def answer(
+        self,
+        keys: Sequence[str],
+        points: int,
+        metrics: Collection[str] = (),
+        axes: Collection[str] = (),
+        have: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """Return curves, see `wire`.
+
+        Args:
+            keys: of experiments; what isn't shown any more is left out.
+            points: about how many of each curve.
+            metrics: which of them.
+            axes: over which of what they can be drawn over; default: all. One that has none of them comes over its
+                usual one.
+            have: for each key the stamp of what the page has of it; may be shorter.
+        """
+        buckets, wanted = buckets_for(points), frozenset(metrics)
+        arrays, names_left = Arrays(), _MOST_NAMES
+        sets, names, stamps, same = dict[str, Any](), dict[str, list[str]](), dict[str, str](), list[str]()
+        seen: list[Sequence[Menu]] = []
+        left, sent = list[str](), 0
+        for key, known_stamp in dict(zip_longest(keys, have[: len(keys)], fillvalue="")).items():
+            known = self._board.experiment(key)
+            if known is None:
+                continue
+            if sent > _MOST_SENT:
+                left.append(key)
+                continue
+            found = self._of(key, known, buckets, wanted)
+            seen.append(found.menus)
+            shown = _chosen(found.sets, wanted, axes)
+            stamps[key] = _stamp_of(shown, found.menus)
+            if stamps[key] == known_stamp:
+                same.append(key)
+                continue
+            count = len(arrays.packed)
+            sets[key] = [curve_set(one, list(one.x), arrays) for one in shown]
+            sent += sum(map(len, arrays.packed[count:]))
+            own = [name for menu in found.menus for name in menu.y]
+            names_left -= len(own)
+            if names_left >= 0:
+                names[key] = own
+        self._store()
+        return {
+            "points": buckets,
+            "x": names_of_axes(seen),
+            "arrays": arrays.packed,
+            "curves": sets,
+            "metrics": names,
+            "stamps": stamps,
+            "same": same,
+            "left": left,
+        }
+
+    def _of(self, key: str, known: Known, buckets: int, wanted: frozenset[str]) -> _Found:
+        place = key, buckets
+        with self._lock:
+            store = self._stores.setdefault((known.project.state_root, buckets), _Store(known.project, buckets))
+            kept = self._kept.get(place)
+            if kept is None:
+                kept = self._kept[place] = _Kept(known.folder, store, key)
+            self._kept.move_to_end(place)
+        with kept.lock:
+            before = kept.stored
+            found = kept.read(wanted)
+            stored, size = kept.stored, kept.size
+        with self._lock:
+            if stored is not None and stored is not before:
+                store.news[key] = stored
+            if self._kept.get(place) is kept:
+                self._bytes += size - kept.counted
+                kept.counted = size
+            while self._bytes > self._most_bytes and self._kept:
+                _, forgotten = self._kept.popitem(last=False)
+                self._bytes -= forgotten.counted
+        return found
+
+    def _store(self) -> None:
+        """Keep on disk what was read, where it is much of what is known."""
+        with self._lock:
+            due = [store for store in self._stores.values() if store.is_due]
+            for store in due:
+                its = [(place[0], kept.stored) for place, kept in self._kept.items() if kept.store is store]
+                store.write({key: stored for key, stored in its if stored is not None})
+
+
+class _Store:
+    """What is kept on disk of the experiments of a project.
+
+    Attributes:
+        buckets: into which their curves are parted.
+        news: what was read since it was written last.
+    """
+
+    def __init__(self, project: Project, buckets: int) -> None:
+        self.buckets = buckets
+        self.news: dict[str, Stored] = {}
+        self._project = project
+        self._loaded: dict[str, Stored] | None = None
+        self._count = 0
+
+    def taken(self, key: str) -> Stored | None:
+        """Return what was there of an experiment, and hold it no more."""
+        if self._loaded is None:
+            self._loaded = stored_curves.load(self._project, self.buckets)
+            self._count = len(self._loaded)
+        return self._loaded.pop(key, None)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is much that isn't on disk."""
+        return len(self.news) >= max(_LEAST_NEWS, self._count // 8)
+
+    def write(self, kept: Mapping[str, Stored]) -> None:
+        """Write what is kept, and what was there and wasn't asked for yet."""
+        every = {**self.news, **kept, **(self._loaded or {})}
+        stored_curves.store(self._project, self.buckets, every)
+        self._count = len(every)
+        self.news = {}
+
+
+class _Found(NamedTuple):
+    """What was found of an experiment."""
+
+    sets: Sequence[CurveSet] = ()
+    menus: Sequence[Menu] = ()
+
+
+class _Kept:
+    """What is remembered of an experiment.
+
+    Attributes:
+        store: of its project.
+        lock: of who reads it.
+        stored: what is to be remembered; None where its files may change.
+        counted: as how many bytes it was counted; whoever counts looks after that.
+        size: about how many bytes it has.
+    """
+
+    def __init__(self, folder: ExperimentDir, store: _Store, key: str) -> None:
+        self.lock = threading.Lock()
+        self.counted = self.size = 0
+        self.store, self.stored = store, store.taken(key)
+        self._folder = folder
+        self._metrics = GrowingMetrics(lambda: RunCurves(store.buckets), RunCurves.copy)
+        self._names = frozenset[str]()
+
+    def read(self, wanted: frozenset[str]) -> _Found:
+        """Return what there is of some metrics, read anew where it may have changed; what can't be read is left out."""
+        stamp, stored = stamp_of(str(self._folder.path)), self.stored
+        if stored is not None and stored.stamp == stamp and wanted <= stored.names:
+            found = _Found(stored.sets, stored.menus)
+        else:
+            found = self._read(stamp, wanted)
+        taken = self._metrics.taken
+        numbers = _NUMBER_BYTES * taken.size if taken is not None else 0
+        self.size = _OWN_BYTES + numbers + (self.stored.size if self.stored is not None else 0)
+        return found
+
+    def _read(self, stamp: Stamp, wanted: frozenset[str]) -> _Found:
+        # With what was asked before: a page asks for one chart after the other.
+        before = self._names if self.stored is None else self.stored.names
+        self._names = names = wanted | before if len(before) < _MOST_METRICS else wanted
+        self.stored = None
+        starts: list[Start] = []
+        with contextlib.suppress(HeyhiError):
+            starts = [record for record in self._folder.attempts() if isinstance(record, Start)]
+        try:
+            run = self._metrics.read(self._folder.path / METRICS_NAME, starts)
+        except HeyhiError:  # the table says so
+            return _Found()
+        menus = run.menus()
+        own = {name for menu in menus for name in menu.y if printable(name) in names}
+        sets = [CurveSet(*map(_printable, one)) for one in run.curves(own)]
+        menus = [Menu(*map(_printable, menu)) for menu in menus]
+        if stamp != UNKNOWN:
+            self.stored = Stored(stamp, names, sets, menus)
+        return _Found(sets, menus)
+
+
+def _chosen(sets: Iterable[CurveSet], wanted: Collection[str], axes: Collection[str]) -> list[CurveSet]:
+    """Return what was asked for of some sets, in an order that doesn't depend on what else was."""
+    found = []
+    for one in sets:
+        own = [name for name in one.y if name in wanted]
+        if own:
+            over = [name for name in one.x if name in axes] or (list(one.x) if not axes else list(one.x)[:1])
+            x, mean_x = ({name: part[name] for name in over if name in part} for part in (one.x, one.mean_x))
+            y, mean = ({name: part[name] for name in own if name in part} for part in (one.y, one.mean))
+            found.append(CurveSet(x, y, mean_x, mean))
+    return sorted(found, key=lambda one: next(iter(one.y)))
+
+
+def _printable(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same with names as JSON can send them, and as the table has them."""
+    return {printable(name): value for name, value in part.items()}
+
+
+def _stamp_of(sets: Sequence[CurveSet], menus: Sequence[Menu]) -> str:
+    """Return what changes when what is shown does."""
+    digest = hashlib.blake2b(digest_size=_STAMP_DIGITS // 2)
+    parts: list[Mapping[str, str | None]] = [part for one in sets for part in one]
+    for part in [*parts, *(part for menu in menus for part in menu)]:
+        for name, text in part.items():
+            digest.update(f"{name}\0{text}\0".encode())
+        digest.update(b"\1")
+    return digest.hexdigest()

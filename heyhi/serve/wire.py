@@ -9,10 +9,12 @@ leads to the same experiment after the server was started again. No address hold
                                 An event holds no news: who is slow asks once for all that was missed, so that nothing
                                 is queued for anybody.
     /data?server=S&since=N      the table: all of it, or what is new since version N of server S (below)
-    /curves?keys=K,K&points=P   curves of some experiments, thinned to what P pixels can show; &metrics=… only these
+    /curves?keys=K,K&points=P   curves of some experiments, thinned to what P pixels can show: &metrics=… each metric
+                                that is asked for (without: only names), &x=… over what (without: over all that they
+                                can be drawn over), &have=STAMP,STAMP what of each key is there already
     /experiments/K              one experiment: config, attempts, needs, commands
     /experiments/K/log?…        a piece of its log: &before=BYTE or &from=BYTE (default: its end), &rank=, &attempt=,
-                                &at=error for where its last error is
+                                &at=error for where its last error is, &file=ID which file that was (below)
 
 The whole table is what `report.page_payload` makes, less curves and details, and with
 
@@ -21,6 +23,38 @@ The whole table is what `report.page_payload` makes, less curves and details, an
 
 News is {"server", "version", "made", "rows": {place: [cells]}, "counts": {place: true|false}}, where only cells of
 experiments have changed; all else (new experiments, columns, means, notes) comes as a whole table.
+
+Curves are
+
+    points: into how many parts a curve is thinned, x: names of axes, the usual first,
+    arrays: [packed numbers], curves: {key: [{x, y, mean_x, mean}]}, as in the page's data;
+    metrics: {key: [names of all that can be drawn]}; left out where they are too many for an answer
+    stamps: {key: what changes with what was sent, to be given back as `have`}, same: [keys of which that is there],
+    left: [keys that the answer has no room for: to be asked for again]
+
+Keys that aren't shown any more are in none of them.
+
+An experiment is
+
+    id, status, reason, job: of its last one, since: when it began to run or wait, progress: how far it is,
+    folder, project: as text, cfg, overrides: what it was composed from, config: as text, flat: {key: text},
+    attempts: [{name: text}], the last ones, used: {name: number}, with what a running one has used so far,
+    needs, needed_by: [{key, id, status, reason}], key: empty for what is no experiment, such as a sweep's best,
+    note, excluded, stale: [needs of which there is another result now], mixed: of which configs it is, trial: [lines],
+    logs: {size, ranks, attempts} that there are, said: [[log, line]] what the last controller said of it,
+    commands: [[what for, line]] to be typed in the project's folder, what helps it on first
+
+and beside what may be cut `…_in_all`, how many there are: attempts, needs, needed_by, flat.
+
+A piece of a log is whole lines, at most 64 KB of it:
+
+    name: of the log, size: the byte behind its end (or behind what the attempt wrote), start: the first byte of that,
+    from, to: which bytes are in the piece, text: its lines as text that can be shown,
+    rest: what there is of a line behind the last, which has no end yet; it comes again, longer, from `to` on,
+    file: which file it is, to be given back as `file`; anew: it is another one by now, or was cut: the piece is its
+    begin, and what came before is no more
+    error (only with at=error): null, or {is_traceback, at, to: which bytes, text, rank: whose log it is}; the piece
+    begins there
 """
 
 from __future__ import annotations

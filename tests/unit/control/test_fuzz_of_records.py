@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
@@ -31,9 +32,15 @@ from heyhi.cli.main import main
 from heyhi.cli.task_command import parse_args_and_maybe_launch
 from heyhi.code.snapshot import take_snapshot
 from heyhi.control.controller import ControllerSpec
+from heyhi.errors import HeyhiError
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.owner import Owner
 from heyhi.project import find_project
+from heyhi.serve.board import Board, Known
+from heyhi.serve.curves import Curves
+from heyhi.serve.details import experiment
+from heyhi.serve.log_pieces import piece
 from heyhi.sweep.flow import Flow
 from heyhi.sweep.known import LaunchRecord, write_launch
 from heyhi.sweep.manifest import Manifest
@@ -133,6 +140,7 @@ RUN_PY: tuple[tuple[str, ...], ...] = (
     ("--cfg", "check", "--print"),
 )
 FLOW = ("snakemake", "-n")  # what a dry run of it asks
+SERVE = ("serve", "answers")  # what a live page is answered of each experiment
 
 
 class Hang(BaseException):
@@ -215,6 +223,12 @@ def said(*command: str) -> Said:
         try:
             if command == FLOW:
                 ask_as_snakemake_does()
+            elif command == SERVE:
+                try:
+                    answer_as_a_server_does()
+                except HeyhiError as error:
+                    print(f"error: {error}", file=err)
+                    code = error.exit_code
             elif command in RUN_PY:
                 parse_args_and_maybe_launch(lambda **_: {}, command)
             else:
@@ -246,6 +260,31 @@ def ask_as_snakemake_does() -> None:
         wildcards.exp = result.removesuffix("/result.json")
         for ask in (flow.needs, flow.manifest, flow.threads, flow.priority):
             ask(wildcards)
+
+
+def answer_as_a_server_does() -> None:
+    """Answer what a live page asks of each experiment: its curves, itself, its logs."""
+    project = find_project()
+    known = {
+        path.name: Known(project, ExperimentDir(path, project.results_root))
+        for path in sorted(project.results_root.glob("p/*/*"))
+    }
+
+    class Shown(Board):
+        def __init__(self) -> None:
+            pass
+
+        def experiment(self, key: str) -> Known | None:
+            return known.get(key)
+
+    answers: list[Any] = [Curves(Shown()).answer(list(known), 500, ["loss"])]
+    for one in known.values():
+        answers.append(experiment(one))
+        for how in ({}, {"begin": 0}, {"before": 1 << 40}, {"attempt": 1}, {"rank": 0}, {"at": "error"}):
+            with contextlib.suppress(HeyhiError):  # which is said to the page
+                answers.append(piece(one, **how))
+    for answer in answers:
+        assert len(orjson.dumps(answer)) < 4 << 20
 
 
 @contextlib.contextmanager
@@ -328,7 +367,9 @@ def test_something_of_everything_is_there(project: Project) -> None:
 def test_any_bytes_in_any_file_are_answered(project: Project, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(project.damageable()), "path")
     damage = data.draw(damages(path, project.tree.contents[path]), "damage")
-    commands = data.draw(st.lists(st.sampled_from((*COMMANDS, *RUN_PY, FLOW)), min_size=1, max_size=2), "commands")
+    commands = data.draw(
+        st.lists(st.sampled_from((*COMMANDS, *RUN_PY, FLOW, SERVE)), min_size=1, max_size=2), "commands"
+    )
     note(str(damage))
     check(project, damage, commands)
 
@@ -342,6 +383,7 @@ def check(project: Project, damage: Damage, commands: Sequence[tuple[str, ...]])
             assert answer.code in (0, 1, 2), (command, answer)
             assert "Traceback" not in answer.out + answer.err, (command, answer)
             assert answer.code != 2 or "error: " in answer.err, (command, answer)
+            assert command != SERVE or answer.code == 0 or nobody_can_know(project, damage), (command, answer)
         if answer.code == 2:
             assert nobody_can_know(project, damage), answer
         else:
