@@ -62,7 +62,7 @@ def test_a_command_is_copied(lab: Lab, watch: Watch) -> None:
 def test_what_the_browser_does_not_copy_is_selected(lab: Lab, watch: Watch) -> None:
     lab.make([{"lr": 0.1, "seed": 0}])
     page = watch.open(lab.serve())
-    page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed'))")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed')); }")
     choose(page, 0)
     line_ = page.locator("#details .copied-line").first
     line_.get_by_role("button").click()
@@ -82,7 +82,9 @@ def test_news_leave_what_is_opened_scrolled_and_selected_in_the_details(lab: Lab
     keys.evaluate("(one) => getSelection().selectAllChildren(one.querySelector('tbody th'))")
     place = page.evaluate("document.getElementById('details').scrollTop")
     selected = page.evaluate("getSelection().toString()")
-    attempt(folders[0])
+    again = {"event": "start", "attempt": 2, "kind": "gentle_start", "host": "other", "pid": 1 << 22, "job_id": None}
+    with (folders[0] / "attempts.jsonl").open("a") as records:
+        records.write(json.dumps(again) + "\n")
     append(folders[0], line(6, loss=0.05, val_accuracy=0.95))
     settled(page, "document.querySelector('#details details[data-about=Attempts] summary').textContent.includes('(2)')")
     assert keys.evaluate("(one) => [one.open, one.querySelector('.scroll').scrollTop]") == [True, 120]
@@ -137,8 +139,8 @@ def test_what_is_needed_is_chosen_by_a_click(lab: Lab, watch: Watch) -> None:
 
     folders = lab.make([{"lr": 0.1, "seed": 0}, {"lr": 0.2, "seed": 0}])
     needs = [
-        {"key": key_of(str(folders[1])), "exp_id": f"p/fit/{folders[1].name}", "status": "DONE"},
-        {"key": None, "exp_id": HOSTILE, "status": "DEAD"},
+        {"key": key_of(str(folders[1])), "id": f"p/fit/{folders[1].name}", "status": "DONE"},
+        {"key": None, "id": HOSTILE, "status": "DEAD"},
     ]
     page = watch.open(lab.serve())
     page.route("**/experiments/*", lambda route: route.fulfill(json={"flat": {}, "needs": needs}))

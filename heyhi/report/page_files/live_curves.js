@@ -1,9 +1,9 @@
 // The curves of a live page: fetched for what is drawn, and kept for what may be drawn again.
 
 const MOST_LINES = 1000; // that are drawn at once
-// Parts of all lines of a metric. They are drawn as SVG: Plotly's other kind compiles code as it runs, which the page's
+// Points of all lines of a metric. They are drawn as SVG: Plotly's other kind compiles code as it runs, which the page's
 // policy forbids, and needs WebGL, which remote desktops lack.
-const MOST_DRAWN = 120_000;
+const MOST_DRAWN = 128_000;
 const FEWEST_POINTS = 50; // of a line
 const MOST_KEYS = 125; // experiments of one request: an address has its bounds
 const MOST_NAMES = 20; // metrics of one request

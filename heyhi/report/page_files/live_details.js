@@ -55,7 +55,7 @@ const shownTime = (value) => {
   return Number.isNaN(date.getTime()) ? String(value) : date.toLocaleString();
 };
 const isTime = (name) => /(^|_)(time|began|started|ended|updated|at|since)$/.test(name);
-const isLong = (name) => /(^|_)(seconds|took|queued|hours_left)$/.test(name);
+const isLong = (name) => /^(seconds|seconds_so_far|queued)$/.test(name);
 
 /** Write a value that the server sent: a number in short, a time as one reads it, anything else as it is. */
 function fetchedText(name, value) {
@@ -80,10 +80,7 @@ function liveExperiment(run, amongOthers) {
   const [answer, error] = [answerOf(run), errorOf(run)];
   const state = exactText(runValueOf("status", run));
   const told = new Map(factsOf(run));
-  for (const name of ["reason", "note", "excluded"]) {
-    const text = fetchedText(name, answer?.[name]);
-    if (text && text !== "false" && !told.has(name)) told.set(name, text);
-  }
+  for (const [name, value] of factsIn(answer ?? {})) if (!told.has(name)) told.set(name, value);
   const head = make(
     "p",
     { className: "links" },
@@ -103,13 +100,13 @@ function liveExperiment(run, amongOthers) {
   parts.push(differing(run, !amongOthers));
   const used = usedPairs(answer);
   if (used.length) parts.push(section("Used", true, pairsTable(used)));
-  if (answer.attempts?.length) parts.push(section(`Attempts (${answer.attempts.length})`, true, liveAttempts(answer.attempts)));
+  if (answer.attempts?.length) parts.push(section(`Attempts (${countOf(answer, "attempts")})`, true, liveAttempts(answer.attempts)));
   for (const [name, title] of [["needs", "Needs"], ["needed_by", "Needed by"]])
-    if (answer[name]?.length) parts.push(section(`${title} (${answer[name].length})`, true, linkedExperiments(answer[name])));
+    if (answer[name]?.length) parts.push(section(`${title} (${countOf(answer, name)})`, true, linkedExperiments(answer[name])));
   const keys = Object.keys(answer.flat ?? {});
   if (keys.length) {
     const body = keyTable(null, keys, (key) => [make("td", {}, fetchedText("", answer.flat[key]) || "–")]);
-    parts.push(section(`Keys (${keys.length})`, false, keySearch("Keys", body), body));
+    parts.push(section(`Keys (${countOf(answer, "flat")})`, false, keySearch("Keys", body), body));
   }
   if (answer.config) parts.push(section("Config", false, configText(answer.config, Object.fromEntries(toldApart(run).map(({ name }) => [name, ""])))));
   const made = madePairs(answer);
@@ -136,15 +133,37 @@ function differing(run, isOpen) {
   return section(`Differs from others (${found.size})`, isOpen, found.size ? body : none);
 }
 
+/** Return how many there are of something, of which not all may have been sent. */
+const countOf = (answer, name) => answer[`${name}_in_all`] ?? answer[name].length ?? Object.keys(answer[name]).length;
+
+/** Return what is to be known of an experiment first: names and texts. */
+function factsIn(answer) {
+  const told = ["reason", "progress", "since", "job", "note", "stale", "mixed", "trial"];
+  const pairs = told.map((name) => [name, fetchedText(name, answer[name])]);
+  const said = (answer.said ?? []).map(([log, line]) => `${line} (${log})`).join("\n");
+  return [...pairs, ["controller", said]].filter(([, text]) => text && text !== "false");
+}
+
+/** What is used, as one says it; other names are told as they are. */
+const USED_NAMES = {
+  gpu_hours: "GPU hours",
+  cpu_hours: "CPU hours",
+  gpu_hours_lost: "GPU hours lost",
+  cpu_hours_lost: "CPU hours lost",
+  mem_used: "memory, GB",
+  queued: "in the queue",
+  seconds_so_far: "runs since",
+};
+
 function usedPairs(answer) {
   const used = answer.used ?? {};
   const pairs = Array.isArray(used) ? used : Object.entries(used);
-  return pairs.map(([name, value]) => [spoken(name), fetchedText(name, value)]).filter(([, text]) => text);
+  return pairs.map(([name, value]) => [USED_NAMES[name] ?? spoken(name), fetchedText(name, value)]).filter(([, text]) => text);
 }
 
 /** Return of what an experiment was made. */
 function madePairs(answer) {
-  const names = ["cfg", "overrides", "composed", "includes", "code", "commit", "packages", "stale", "mixed", "drifted", "folder"];
+  const names = ["cfg", "overrides", "project", "folder"];
   const pairs = names.map((name) => [spoken(name), fetchedText(name, answer[name])]);
   return pairs.filter(([, text]) => text && text !== "false");
 }
@@ -173,7 +192,8 @@ function linkedExperiments(list) {
       run === undefined
         ? make("span", { title: id }, cut(id, 80))
         : make("button", { type: "button", className: "inline", title: id, "data-run": run, onclick: () => chooseRun(run) }, cut(id, 80));
-    return make("li", {}, ...(state ? [status(state), " "] : []), name);
+    const why = one.reason ? [make("span", { className: "reason" }, ` ${cut(one.reason, 200)}`)] : [];
+    return make("li", {}, ...(state ? [status(state), " "] : []), name, ...why);
   });
   return make("ul", { className: "linked" }, ...lines);
 }

@@ -64,6 +64,8 @@ class Log {
     this.found = make("span", { className: "quiet", role: "status" });
     this.wrap = make("input", { type: "checkbox", oninput: () => this.box.classList.toggle("wrapped", this.wrap.checked) });
     this.box = make("pre", { tabIndex: 0, className: "log" });
+    this.rest = make("span"); // of a line that has no end yet
+    this.box.append(this.rest);
     this.box.setAttribute("role", "log");
     this.box.setAttribute("aria-label", "Log");
     this.box.setAttribute("aria-live", "off");
@@ -119,7 +121,7 @@ class Log {
       this.isBusy = false;
       this.failed = "";
       if (piece.file !== undefined) this.file = piece.file;
-      this.size = piece.size;
+      [this.size, this.begin] = [piece.size, piece.start ?? 0];
       return piece;
     } catch (error) {
       if (asked === this.asked) {
@@ -133,17 +135,19 @@ class Log {
 
   /** Show the end, and follow. */
   async start() {
-    this.file = null;
+    [this.file, this.told] = [null, ""];
     const piece = await this.fetch({});
     if (!piece) return;
     this.isFollowing = true;
     this.showOnly(piece);
+    this.rest.textContent = piece.rest ?? "";
     this.box.scrollTop = this.box.scrollHeight;
   }
 
   showOnly(piece) {
     this.pieces.forEach(({ element }) => element.remove());
     this.pieces = [];
+    this.rest.textContent = "";
     this.add(piece, false);
   }
 
@@ -154,7 +158,10 @@ class Log {
       const one = { from: piece.from, to: piece.to, element, length: piece.text.length };
       if (isBefore) this.pieces.unshift(one);
       else this.pieces.push(one);
-      this.box[isBefore ? "prepend" : "append"](element);
+      const height = this.box.scrollHeight;
+      if (isBefore) this.box.prepend(element);
+      else this.rest.before(element);
+      if (isBefore) this.box.scrollTop += this.box.scrollHeight - height; // what one reads stays where it is
       this.drop(isBefore);
     }
     this.say();
@@ -181,7 +188,8 @@ class Log {
     const piece = await this.fetch({ from: this.to });
     if (!piece) return;
     if (piece.anew || piece.size < this.to || piece.size - piece.to > FAR_BEHIND) return this.start();
-    if (piece.to <= this.to && !piece.text) return this.say();
+    this.rest.textContent = piece.rest ?? "";
+    if (!piece.text) return this.toEnd();
     const last = this.pieces.at(-1);
     if (last && last.length + piece.text.length < 1 << 16) {
       last.element.firstChild ? last.element.firstChild.appendData(piece.text) : last.element.append(piece.text);
@@ -190,18 +198,23 @@ class Log {
       this.say();
       if (this.find.value) this.search(null);
     } else this.add(piece, false);
+    this.toEnd();
+    if (piece.to < piece.size && !piece.rest) this.follow();
+  }
+
+  toEnd() {
     if (this.isFollowing) this.box.scrollTop = this.box.scrollHeight;
-    if (piece.to < piece.size) this.follow();
+    this.say();
   }
 
   onScroll() {
     if (!this.pieces.length) return;
     const isAtEnd = this.isAtEnd;
-    const isWhole = this.to >= this.size;
+    const isWhole = this.to + new Blob([this.rest.textContent]).size >= this.size;
     this.isFollowing = isAtEnd && isWhole;
     this.say();
     if (this.isBusy) return;
-    if (this.box.scrollTop < NEAR_START && this.from > 0) this.earlier();
+    if (this.box.scrollTop < NEAR_START && this.from > this.begin) this.earlier();
     else if (isAtEnd && !isWhole) this.later();
   }
 
@@ -210,9 +223,7 @@ class Log {
     const piece = await this.fetch({ before });
     if (!piece) return;
     if (piece.anew || piece.from >= before) return void (piece.anew && this.start());
-    const height = this.box.scrollHeight - this.box.scrollTop;
     this.add(piece, true);
-    this.box.scrollTop = this.box.scrollHeight - height; // what one reads stays where it is
   }
 
   async later() {
@@ -226,17 +237,17 @@ class Log {
   async goToError() {
     const piece = await this.fetch({ at: "error" });
     if (!piece) return;
-    const at = piece.error?.at ?? piece.error;
-    if (typeof at !== "number") return void (this.note.textContent = "No error is in this log.");
+    const isThere = Boolean(piece.error?.text);
+    this.told = isThere ? (piece.error.is_traceback ? "" : "no traceback is in it: these are its last lines") : "no error is in it";
+    if (!isThere) return this.say();
     this.isFollowing = false;
+    const rank = String(piece.error.rank ?? "");
+    if ([...this.rank.options].some(({ value }) => value === rank)) this.rank.value = rank;
     this.showOnly(piece);
-    const bytes = new TextEncoder().encode(piece.text).subarray(0, Math.max(at - piece.from, 0));
-    const start = new TextDecoder().decode(bytes).length;
     const text = this.pieces[0]?.element.firstChild;
-    if (!text) return;
-    const end = text.data.indexOf("\n", start);
-    this.mark([[text, start, end < 0 ? text.length : end]], 0);
-    this.reveal(text, start);
+    this.box.scrollTop = 0;
+    this.mark(text ? [[text, 0, Math.min(piece.error.text.length, text.length)]] : [], 0);
+    this.box.focus({ preventScroll: true });
   }
 
   /** Scroll to a place in a text. */
@@ -286,11 +297,11 @@ class Log {
   /** Say what is shown of the log. */
   say() {
     this.on.hidden = this.isFollowing;
-    const parts = [];
+    const parts = this.told ? [this.told] : [];
     if (this.failed) parts.push(`not fetched: ${this.failed} (it is tried again)`);
     if (!this.pieces.length) parts.push("nothing is written yet");
     else {
-      if (this.from > 0) parts.push(`from byte ${this.from.toLocaleString()}: scroll up for what is before`);
+      if (this.from > this.begin) parts.push(`from byte ${this.from.toLocaleString()}: scroll up for what is before`);
       parts.push(`${(this.size ?? 0).toLocaleString()} bytes`);
       parts.push(this.isFollowing ? "follows" : this.to < this.size ? "scroll down for what is after" : "doesn't follow");
     }
