@@ -29,8 +29,8 @@ _SCRIPTS = (
     *("values.js", "view.js", "plots.js", "drawing.js", "colours.js", "left_out.js", "metrics.js"),
     "metrics_menu.js",
     *("bundles.js", "curve_traces.js", "curves.js", "overrides.js", "parallel_axes.js", "parallel.js"),
-    *("search.js", "columns.js", "table.js"),
-    *("choosing.js", "details.js", "controls.js", "live.js", "connection.js"),
+    *("search.js", "columns.js", "filters.js", "reasons.js", "table.js", "choosing.js", "keys.js"),
+    *("details.js", "controls.js", "live.js", "connection.js", "news.js"),
     *("live_curves.js", "copying.js", "log.js", "live_details.js", "start.js"),
 )
 _STYLES = ("style.css", "table.css", "details.css")

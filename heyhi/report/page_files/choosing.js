@@ -13,9 +13,11 @@ function linkTable(element) {
     colourBoxes();
   });
   element.addEventListener("keydown", onKey);
+  table.search.fixed("heyhi", filterTests.length ? (_, { row }) => filterTests.every((test) => test(row)) : null);
+  table.draw(false);
   readShown();
-  searchStatuses();
   reachFirst();
+  showFilters();
 }
 
 /** Learn which rows the table shows, and in which order. */
@@ -101,7 +103,11 @@ function onKey(event) {
     turned.forEach((one) => (one.tabIndex = -1));
     focusOn(last ? turned[turned.length - 1] : turned[0]);
   };
+  const [isPlain, shifted] = [!event.ctrlKey && !event.metaKey && !event.altKey, event.key.length > 1];
+  if (!isPlain && !shifted) return;
   const actions = {
+    j: () => actions.ArrowDown(),
+    k: () => actions.ArrowUp(),
     ArrowDown: () => (rows[place + 1] ? focusOn(rows[place + 1]) : turn(table.page() + 1, false)),
     ArrowUp: () => (rows[place - 1] ? focusOn(rows[place - 1]) : turn(table.page() - 1, true)),
     Home: () => focusOn(rows[0]),

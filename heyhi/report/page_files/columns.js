@@ -38,12 +38,6 @@ const mark = (text, title) => make("span", { className: "mark", title: cut(title
 const star = (column) =>
   make("span", { className: "star", title: `best ${column.name} (${directionName(column)})`, role: "img" }, "★");
 
-let bestCells = new Map(); // column's name -> rows with the best value
-
-function readBest() {
-  bestCells = new Map(columns.map((column) => [column.name, bestRows(column)]));
-}
-
 /** Show a cell; what is shown is an element, so that no text is markup. */
 function cellElement(column, row) {
   const value = column.values[row];
@@ -57,7 +51,7 @@ function cellElement(column, row) {
   if (folder) return link(folder, "open");
   const text = cellText(column, row);
   const element = make("span", { title: exactText(value), className: column.numeric ? "" : "text" }, text);
-  if (bestCells.get(column.name)?.has(row)) {
+  if (column.best.has(row)) {
     element.classList.add("best");
     element.title += ` · best of the column (${directionName(column)})`;
   }
@@ -70,15 +64,18 @@ const marksElement = (row) =>
 /** Return a column's filter: a list of its values, a comparison of numbers, or a search. */
 function filterOf(column) {
   if (isListed(column)) {
-    const sorted = sortedTexts(column.distinct);
-    if (column.values.includes(null)) sorted.push("");
-    return { extend: "searchList", options: sorted.map((value) => ({ value, label: escapeHtml(cut(value, 40) || "–") })) };
+    return { extend: "searchList", options: listOptions(column) };
   }
   return column.numeric ? { extend: "searchNumber", excludeLogic: ["empty", "notEmpty"] } : "searchText";
 }
 
-const isListed = (column) =>
-  column.distinct.length <= 30 && column.kind !== "id" && (!column.numeric || column.kind === "override");
+const isListed = (column) => column.kind !== "id" && (!column.numeric || column.kind === "override") && column.isFew;
+
+function listOptions(column) {
+  const sorted = sortedTexts(column.distinct);
+  if (column.hasGaps) sorted.push("");
+  return sorted.map((value) => ({ value, label: escapeHtml(cut(value, 40) || "–") }));
+}
 
 /** Return how DataTables is to treat a column. */
 function columnOptions(column) {
@@ -94,13 +91,16 @@ function columnOptions(column) {
       if (type === "display") return cellElement(now(), row);
       if (type === "sort" || type === "type")
         return column.numeric ? (value === null ? null : asNumber(value)) : exactText(value);
-      return value === null ? blank : exactText(value);
+      return value === null ? blank : filterText(exactText(value));
     },
     columnControl: [
       { extend: "dropdown", icon: "search", text: escapeHtml(`Filter ${column.name}`), content: [filterOf(column)] },
     ],
   };
 }
+
+/** Write a text so that DataTables, which takes what has an & for markup when it searches, searches for the text. */
+const filterText = (text) => (text.includes("&") ? escapeHtml(text) : text);
 
 /** Escape what goes where a library takes markup only. */
 const escapeHtml = (text) => make("span", {}, text).innerHTML;

@@ -1,43 +1,169 @@
 // The page of `heyhi serve`: what it shows is fetched, and what is new is fetched whenever the server says so.
 
 const isLive = byId("data") === null; // a page that is a file carries its data
+const onNews = []; // called with {all: true} or {runs: [places]} once news is in the data, before it is drawn
 
-const onNews = []; // called with {all: true} or {runs: [places]} before news is drawn
+const PACE = 500; // milliseconds between news: a burst is drawn twice a second
+const PAUSES = [500, 1000, 2000, 4000]; // milliseconds before the next try; the last again and again
+const SILENCE = 30_000; // milliseconds without a word, after which the server is asked for one
+const PATIENCE = 60_000; // milliseconds for an answer
 
+let events = null; // the stream, while there is one
+let lostSince = null;
+let lostWhy = "";
+let lookError = ""; // what the server says of its own last look
+let tries = 0;
+let [nextTry, nextNews, silence] = [null, null, null]; // timers
+let [isFetching, isNews, lastNews] = [false, false, -Infinity];
+let fetches = 0; // that are under way
+
+/** Fetch JSON from the server; what goes wrong is an Error whose message can be shown. */
 async function fetchJson(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
-  return answer.json();
+  fetches += 1;
+  try {
+    let answer;
+    try {
+      answer = await fetch(address, { signal: AbortSignal.timeout(PATIENCE) });
+    } catch (error) {
+      lost("");
+      throw new Error("the server doesn't answer", { cause: error });
+    }
+    if (answer.ok) {
+      const found = await answer.json();
+      if (events || !isConnected()) answered();
+      return found;
+    }
+    if (answer.status === 403) {
+      lost(FORBIDDEN);
+      throw new Error(FORBIDDEN);
+    }
+    throw new Error(`${answer.status} ${(await answer.text()).trim().slice(0, 300)}`);
+  } finally {
+    fetches -= 1;
+  }
 }
 
-/** Fetch news, and show it. */
-async function fetchNews() {
-  const known = data?.live ? `?server=${data.server}&since=${data.version}` : "";
-  const news = await fetchJson(`data${known}`);
-  if (!news.version) return;
-  if (news.ids) {
-    const none = { curves: news.ids.map(() => []), arrays: [], x: [], common: [{}] };
-    const details = news.ids.map(() => ({ config: "", flat: { common: 0, own: {} }, attempts: [], log: [], folder: "", log_link: "" }));
-    data = { ...data, ...none, ...news, details };
-    onNews.forEach((tell) => tell({ all: true }));
-    show({});
-    return;
+const FORBIDDEN = "open the address that `heyhi serve` prints now: its token is another one";
+const isConnected = () => lostSince === null;
+
+/** Ask for news soon: at once where none came lately, and again where more came while it was fetched. */
+function wantNews() {
+  isNews = true;
+  if (isFetching || nextNews !== null || document.hidden) return;
+  nextNews = setTimeout(bringNews, Math.max(0, lastNews + PACE - performance.now()));
+}
+
+async function bringNews() {
+  nextNews = null;
+  [isFetching, isNews, lastNews] = [true, false, performance.now()];
+  try {
+    const known = data?.live ? `?server=${encodeURIComponent(data.server)}&since=${data.version}` : "";
+    const news = await fetchJson(`data${known}`);
+    if (news.version && !(data?.live && news.server === data.server && news.version < data.version)) await takeOrStart(news);
+  } catch (error) {
+    if (isConnected()) lost(error.message);
+  } finally {
+    isFetching = false;
+    if (isNews) wantNews();
   }
-  for (const [place, cells] of Object.entries(news.rows)) data.runs.rows[place] = cells;
-  for (const [place, counts] of Object.entries(news.counts)) data.counts[place] = counts;
-  onNews.forEach((tell) => tell({ runs: Object.keys(news.rows).map(Number) }));
-  show({ version: news.version, made: news.made });
+}
+
+let gotFirst = null; // resolves once there is something to show
+
+async function takeOrStart(news) {
+  if (data) return takeNews(news);
+  takeNews(news);
+  gotFirst();
 }
 
 /** Fetch what is shown first, as soon as there is something. */
-async function fetchFirst() {
-  while (!data) {
-    await fetchNews();
-    if (!data) await new Promise((resolve) => setTimeout(resolve, 100));
+function fetchFirst() {
+  showConnection();
+  const first = new Promise((resolve) => (gotFirst = resolve));
+  document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : connect()));
+  addEventListener("online", () => lostSince !== null && connect());
+  if (document.hidden) wantNews();
+  connect();
+  return first;
+}
+
+/** Listen to the server: it says when there is news. */
+function connect() {
+  if (document.hidden && data) return;
+  clearTimeout(nextTry);
+  disconnect();
+  events = new EventSource("events");
+  events.addEventListener("open", answered);
+  events.addEventListener("version", heard);
+  events.addEventListener("error", () => {
+    disconnect();
+    lost("");
+  });
+  isNews = true;
+  wantNews();
+  watchSilence();
+}
+
+function disconnect() {
+  clearTimeout(silence);
+  events?.close();
+  events = null;
+}
+
+function heard({ data: text }) {
+  const said = parsed(text) ?? {};
+  lookError = typeof said.error === "string" ? said.error : "";
+  answered();
+  watchSilence();
+  if (said.server !== data?.server || said.version !== data?.version) wantNews();
+}
+
+/** A connection may be gone without a sign, as that of a computer that has slept. */
+function watchSilence() {
+  clearTimeout(silence);
+  silence = setTimeout(() => {
+    wantNews();
+    watchSilence();
+  }, SILENCE);
+}
+
+function answered() {
+  [tries, lostSince, lostWhy] = [0, null, ""];
+  showConnection();
+}
+
+/** Say that the server is out of reach, and try again, ever more seldom. */
+function lost(why) {
+  lostSince ??= new Date();
+  lostWhy = why || lostWhy;
+  showConnection();
+  clearTimeout(nextTry);
+  nextTry = setTimeout(retry, PAUSES[Math.min(tries, PAUSES.length - 1)]);
+}
+
+/** Learn by a fetch whether it is there again: a stream doesn't say why it isn't. */
+async function retry() {
+  tries += 1;
+  if (document.hidden) return;
+  lostWhy = "";
+  try {
+    await fetchJson(`data${data?.live ? `?server=${encodeURIComponent(data.server)}&since=${data.version}` : ""}`);
+    connect();
+  } catch (error) {
+    if (lostSince === null || !lostWhy) lost(error.message);
   }
 }
 
-function connect() {
-  const events = new EventSource("events");
-  events.addEventListener("version", () => fetchNews());
+/** Say how the page hears of what is new. */
+function showConnection() {
+  const line = byId("connection");
+  line.hidden = false;
+  const state = lostSince !== null ? "lost" : data?.live ? "live" : "connecting";
+  line.dataset.state = state;
+  const since = lostSince?.toLocaleTimeString();
+  const texts = { live: "live", connecting: "reading…", lost: `connection lost since ${since}: ${lostWhy || "trying again"}` };
+  setText(line, texts[state]);
+  const error = lookError && state === "live" ? `What is shown may be old: ${lookError}` : "";
+  setText(byId("look-error"), error);
+  byId("look-error").hidden = !error;
 }

@@ -14,7 +14,7 @@ const byName = (found) => found.map((column) => [column.name, column.name]);
 
 /** Fill the controls by the data; what is chosen stays where it is still there. */
 function showControls() {
-  const varied = overrides().filter((column) => column.distinct.length > 1);
+  const varied = overrides().filter((column) => column.isVaried);
   showMetrics();
   fillAxes();
   fillSelect("scatter-x", byName([...varied, ...metricColumns()]), mainOverride()?.name);
@@ -59,7 +59,19 @@ function linkControls() {
     fillAxes();
     redraw(drawCurves);
   });
-  const menu = byId("metrics-menu");
+  linkMenu(byId("metrics-menu"));
+  for (const control of document.querySelectorAll(".bar select, .bar > label > input")) {
+    const kept = seen(control.id);
+    if (control.type === "checkbox" && kept !== null) control.checked = kept === "1";
+    else if (control.type === "range" && kept !== null) control.value = kept;
+    else if (kept !== null && [...control.options].some((option) => option.value === kept)) control.value = kept;
+    control.addEventListener("input", () => onControl(control));
+  }
+  showSmoothing();
+}
+
+/** Let a menu close by Escape, and by a click beside it. */
+function linkMenu(menu) {
   document.addEventListener("pointerdown", (event) => {
     if (!menu.contains(event.target)) menu.open = false;
   });
@@ -69,14 +81,6 @@ function linkControls() {
     menu.open = false;
     menu.querySelector("summary").focus();
   });
-  for (const control of document.querySelectorAll(".bar select, .bar > label > input")) {
-    const kept = seen(control.id);
-    if (control.type === "checkbox" && kept !== null) control.checked = kept === "1";
-    else if (control.type === "range" && kept !== null) control.value = kept;
-    else if (kept !== null && [...control.options].some((option) => option.value === kept)) control.value = kept;
-    control.addEventListener("input", () => onControl(control));
-  }
-  showSmoothing();
 }
 
 function onControl(control) {
@@ -106,10 +110,14 @@ function suggestLog() {
 
 function showHead() {
   document.title = data.title;
-  byId("title").textContent = data.title;
-  byId("made").textContent = `${countsText()} · ${new Date(data.made).toLocaleString()}`;
-  byId("notes").replaceChildren(...data.notes.map((note) => make("li", {}, note)));
-  byId("notes").hidden = !byId("notes").children.length;
+  setText(byId("title"), data.title);
+  const reading = data.phase === "statuses" ? " · reading metrics…" : "";
+  setText(byId("made"), `${countsText()} · ${new Date(data.made).toLocaleString()}${reading}`);
+  const notes = byId("notes");
+  if (data.notes.join("\n") !== [...notes.children].map(({ textContent }) => textContent).join("\n"))
+    notes.replaceChildren(...data.notes.map((note) => make("li", {}, note)));
+  notes.hidden = !data.notes.length;
+  if (isLive) showNotices();
   showStatuses();
 }
 
@@ -126,31 +134,6 @@ function countsText() {
 
 const noneText = () =>
   data.total ? `None of ${experiments(data.total)} meets ${data.asked.join(" ")}` : "No experiments";
-
-function showStatuses() {
-  const column = runColumns.find(({ kind }) => kind === "status");
-  const focused = document.activeElement?.dataset?.status;
-  const on = new Set(seenAll("status"));
-  const order = Object.keys(STATUS);
-  const place = (value) => (order.includes(value) ? order.indexOf(value) : order.length);
-  const buttons = [...(column?.distinct ?? [])].sort((a, b) => place(a) - place(b)).map((value) => {
-    const count = column.values.filter((one) => exactText(one) === value).length;
-    const children = [swatch(statusColour(value)), make("b", {}, String(count)), ` ${value}`];
-    const button = make("button", { type: "button", className: "chip" }, ...children);
-    button.setAttribute("aria-pressed", on.has(value));
-    button.dataset.status = value;
-    button.addEventListener("click", () => {
-      const pressed = new Set(seenAll("status"));
-      if (!pressed.delete(value)) pressed.add(value);
-      remember("status", [...pressed]);
-      button.setAttribute("aria-pressed", pressed.has(value));
-      searchStatuses();
-    });
-    return button;
-  });
-  byId("statuses").replaceChildren(...buttons);
-  if (focused !== undefined) buttons.find((button) => button.dataset.status === focused)?.focus();
-}
 
 // ---- Light and dark ----
 

@@ -13,7 +13,7 @@ function drawCurves() {
   const metrics = drawnMetrics();
   const bundles = drawnBundles();
   const colours = colouring();
-  const best = bestRows(columnNamed(byId("scatter-y").value));
+  const best = columnNamed(byId("scatter-y").value)?.best ?? new Set();
   bundles.forEach((bundle) => (bundle.best = bundle.rows.some((row) => best.has(row))));
   const multiples = metrics.length > 1 && byId("multiples").checked;
   // Where nothing else has to be told apart, metrics are by their colours.

@@ -17,8 +17,7 @@ function linkReloading() {
 }
 
 const isMenuOpen = () =>
-  byId("metrics-menu").open || document.querySelector(".dt-button-collection, .dtcc-dropdown") !== null;
-const searchBox = () => byId("table-card").querySelector(".dt-search input");
+  document.querySelector("details.menu[open], dialog[open]") !== null || document.querySelector(".dt-button-collection, .dtcc-dropdown") !== null;
 
 /** Say whether the page loads itself again, and see to it. */
 function showReloading() {

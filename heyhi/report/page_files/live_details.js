@@ -8,7 +8,8 @@ const RETRY_DETAILS = 3000; // milliseconds
 const keptDetails = new Map(); // key -> { answer, news, error }, what was wanted last at the end
 const askingDetails = new Set();
 
-const detailsPending = () => askingDetails.size > 0;
+/** Return whether something is under way, or has come and isn't drawn yet. */
+const isAwaited = () => curvesPending() || askingDetails.size > 0;
 const answerOf = (run) => keptDetails.get(data.keys[run])?.answer ?? null;
 const errorOf = (run) => keptDetails.get(data.keys[run])?.error ?? "";
 
@@ -118,7 +119,7 @@ function liveExperiment(run, amongOthers) {
 /** Return the overrides of a run that others have not, or have otherwise. */
 const toldApart = (run) =>
   runColumns.filter(
-    ({ kind, values, distinct }) => kind === "override" && values[run] !== null && distinct.length + values.includes(null) > 1,
+    (column) => column.kind === "override" && column.values[run] !== null && (column.isVaried || column.hasGaps),
   );
 
 /** List what tells an experiment from those beside it. */

@@ -27,13 +27,13 @@ function byInterest(one, other) {
 
 /** Return the column of the table that says best what came out: not one in which all are alike. */
 function mainColumn() {
-  const found = metricColumns().filter((column) => column.distinct.length > 1);
+  const found = metricColumns().filter((column) => column.isVaried);
   return [...(found.length ? found : metricColumns())].sort(byInterest)[0];
 }
 
 /** Return the override that tells most experiments apart, seeds aside. */
 function mainOverride() {
-  const found = overrides().filter((column) => column.distinct.length > 1);
+  const found = overrides().filter((column) => column.isVaried);
   return [...found].sort((a, b) => a.replicate - b.replicate || b.distinct.length - a.distinct.length)[0];
 }
 

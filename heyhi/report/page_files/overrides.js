@@ -26,7 +26,7 @@ function drawScatter() {
     Number.isFinite(xOf(row));
   const log = x.numeric && byId("scatter-log").checked;
   const rows = shownRows.filter((row) => fits(row) && (!log || xOf(row) > 0));
-  const [leftOut, best] = [rowsLeftOut(shownRows, x, y, log), bestRows(y)];
+  const [leftOut, best] = [rowsLeftOut(shownRows, x, y, log), y.best];
   if (!rows.length) return nothingToDraw(leftOut);
   const colours = colouring();
   const drawn = thinnedRows(rows, MOST_DOTS, (row) => best.has(row));
@@ -65,7 +65,7 @@ function thinnedRows(rows, most, isNeeded = () => false) {
 const drawnNote = (drawn, rows) => (drawn.length < rows.length ? [`${drawn.length} of them are drawn`] : []);
 
 function scatterTrace(rows, x, y, xOf, colours) {
-  const best = bestRows(y);
+  const best = y.best;
   const symbol = (row) => (best.has(row) ? "star" : rowCounts(row) ? "circle" : "circle-open");
   const size = (row) => (chosen.has(row) ? 13 : 8) + (best.has(row) ? 3 : 0);
   const errors = isMean() ? columnNamed(`${y.name}.${data.spread}`)?.values : null;

@@ -18,7 +18,7 @@ function drawParallel() {
 }
 
 /** Overrides that vary: seeds are no setting that somebody looks for. */
-const searchedColumns = () => overrides().filter((column) => column.distinct.length > 1 && !column.replicate);
+const searchedColumns = () => overrides().filter((column) => column.isVaried && !column.replicate);
 
 /**
  * Return the traces and the layout of parallel coordinates, as lines of an ordinary plot. Plotly's own kind (parcoords) compiles code as it

@@ -28,6 +28,8 @@ function show(part) {
 history.scrollRestoration = "manual"; // the page isn't as high as it was before it is drawn
 linkTheme();
 linkControls();
+linkFilters();
+linkKeys();
 linkReloading();
 const scrolled = takeScroll();
 const focused = takeFocus();
@@ -37,8 +39,7 @@ else show(JSON.parse(byId("data").textContent));
 linkPlots();
 opened = performance.now();
 showReloading();
-if (isLive) connect();
-globalThis.heyhi = { show, isDrawn: () => !pending.size && !(isLive && (curvesPending() || detailsPending())) };
+globalThis.heyhi = { wantNews, show, isDrawn: () => !pending.size && !fetches && nextNews === null && !(isLive && isAwaited()) };
 scrollTo(0, scrolled.page);
 scroller().scrollTop = scrolled.inner;
 giveFocus(focused);

@@ -7,17 +7,20 @@ let builtFor = "";
 
 /** Show the rows: in the table that is there where only they are new, else in another one. */
 function showTable() {
-  readBest();
   const places = [...Array(rowCount()).keys()];
+  haystacks = [];
+  readFilters();
   const wanted = JSON.stringify([
-    places.some((row) => marksOf(row).length),
     data.spread,
-    columns.map((column) => [column.name, column.kind, column.hidden, column.numeric, isListed(column) && column.distinct]),
+    columns.map((column) => [column.name, column.kind, column.numeric, isListed(column)]),
   ]);
   const [focused, scrolled] = [document.activeElement?.dataset?.row, scroller()?.scrollTop];
   if (table && wanted === builtFor) {
-    table.clear().rows.add(entriesOf(places)).draw(false);
-    searchStatuses();
+    table.clear().rows.add(entriesOf(places));
+    table.search.fixed("heyhi", filterTests.length ? (_, { row }) => filterTests.every((test) => test(row)) : null);
+    showColumns();
+    table.draw(false);
+    showFilters();
   } else {
     table?.destroy(true);
     table = null;
@@ -28,11 +31,103 @@ function showTable() {
   if (focused !== undefined) byId("table").querySelector(`tbody tr[data-row="${Number(focused)}"]`)?.focus();
 }
 
+/** Show the columns that have something now, and offer their values of now where a filter lists them. */
+function showColumns() {
+  const turned = new Set(seenAll("column"));
+  const wanted = [hasMarks(), ...columns.map((column) => isVisible(column, turned))];
+  wanted.forEach((is, place) => {
+    const column = table.column(place + 1);
+    if (column.visible() !== is) column.visible(is, false);
+  });
+  columns.forEach((column, place) => isListed(column) && offerValues(column, place));
+}
+
+const isVisible = ({ name, hidden }, turned) => (hidden ? turned.has(`+${name}`) : !turned.has(`-${name}`));
+
+/** Offer a column's values in the list of its filter, where they are others. */
+function offerValues(column, place) {
+  const options = listOptions(column);
+  const text = JSON.stringify(options);
+  if (offered[place] === text) return;
+  offered[place] = text;
+  const wanted = seenAll("filter").map(parsed).find((one) => Array.isArray(one?.[1]) && one[0] === column.name)?.[1] ?? [];
+  const isGone = wanted.filter((value) => !options.some((option) => option.value === value));
+  const all = [...options, ...isGone.map((value) => ({ value, label: escapeHtml(cut(value, 40)) }))];
+  table.columns(place + OWN_COLUMNS).columnControl.searchList(all);
+}
+
+let offered = []; // of each column, as JSON
+
+/** Put new experiments at the end. */
+function addRows(from) {
+  const places = [...Array(rowCount()).keys()].slice(from);
+  table.rows.add(entriesOf(places));
+}
+
+/** Do what draws the table's rows anew; the focus, what is marked and where it is scrolled to stay. */
+function inPlace(work) {
+  const [focused, scrolled, marked] = [document.activeElement, scroller()?.scrollTop, getSelection()];
+  const [anchor, focus] = [
+    [marked.anchorNode, marked.anchorOffset],
+    [marked.focusNode, marked.focusOffset],
+  ];
+  const isMarked = !marked.isCollapsed && byId("table").contains(anchor[0]) && byId("table").contains(focus[0]);
+  work();
+  if (scrolled) scroller().scrollTop = scrolled;
+  if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true });
+  if (isMarked && anchor[0].isConnected && focus[0].isConnected) marked.setBaseAndExtent(...anchor, ...focus);
+}
+
+/** Show other cells of some rows, and no more: order and filters are gone through only where they depend on them. */
+function refreshRows({ runs, names, isCounted, best }) {
+  const touched = columns.filter(({ name }) => names.has(name));
+  const isSearched = touched.some(({ kind }) => SEARCHED.has(kind));
+  if (isSearched) runs.forEach((row) => delete haystacks[row]);
+  const drawn = new Map([...byId("table").querySelectorAll("tbody tr[data-row]")].map((tr) => [Number(tr.dataset.row), tr]));
+  const others = runs.filter((row) => !drawn.has(row));
+  if (others.length) table.rows(others).invalidate();
+  const isMarking = touched.some(({ name }) => MARKS.includes(name) || name === "code");
+  for (const row of runs) {
+    if (!drawn.has(row)) continue;
+    for (const { index } of touched) table.cell(row, index + OWN_COLUMNS).invalidate();
+    if (isMarking) table.cell(row, 1).invalidate();
+  }
+  showBest(drawn, best, touched, isCounted);
+  if (touched.length) showColumns();
+  const sorted = table.order().some(([index]) => names.has(nameAt(index)));
+  const isNew = table.rows().count() !== table.page.info().recordsTotal;
+  if (sorted || isNew || dependsOn(names, isSearched)) {
+    readFilters();
+    inPlace(() => table.draw(false));
+  } else if (touched.length || isCounted) colourBoxes();
+  showFilters();
+}
+
+/** Return whether a filter that is on asks for what is in some columns. */
+function dependsOn(names, isSearched) {
+  const wanted = [...seenAll("only"), ...seenAll("filter")].map((text) => parsed(text)?.[0]);
+  return (
+    (isSearched && seen("search") !== null) ||
+    (names.has("status") && seen("status") !== null) ||
+    (names.has("reason") && seen("why") !== null) ||
+    wanted.some((name) => names.has(name))
+  );
+}
+
+/** Mark the cells that are the best now, and no longer those that were. */
+function showBest(drawn, before, touched, isCounted) {
+  for (const [column, was] of before) {
+    if (!isCounted && !touched.includes(column)) continue;
+    for (const row of new Set([...was, ...column.best]))
+      if (drawn.has(row) && was.has(row) !== column.best.has(row)) table.cell(row, column.index + OWN_COLUMNS).invalidate();
+  }
+}
+
 const scroller = () => byId("table")?.closest(".dt-layout-cell");
 
 function makeTable(places) {
   const element = make("table", { id: "table", className: "compact nowrap hover row-border" });
-  byId("table-card").prepend(element);
+  byId("find-bar").after(element);
   const head = make("tr", {}, make("th", { "aria-label": "Chosen" }), make("th", { scope: "col" }, "marks"));
   for (const column of columns) {
     const title = column.kind === "override" ? "override" : column.kind === "metric" ? meaningOf(column, metricTitle(column)) : "";
@@ -41,6 +136,7 @@ function makeTable(places) {
   element.append(make("thead", {}, head));
   element.setAttribute("aria-label", "Experiments");
   const state = tableState(places);
+  offered = columns.map((column) => (isListed(column) ? JSON.stringify(listOptions(column)) : ""));
   shownRows = places;
   table = new DataTable("#table", {
     data: entriesOf(places),
@@ -55,7 +151,7 @@ function makeTable(places) {
       },
       {
         data: ({ row }) => row,
-        visible: places.some((row) => marksOf(row).length),
+        visible: hasMarks(),
         className: "marks",
         type: "string",
         render: (row, type) => (type === "display" ? marksElement(row) : marksOf(row).flat().join(" ")),
@@ -74,7 +170,7 @@ function makeTable(places) {
     stateSaveCallback: (_, found) => keepTable(found),
     stateLoadCallback: () => state,
     layout: {
-      topStart: "search",
+      topStart: null,
       topEnd: {
         buttons: [
           {
@@ -88,7 +184,6 @@ function makeTable(places) {
       bottomEnd: "paging",
     },
     language: {
-      search: "Search",
       info: "_START_–_END_ of _TOTAL_",
       infoEmpty: data.table ? "no row" : "no experiment",
       infoFiltered: "(_MAX_ in all)",
@@ -128,7 +223,7 @@ const box = (row) => {
 function colourBoxes() {
   if (!table) return;
   const objective = columnNamed(byId("scatter-y").value);
-  const best = bestRows(objective);
+  const best = objective?.best ?? new Set();
   for (const tr of byId("table").querySelectorAll("tbody tr[data-row]")) {
     const row = Number(tr.dataset.row);
     const element = tr.querySelector(".choose");
@@ -142,24 +237,6 @@ function colourBoxes() {
   }
 }
 
-// ---- Filters ----
-
-/** Show the rows that have one of the statuses whose buttons are pressed. */
-function searchStatuses() {
-  const on = new Set(seenAll("status"));
-  const fits = (row) => data.members[row].some((run) => on.has(exactText(runValueOf("status", run))));
-  table.column(0).search.fixed("statuses", on.size ? (_, { row }) => fits(row) : null);
-  table.draw(false);
-}
-
-function clearFilters() {
-  remember("status", null);
-  table.search("").columns().search("");
-  table.columns().columnControl.searchClear();
-  showStatuses();
-  searchStatuses();
-}
-
 // ---- What the address keeps of the table ----
 
 /** Keep how the table is sorted, searched and turned, as far as that isn't what a new page has. */
@@ -167,7 +244,6 @@ function keepTable(state) {
   if (!table) return; // it is being made
   const names = state.order.map(([index, way]) => [nameAt(index), way]).filter(([name, way]) => name && way);
   remember("sort", names.length ? JSON.stringify(names.map(([name, way]) => (way === "desc" ? `-${name}` : name))) : null);
-  remember("search", state.search.search || null);
   remember("page", state.start > 0 && state.length > 0 ? String(state.start / state.length + 1) : null);
   remember("length", state.length === PAGE_LENGTH ? null : String(state.length));
   const turned = state.columns.flatMap(({ visible }, i) => {
@@ -181,7 +257,9 @@ function keepTable(state) {
     if (searchList?.length) return [JSON.stringify([name, searchList])];
     return searchInput && searchInput.value !== "" ? [JSON.stringify([name, searchInput.logic, searchInput.value])] : [];
   });
+  if (filters.join("\n") === seenAll("filter").join("\n")) return;
   remember("filter", filters);
+  redraw(showFilters);
 }
 
 /** Return a text of the address as JSON, or nothing where somebody has cut it. */
@@ -204,7 +282,7 @@ function tableState(places) {
     return [indexOf(down ? key.slice(1) : key), down ? "desc" : "asc"];
   });
   const turned = new Set(seenAll("column"));
-  const own = [{ visible: true }, { visible: places.some((row) => marksOf(row).length) }];
+  const own = [{ visible: true }, { visible: hasMarks() }];
   const controls = {};
   for (const filter of seenAll("filter").map(parsed).filter(Array.isArray)) {
     const [name, logic, value] = filter;
@@ -220,10 +298,10 @@ function tableState(places) {
     start: known > 0 ? Math.min((page - 1) * known, Math.floor(Math.max(places.length - 1, 0) / known) * known) : 0,
     length: known,
     order: keys.filter(([index]) => index >= OWN_COLUMNS),
-    search: { search: seen("search") ?? "", smart: true, regex: false, caseInsensitive: true },
+    search: { search: "", smart: true, regex: false, caseInsensitive: true },
     columns: [
       ...own,
-      ...columns.map(({ name, hidden }) => ({ visible: hidden ? turned.has(`+${name}`) : !turned.has(`-${name}`) })),
+      ...columns.map((column) => ({ visible: isVisible(column, turned) })),
     ],
     columnControl: controls,
   };

@@ -96,6 +96,8 @@ function spansOrders(values) {
 
 let columns = []; // of the table
 let runColumns = []; // of the experiments; the same where a row is an experiment
+let columnsByName = new Map();
+let runColumnsByName = new Map();
 let rowsOfRun = []; // for each run the rows that it is in
 let sharedFolder = "";
 let hasSeeds = false;
@@ -104,29 +106,104 @@ function readData() {
   decoded.clear();
   runColumns = columnsOf(data.runs);
   columns = data.table ? columnsOf(data.table) : runColumns;
+  [columnsByName, runColumnsByName] = [columns, runColumns].map((found) => new Map(found.map((one) => [one.name, one])));
   rowsOfRun = data.ids.map(() => []);
   data.members.forEach((runs, row) => runs.forEach((run) => rowsOfRun[run].push(row)));
   sharedFolder = foldersOfAll(data.ids);
   hasSeeds = new Set(data.groups).size < data.ids.length;
 }
 
-const columnsOf = (table) =>
-  table.columns.map((column, index) => {
-    const values = table.rows.map((row) => row[index]);
-    const filled = values.filter((value) => value !== null);
-    return {
-      ...column,
-      index,
-      values,
-      distinct: [...new Set(filled.map(exactText))],
-      numeric: filled.length > 0 && filled.every(isNumber),
-      direction: Object.hasOwn(data.directions, column.name) ? data.directions[column.name] : null,
-    };
-  });
+/** A column of a table. What is worked out of its cells is worked out when somebody asks, and once. */
+class Column {
+  #rows;
+  #values = null;
+  #found = {};
+
+  constructor(table, index) {
+    Object.assign(this, table.columns[index]); // name, kind, hidden, replicate
+    this.index = index;
+    this.#rows = table.rows;
+    this.direction = Object.hasOwn(data.directions, this.name) ? data.directions[this.name] : null;
+  }
+
+  get values() {
+    return (this.#values ??= this.#rows.map((row) => row[this.index]));
+  }
+
+  /** How often each text of a value is there. */
+  get counts() {
+    return this.#once("counts", () => {
+      const counts = new Map();
+      for (const value of this.values) if (value !== null) counts.set(exactText(value), (counts.get(exactText(value)) ?? 0) + 1);
+      return counts;
+    });
+  }
+
+  get distinct() {
+    return this.#once("distinct", () => [...this.counts.keys()]);
+  }
+
+  get numeric() {
+    return this.#once("numeric", () => this.isFilled && this.values.every((value) => value === null || isNumber(value)));
+  }
+
+  get isFilled() {
+    return this.#once("isFilled", () => this.values.some((value) => value !== null));
+  }
+
+  get hasGaps() {
+    return this.#once("hasGaps", () => this.values.includes(null));
+  }
+
+  /** Whether there are two different values, without counting all. */
+  get isVaried() {
+    return this.#once("isVaried", () => this.#someDistinct(2) > 1);
+  }
+
+  /** Whether there are so few that they can be listed. */
+  get isFew() {
+    return this.#once("isFew", () => this.#someDistinct(MOST_LISTED + 1) <= MOST_LISTED);
+  }
+
+  /** The rows with the best value. */
+  get best() {
+    return this.#once("best", () => bestRows(this));
+  }
+
+  /** Learn that cells of some rows are others now; of none: that other rows count. */
+  changed(rows) {
+    if (this.#values) for (const row of rows) this.#values[row] = this.#rows[row][this.index];
+    if (rows.length) this.#found = {};
+    else delete this.#found.best;
+  }
+
+  /** Learn that there are more rows. */
+  grown() {
+    this.#values = null;
+    this.#found = {};
+  }
+
+  #someDistinct(most) {
+    const seenTexts = new Set();
+    for (const value of this.values) {
+      if (value !== null) seenTexts.add(exactText(value));
+      if (seenTexts.size >= most) break;
+    }
+    return seenTexts.size;
+  }
+
+  #once(name, work) {
+    if (!(name in this.#found)) this.#found[name] = work();
+    return this.#found[name];
+  }
+}
+
+const MOST_LISTED = 30; // values of a column that a filter offers one by one
+const columnsOf = (table) => table.columns.map((_, index) => new Column(table, index));
 
 const rowCount = () => data.members.length;
-const columnNamed = (name) => columns.find((column) => column.name === name);
-const runColumnNamed = (name) => runColumns.find((column) => column.name === name);
+const columnNamed = (name) => columnsByName.get(name);
+const runColumnNamed = (name) => runColumnsByName.get(name);
 const overrides = () => columns.filter((column) => column.kind === "override");
 const metricColumns = () => columns.filter((column) => column.kind === "metric" && column.numeric);
 const valueOf = (name, row) => columnNamed(name)?.values[row] ?? null;
@@ -136,7 +213,7 @@ const runValueOf = (name, run) => runColumnNamed(name)?.values[run] ?? null;
 function foldersOfAll(ids) {
   if (ids.length < 2) return "";
   let prefix = ids[0];
-  for (const id of ids) while (!id.startsWith(prefix)) prefix = prefix.slice(0, -1);
+  for (const id of ids) while (prefix && !id.startsWith(prefix)) prefix = prefix.slice(0, prefix.lastIndexOf("/", prefix.length - 2) + 1);
   return prefix.slice(0, prefix.lastIndexOf("/") + 1);
 }
 
@@ -148,7 +225,7 @@ const named = (column, value) => `${/[^.]*(\.\d+)*$/.exec(column.name)[0]}=${cut
 /** What tells experiments from others, in few words: the overrides that they share, seeds left out of a band's name. */
 function runsLabel(runs) {
   const parts = runColumns
-    .filter((column) => column.kind === "override" && column.distinct.length + column.values.includes(null) > 1)
+    .filter((column) => column.kind === "override" && (column.isVaried || (column.isFilled && column.hasGaps)))
     .filter((column) => column.values[runs[0]] !== null)
     .filter((column) => runs.every((run) => column.values[run] === column.values[runs[0]]))
     .map((column) => named(column, column.values[runs[0]]));
@@ -157,7 +234,7 @@ function runsLabel(runs) {
 
 /** What runs are that share no override: seeds of one config, or whatever makes them replicates. */
 function seedsText(runs) {
-  const names = runColumns.filter((column) => column.replicate && column.distinct.length > 1).map(({ name }) => name);
+  const names = runColumns.filter((column) => column.replicate && column.isVaried).map(({ name }) => name);
   const what = names.length === 1 ? `${/[^.]*$/.exec(names[0])[0]}s` : "replicates";
   return `${runs.length === data.ids.length ? "all" : runs.length} ${what}`;
 }
@@ -186,12 +263,26 @@ const rowCounts = (row) => data.members[row].some((run) => data.counts[run]);
 /** Return the best rows by a column of the table: none where nobody knows which way is better, or nothing counts. */
 function bestRows(column) {
   if (!column?.direction || !column.numeric) return new Set();
-  const number = (row) => (column.values[row] === null ? NaN : asNumber(column.values[row]));
-  const rows = [...column.values.keys()].filter((row) => Number.isFinite(number(row)) && rowCounts(row));
-  const [low, high] = extent(rows.map(number));
-  const best = column.direction === "min" ? low : high;
-  return new Set(rows.filter((row) => number(row) === best));
+  const { values, direction } = column;
+  let [best, rows] = [direction === "min" ? Infinity : -Infinity, []];
+  values.forEach((value, row) => {
+    const number = value === null ? NaN : asNumber(value);
+    if (!Number.isFinite(number) || (direction === "min" ? number > best : number < best) || !rowCounts(row)) return;
+    if (number !== best) [best, rows] = [number, []];
+    rows.push(row);
+  });
+  return new Set(rows);
 }
+
+const MARKS = ["excluded", "note", "stale", "mixed", "problem", "diverged"];
+
+/** Return whether there are marks at all. */
+const hasMarks = () =>
+  [...new Set([...columns, ...runColumns])].some(({ name, values }) =>
+    name === "code"
+      ? values.some((value) => /^\d+ versions$/.test(exactText(value)))
+      : MARKS.includes(name) && values.some((value) => value !== null && value !== "" && value !== "false"),
+  );
 
 /** What is to be known of a row before its numbers are believed: [short, long] each. */
 function marksOf(row) {
@@ -201,7 +292,7 @@ function marksOf(row) {
   const told = (name) => exactText(valueOf(name, row) ?? (runs.length === 1 ? runValueOf(name, runs[0]) : null));
   const code = told("code");
   if (/^\d+ versions$/.test(code)) marks.push([`code ${code}`, `made by ${code} of the code or its packages`]);
-  for (const name of ["excluded", "note", "stale", "mixed", "problem", "diverged"]) {
+  for (const name of MARKS) {
     const text = told(name);
     if (text && text !== "false") marks.push([name, text === "true" ? "left out of means and of the best" : text]);
   }
