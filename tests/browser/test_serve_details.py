@@ -53,6 +53,7 @@ def test_a_command_is_copied(lab: Lab, watch: Watch) -> None:
     context = watch.context(permissions=["clipboard-read", "clipboard-write"])
     page = watch.open(lab.serve(), context=context)
     choose(page, 0)
+    page.locator("#details summary", has_text="Commands").click()
     line_ = page.locator("#details .copied-line").first
     line_.get_by_role("button").click()
     settled(page, "document.querySelector('#details .copied-line button').textContent === 'copied'")
@@ -64,6 +65,7 @@ def test_what_the_browser_does_not_copy_is_selected(lab: Lab, watch: Watch) -> N
     page = watch.open(lab.serve())
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed')); }")
     choose(page, 0)
+    page.locator("#details summary", has_text="Commands").click()
     line_ = page.locator("#details .copied-line").first
     line_.get_by_role("button").click()
     settled(page, "document.querySelector('#details .copied-line button').textContent === 'press Ctrl+C'")

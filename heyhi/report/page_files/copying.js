@@ -58,14 +58,15 @@ function commandsOfAll(runs, commandsOf) {
   for (const [what, templates] of found)
     for (const [template, ids] of templates) {
       const count = ids.length > 1 ? ` (${ids.length})` : "";
-      const joined = JOINED.test(template) || ids.length === 1;
-      for (const some of joined ? [ids.join(" ")] : ids) lines.push([joined ? `${what}${count}` : what, template.replace(PLACE, () => some)]);
+      const isOne = JOINED.test(template) || ids.length === 1;
+      for (const some of isOne ? [ids.join(" ")] : ids)
+        lines.push([isOne ? `${what}${count}` : what, template.replace(PLACE, () => some)]);
     }
   return lines;
 }
 
 const PLACE = "\0";
-const JOINED = /^heyhi (retry|cancel|note|exclude|sync|status|report|serve)\b/; // what takes several experiments
+const JOINED = /^heyhi (retry|cancel|status|report)\b/; // what takes several experiments
 
 /** Part a command into what it is for any experiment, and the id as it is written in it. */
 function templateOf(line, id) {

@@ -66,7 +66,6 @@ function fetchedText(name, value) {
   if (isLong(name) && typeof number === "number") return duration(number);
   if (typeof value === "number") return shortNumber(value);
   if (Array.isArray(value)) return value.map((one) => fetchedText("", one)).join(", ");
-  if (typeof value === "object") return Object.entries(value).map(([key, one]) => `${spoken(key)} ${fetchedText(key, one)}`).join(", ");
   return String(value);
 }
 
@@ -97,19 +96,23 @@ function liveExperiment(run, amongOthers) {
     if (!error) parts.push(make("p", { className: "quiet" }, "fetching…"));
     return parts;
   }
-  if (answer.commands?.length) parts.push(section("Commands", !amongOthers, commandList(answer.commands)));
+  const isOpen = !amongOthers && state !== "DONE"; // nothing has to be done about it
+  if (answer.commands?.length) parts.push(section("Commands", isOpen, commandList(answer.commands)));
   parts.push(differing(run, !amongOthers));
   const used = usedPairs(answer);
   if (used.length) parts.push(section("Used", true, pairsTable(used)));
-  if (answer.attempts?.length) parts.push(section(`Attempts (${countOf(answer, "attempts")})`, true, liveAttempts(answer.attempts)));
-  for (const [name, title] of [["needs", "Needs"], ["needed_by", "Needed by"]])
-    if (answer[name]?.length) parts.push(section(`${title} (${countOf(answer, name)})`, true, linkedExperiments(answer[name])));
+  const listed = (name, title, body) =>
+    answer[name]?.length && parts.push(section(`${title} (${countOf(answer, name)})`, true, body(answer[name])));
+  listed("attempts", "Attempts", liveAttempts);
+  listed("needs", "Needs", linkedExperiments);
+  listed("needed_by", "Needed by", linkedExperiments);
   const keys = Object.keys(answer.flat ?? {});
   if (keys.length) {
     const body = keyTable(null, keys, (key) => [make("td", {}, fetchedText("", answer.flat[key]) || "–")]);
     parts.push(section(`Keys (${countOf(answer, "flat")})`, false, keySearch("Keys", body), body));
   }
-  if (answer.config) parts.push(section("Config", false, configText(answer.config, Object.fromEntries(toldApart(run).map(({ name }) => [name, ""])))));
+  const own = Object.fromEntries(toldApart(run).map(({ name }) => [name, ""]));
+  if (answer.config) parts.push(section("Config", false, configText(answer.config, own)));
   const made = madePairs(answer);
   if (made.length) parts.push(section("Made of", false, pairsTable(made)));
   parts.push(logOf(run, answer));
@@ -170,12 +173,10 @@ function madePairs(answer) {
 }
 
 /** The columns of the attempts that one looks for first, by the names that records have. */
-const ATTEMPT_ORDER = ["attempt", "status", "started", "time", "seconds", "took", "reason", "exception", "host", "job", "job_id", "used"];
-const MOST_ATTEMPTS = 200;
+const ATTEMPT_ORDER = ["attempt", "started", "seconds", "reason", "exception", "host", "job_id"];
 
 function liveAttempts(list) {
-  const last = list.slice(-MOST_ATTEMPTS);
-  const texts = last.map((one) => Object.fromEntries(Object.entries(one).map(([name, value]) => [name, fetchedText(name, value)])));
+  const texts = list.map((one) => Object.fromEntries(Object.entries(one).map(([name, value]) => [name, fetchedText(name, value)])));
   const all = [...new Set(texts.flatMap(Object.keys))].filter((name) => texts.some((one) => one[name]));
   const place = (name) => (ATTEMPT_ORDER.includes(name) ? ATTEMPT_ORDER.indexOf(name) : ATTEMPT_ORDER.length);
   all.sort((a, b) => place(a) - place(b));
@@ -187,7 +188,7 @@ function liveAttempts(list) {
 function linkedExperiments(list) {
   const places = new Map(data.keys.map((key, run) => [key, run]));
   const lines = list.map((one) => {
-    const [key, id, state] = typeof one === "string" ? [null, one, ""] : [one.key, one.exp_id ?? one.id ?? one.name ?? "", one.status ?? ""];
+    const { key, id, status: state } = one;
     const run = places.get(key);
     const name =
       run === undefined
@@ -238,7 +239,8 @@ function replaceUnlike(card, nodes) {
   const used = new Set();
   const wanted = nodes.map((node) => {
     const about = node.dataset.about;
-    const like = old.find((one) => !used.has(one) && (about ? one.dataset.about === about : one.tagName === node.tagName && !one.dataset.about));
+    const isLike = (one) => (about ? one.dataset.about === about : one.tagName === node.tagName && !one.dataset.about);
+    const like = old.find((one) => !used.has(one) && isLike(one));
     if (!like) return node;
     if (node !== like && about && like.open !== undefined) node.open = like.open;
     if (node !== like && !like.isEqualNode(node)) {

@@ -71,18 +71,17 @@ class Log {
     this.box.setAttribute("aria-live", "off");
     this.box.addEventListener("scroll", () => this.onScroll(), { passive: true });
     this.note = make("p", { className: "quiet note" });
-    const bar = make("div", { className: "bar log-bar" }, ...this.choices, this.error, this.find, this.found, make("label", {}, this.wrap, "wrap"), this.on);
+    const wrap = make("label", {}, this.wrap, "wrap");
+    const bar = make("div", { className: "bar log-bar" }, ...this.choices, this.error, this.find, this.found, wrap, this.on);
     this.section = section("Log", true, bar, this.box, this.note);
     this.section.addEventListener("toggle", () => this.section.open && this.follow());
   }
 
   /** Offer the attempts and ranks whose logs there are. */
   offer(answer) {
-    const names = (value) => (Array.isArray(value) ? value.map((one) => String(one?.attempt ?? one?.rank ?? one)) : []);
-    const logs = answer.logs ?? {};
     const choices = [
-      [this.attempt, names(logs.attempts ?? answer.log_attempts)],
-      [this.rank, names(logs.ranks ?? answer.ranks)],
+      [this.attempt, (answer.logs?.attempts ?? []).map(String)],
+      [this.rank, (answer.logs?.ranks ?? []).map(String)],
     ];
     choices.forEach(([select, values], i) => {
       const known = [...select.options].slice(1).map((option) => option.value);
