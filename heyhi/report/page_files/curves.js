@@ -21,7 +21,8 @@ function drawCurves() {
   const [logX, logY] = [byId("log-x").checked, byId("log-y").checked];
   const charts = metrics.length ? (multiples ? chartsOf(metrics) : [metrics]) : [[]];
   const sights = inSight(charts);
-  if (isLive) wantCurves(bundles, charts.filter((_, chart) => sights[chart]).flat(), byId("curves").clientWidth);
+  const width = byId("curves").clientWidth / chartsAcross(charts.length);
+  if (isLive) wantCurves(bundles, charts.filter((_, chart) => sights[chart]).flat(), width);
   const traces = [];
   const drawn = new Set();
   const found = { axes: [], elsewhere: new Map(), ofParts: false, isThin: false, offLog: 0 };

@@ -1,6 +1,6 @@
 // The menu of the metrics: a few are listed, many are searched and stand in groups by how their names begin.
 
-const MANY_METRICS = 12;
+const MANY_METRICS = 20;
 
 /** List metrics; what is as it was stays, with what is searched, scrolled and focused in it. */
 function fillMetrics(names, wanted) {
