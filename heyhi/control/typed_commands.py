@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.config.identity import Identity
-from heyhi.config.translation import Translation
 from heyhi.control.last_profile import last_profiles
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
@@ -41,9 +39,9 @@ def commands_for_one(
     folder: ExperimentDir,
     status: Status,
     *,
+    words: Sequence[str] = (),
     blocked_by: Sequence[str] = (),
     has_log: bool = False,
-    today: Translation | None = None,
 ) -> list[Typed]:
     """Return the commands that make sense for an experiment, what helps it on first.
 
@@ -51,9 +49,9 @@ def commands_for_one(
         project: whose it is.
         folder: of it.
         status: of it.
+        words: its config and its overrides, as they are called today; empty where nobody knows.
         blocked_by: exp paths of the DEAD ones by which it is BLOCKED.
         has_log: whether it has a log.
-        today: by what keys are called today.
     """
     word = word_for(folder)
     found: list[Typed] = []
@@ -67,9 +65,8 @@ def commands_for_one(
         found.append(Typed(what, _line("retry", "--dead", *goes_on, word)))
         found.append(Typed("see why it died", _line("logs", "--error", word)))
     elif status is Status.BLOCKED and blocked_by:
-        words = [word_for(ExperimentDir(Path(path), folder.results_root)) for path in blocked_by]
-        what = "start what it waits for again, and then it"
-        found.append(Typed(what, _line("retry", "--dead", *words[:_MOST_NEEDS])))
+        needs = [word_for(ExperimentDir(Path(path), folder.results_root)) for path in blocked_by[:_MOST_NEEDS]]
+        found.append(Typed("start what it waits for again, and then it", _line("retry", "--dead", *needs)))
     elif status.is_alive:
         found.append(Typed("follow its log", _line("logs", "--follow", word)))
         found.append(Typed("cancel it", _line("cancel", word)))
@@ -78,7 +75,10 @@ def commands_for_one(
     found.append(Typed("see how it is", _line("status", word)))
     if status.is_started and status is not Status.UNKNOWN:
         found.append(Typed("see its row of the table", _line("report", word)))
-    found += _of_config(folder, status, today)
+    if words:
+        found.append(Typed("see its config, as it is composed today", _line("print", *words)))
+        if status in (Status.DONE, Status.DEAD, Status.PRUNED):
+            found.append(Typed("run the same here, as another experiment", _line("run", "--cfg", *words, "--adhoc")))
     return found
 
 
@@ -102,20 +102,6 @@ def _start(project: Project, folder: ExperimentDir) -> str:
             profile = ""
     options = ["--profile", profile] if profile else []
     return _line("run" if is_here else "launch", *options, word_for(folder))
-
-
-def _of_config(folder: ExperimentDir, status: Status, today: Translation | None) -> list[Typed]:
-    """Return what is done with the config alone."""
-    identity: Identity | None = None
-    with contextlib.suppress(HeyhiError):  # its status says so
-        identity = folder.read_identity()
-    if identity is None:
-        return []
-    words = [identity.cfg, *identity.overrides] if today is None else today.words(identity)
-    found = [Typed("see its config, as it is composed today", _line("print", *words))]
-    if status.is_over:
-        found.append(Typed("run the same here, as another experiment", _line("run", "--cfg", *words, "--adhoc")))
-    return found
 
 
 def _line(*words: str) -> str:

@@ -210,10 +210,13 @@ class RunCurves:
 
     def add(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Go on with the next lines."""
+        import numpy as np
+
         columns, clock = columns_of(lines)
         if clock is not None and TIME not in columns:
             self._began = clock.values[0] if self._began is None else self._began
-            columns[TIME] = Column(clock.where, clock.values - self._began)
+            with np.errstate(invalid="ignore"):  # a time may be infinite
+                columns[TIME] = Column(clock.where, clock.values - self._began)
         for name in list(columns):
             if name not in self._trends:
                 if len(self._trends) >= MOST_METRICS:

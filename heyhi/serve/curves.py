@@ -156,16 +156,20 @@ class Curves:
     def _store(self) -> None:
         """Keep on disk what was read, where it is much of what is known."""
         with self._lock:
-            due = [store for store in self._stores.values() if store.is_due]
-            for store in due:
-                its = [(place[0], kept.stored) for place, kept in self._kept.items() if kept.store is store]
-                store.write({key: stored for key, stored in its if stored is not None})
+            due = []
+            for store in self._stores.values():
+                if store.is_due:
+                    its = [(place[0], kept.stored) for place, kept in self._kept.items() if kept.store is store]
+                    due.append((store, store.all_with({key: one for key, one in its if one is not None})))
+        for store, every in due:  # a disk may be slow, and others ask meanwhile
+            stored_curves.store(store.project, store.buckets, every)
 
 
 class _Store:
     """What is kept on disk of the experiments of a project.
 
     Attributes:
+        project: whose they are.
         buckets: into which their curves are parted.
         news: what was read since it was written last.
     """
@@ -173,14 +177,14 @@ class _Store:
     def __init__(self, project: Project, buckets: int) -> None:
         self.buckets = buckets
         self.news: dict[str, Stored] = {}
-        self._project = project
+        self.project = project
         self._loaded: dict[str, Stored] | None = None
         self._count = 0
 
     def taken(self, key: str) -> Stored | None:
         """Return what was there of an experiment, and hold it no more."""
         if self._loaded is None:
-            self._loaded = stored_curves.load(self._project, self.buckets)
+            self._loaded = stored_curves.load(self.project, self.buckets)
             self._count = len(self._loaded)
         return self._loaded.pop(key, None)
 
@@ -189,12 +193,11 @@ class _Store:
         """Whether there is much that isn't on disk."""
         return len(self.news) >= max(_LEAST_NEWS, self._count // 8)
 
-    def write(self, kept: Mapping[str, Stored]) -> None:
-        """Write what is kept, and what was there and wasn't asked for yet."""
+    def all_with(self, kept: Mapping[str, Stored]) -> dict[str, Stored]:
+        """Return what is to be on disk: what is kept, and what was there and wasn't asked for yet."""
         every = {**self.news, **kept, **(self._loaded or {})}
-        stored_curves.store(self._project, self.buckets, every)
-        self._count = len(every)
-        self.news = {}
+        self._count, self.news = len(every), {}
+        return every
 
 
 class _Found(NamedTuple):

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from heyhi.config.frozen import flatten, to_text
 from heyhi.config.shown_list import shown_cell
 from heyhi.config.translation import Translation
 from heyhi.control.attendance import said_of_experiment
@@ -58,7 +60,10 @@ def experiment(known: Known) -> dict[str, Any]:
     history = _or(History([]), folder.history)
     ranks = ranks_of(folder)
     dead = [need for need in needs[:MOST_NEEDS] if rows[need].status is Status.DEAD]
-    commands = commands_for_one(project, folder, row.status, blocked_by=dead, has_log=0 in ranks, today=today)
+    config = _config_of(folder, today)
+    if config is None:
+        config = _or(None, lambda: _planned(survey, path)) or _Config()
+    commands = commands_for_one(project, folder, row.status, words=config.words, blocked_by=dead, has_log=0 in ranks)
     return {
         "id": readable(row.exp_id),
         "status": row.status.value,
@@ -68,7 +73,7 @@ def experiment(known: Known) -> dict[str, Any]:
         "progress": _or("", lambda: progress_of(folder, row.status) if row.status.is_alive else ""),
         "folder": readable(path),
         "project": readable(str(project.root)),
-        **_config(folder, today),
+        **config.shown(),
         "attempts": [_texts(one) for one in attempt_rows(history.attempts)[-MOST_ATTEMPTS:]],
         "attempts_in_all": len(history.starts),
         "used": _used(folder, history, row.status),
@@ -121,18 +126,44 @@ def _near(row: Row, survey: Survey) -> dict[str, str]:
     return {"key": key, "id": readable(row.exp_id), "status": row.status.value, "reason": _text(row.reason)}
 
 
-def _config(folder: ExperimentDir, today: Translation | None) -> dict[str, Any]:
+class _Config(NamedTuple):
+    """What an experiment was composed from, and to what; of one that never began, what it was planned to be."""
+
+    words: Sequence[str] = ()
+    text: str = ""
+    flat: Mapping[str, Any] = {}
+
+    def shown(self) -> dict[str, Any]:
+        """Return what is sent of it."""
+        flat = {key: shown_cell(value) for key, value in islice(self.flat.items(), MOST_KEYS)}
+        return {
+            "config": shorten(readable(self.text), MOST_CONFIG_BYTES),
+            "flat": _texts(flat),
+            "flat_in_all": len(self.flat),
+            "cfg": "".join(map(_text, self.words[:1])),
+            "overrides": [_text(one) for one in self.words[1:MOST_KEYS]],
+        }
+
+
+def _config_of(folder: ExperimentDir, today: Translation | None) -> _Config | None:
+    """Return what the folder says; None where it holds no experiment."""
+    identity = _or(None, folder.read_identity)
+    if identity is None and not os.path.lexists(folder.identity_path):
+        return None
+    words: Sequence[str] = ()
+    if identity is not None:
+        words = [identity.cfg, *identity.overrides] if today is None else today.words(identity)
     flat: Mapping[str, Any] = folder.read_flat_config()
     flat = flat if today is None else _or(flat, lambda: today.flat(flat))
-    identity = _or(None, folder.read_identity)
-    overrides: Sequence[str] = () if identity is None else identity.overrides
-    return {
-        "config": shorten(readable(end_of_file(folder.config_path, MOST_CONFIG_BYTES)), MOST_CONFIG_BYTES),
-        "flat": _texts({key: shown_cell(value) for key, value in islice(flat.items(), MOST_KEYS)}),
-        "flat_in_all": len(flat),
-        "cfg": "" if identity is None else _text(identity.cfg),
-        "overrides": [_text(one) for one in overrides[:MOST_KEYS]],
-    }
+    return _Config(words, end_of_file(folder.config_path, MOST_CONFIG_BYTES), flat)
+
+
+def _planned(survey: Survey, path: str) -> _Config | None:
+    plan = survey.parts[0].plan_of(path)
+    if plan is None:
+        return None
+    message = plan.schema().parse_root(plan.config)
+    return _Config([plan.identity.cfg, *plan.identity.overrides], to_text(message), flatten(message))
 
 
 def _used(folder: ExperimentDir, history: History, status: Status) -> dict[str, float]:

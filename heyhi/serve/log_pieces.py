@@ -56,7 +56,18 @@ def piece(
     return _piece(part, begin, before, file)
 
 
-_NOTHING = {"size": 0, "from": 0, "to": 0, "text": "", "rest": "", "file": "", "name": "", "start": 0, "anew": False}
+_NOTHING = {
+    "size": 0,
+    "from": 0,
+    "to": 0,
+    "text": "",
+    "rest": "",
+    "rest_to": 0,
+    "file": "",
+    "name": "",
+    "start": 0,
+    "anew": False,
+}
 
 
 def _part_of(folder: ExperimentDir, rank: int | None, attempt: int | None) -> LogPart | None:
@@ -77,12 +88,15 @@ def _piece(part: LogPart, begin: int | None, before: int | None, file: str) -> d
     try:
         found = os.fstat(handle)
         own = f"{found.st_dev:x}-{found.st_ino:x}"
-        is_anew = begin is not None and ((file not in ("", own)) or begin > found.st_size)
-        if begin is None:
+        place = before if begin is None else begin
+        is_anew = place is not None and (file not in ("", own) or place > found.st_size)
+        if is_anew:
+            lines = _from(handle, start, end)
+        elif begin is not None:
+            lines = _from(handle, min(max(begin, start), end), end)
+        else:
             end = end if before is None else max(start, min(end, before))
             lines = _before(handle, start, end, is_end=before is None)
-        else:
-            lines = _from(handle, start if is_anew else min(max(begin, start), end), end)
     finally:
         os.close(handle)
     return {
@@ -90,6 +104,7 @@ def _piece(part: LogPart, begin: int | None, before: int | None, file: str) -> d
         "from": lines.begin,
         "to": lines.end,
         "text": plain(lines.data.decode("utf-8", "backslashreplace")),
+        "rest_to": lines.end + len(lines.rest),
         "rest": plain(lines.rest.decode("utf-8", "backslashreplace")),
         "file": own,
         "name": part.path.name,

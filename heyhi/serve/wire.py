@@ -1,13 +1,18 @@
 """What the server and its page say to each other: addresses, and the JSON behind them.
 
-All are GET. An experiment is addressed by its key, which follows from its exp path alone: an address that was kept
-leads to the same experiment after the server was started again. No address holds a path.
+All are GET (405 else), with the cookie that the address with ?token=… gives; else 403, whatever is asked for. A wrong
+parameter is 400, an unknown experiment 404, what can't be read 500, too much at once 503: each a line of text.
+
+An experiment is addressed by its key, which follows from its exp path alone: an address that was kept leads to the same
+experiment after the server was started again. No address holds a path.
 
     /                           the page; with ?token=… it gives the cookie, and leads to itself without
-    /static/NAME                its scripts and styles
-    /events                     server-sent events: `version` (data: {"server", "version"}) whenever there is news.
-                                An event holds no news: who is slow asks once for all that was missed, so that nothing
-                                is queued for anybody.
+    /static/NAME?v=HASH         its scripts and styles, for good; without ?v= they are asked for each time
+    /events                     server-sent events: `version` (data: {"server", "version", "error"}) at first, and
+                                whenever there is news or another error of a look (its text; empty: none). An event
+                                holds no news: who is slow asks once for all that was missed, so that nothing is
+                                queued for anybody. Of one browser four streams last; the oldest ends for a fifth, and
+                                its page asks again.
     /data?server=S&since=N      the table: all of it, or what is new since version N of server S (below)
     /curves?keys=K,K&points=P   curves of some experiments, thinned to what P pixels can show: &metrics=… each metric
                                 that is asked for (without: only names), &x=… over what (without: over all that they
@@ -50,7 +55,8 @@ A piece of a log is whole lines, at most 64 KB of it:
 
     name: of the log, size: the byte behind its end (or behind what the attempt wrote), start: the first byte of that,
     from, to: which bytes are in the piece, text: its lines as text that can be shown,
-    rest: what there is of a line behind the last, which has no end yet; it comes again, longer, from `to` on,
+    rest, rest_to: what there is of a line behind the last, which has no end yet, and the byte behind that; it comes
+    again, longer, from `to` on,
     file: which file it is, to be given back as `file`; anew: it is another one by now, or was cut: the piece is its
     begin, and what came before is no more
     error (only with at=error): null, or {is_traceback, at, to: which bytes, text, rank: whose log it is}; the piece

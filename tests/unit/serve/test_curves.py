@@ -93,6 +93,28 @@ def test_a_growing_curve_is_what_a_fresh_server_sends(sizes: list[int], metrics:
             assert kept.answer(["a"], 60, metrics) == Curves(Shown(root)).answer(["a"], 60, metrics)
 
 
+VALUES = st.one_of(st.integers(-5, 5), st.floats(), st.just("text"), st.just(10**400), st.just({"in": 1.5}))
+ODD_LINES = st.lists(
+    st.dictionaries(st.sampled_from(["step", "epoch", "time", "attempt", "loss", "acc", "seen"]), VALUES, max_size=5),
+    max_size=60,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(ODD_LINES, min_size=1, max_size=5))
+def test_whatever_is_logged_a_growing_curve_is_what_a_fresh_server_sends(parts: list[list[dict[str, Any]]]) -> None:
+    metrics = ["loss", "acc", "seen", "loss.in", "step"]
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics_file, "_BLOCK_BYTES", 500)
+        root = Path(name)
+        kept = Curves(Shown(root))
+        for lines in parts:
+            write(root / "a", lines)
+            found = kept.answer(["a"], 40, metrics)
+            assert found == Curves(Shown(root)).answer(["a"], 40, metrics)
+            assert orjson.dumps(found)
+
+
 def test_what_is_sent_is_bounded_by_points_not_by_lines(tmp_path: Path) -> None:
     for count in (5_000, 50_000):
         write(tmp_path / f"n{count}", [{"step": i, "loss": i * 7919 % 1013} for i in range(count)])

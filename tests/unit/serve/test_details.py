@@ -116,8 +116,8 @@ SHOWN = {
     2: {"retry", "logs", "status", "report", "print", "run"},
     3: {"logs", "cancel", "status", "report", "print"},
     4: {"run", "logs", "status", "report", "print"},
-    5: {"run", "status"},
-    "bad": {"retry", "status"},
+    5: {"run", "status", "print"},
+    "bad": {"retry", "status", "print"},
 }
 
 
@@ -201,6 +201,14 @@ def test_an_experiment_says_how_it_is_and_what_it_has_to_do_with_others(project:
     assert (need["status"], need["id"]) == ("DEAD", found["id"])
     assert found["folder"] == str(folder(project, 2).path)
     assert found["project"] == str(project.root)
+
+
+def test_one_that_never_began_says_what_it_is_planned_to_be(project: Project) -> None:
+    found = details(project, folder(project, 5))
+    assert (found["cfg"], found["overrides"]) == ("conf/work.prototxt", ["seed=5"])
+    assert "seed: 5" in found["config"]
+    assert found["flat"]["work.seed"] == "5"
+    assert found["attempts"] == []
 
 
 def test_a_note_is_told(project: Project, run: Run) -> None:

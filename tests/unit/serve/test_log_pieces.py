@@ -108,6 +108,7 @@ def test_a_log_that_is_another_one_begins_anew(tmp_path: Path, how: str) -> None
     assert second["anew"]
     assert second["from"] == 0
     assert second["text"] == ("" if how == "gone" else path.read_text())
+    assert piece(of, before=first["to"], file=first["file"]) == second
 
 
 def test_progress_bars_colours_and_what_steers_a_terminal_are_text(tmp_path: Path) -> None:
@@ -139,6 +140,7 @@ def test_a_bar_that_goes_back_for_ever_is_cut_where_it_does(tmp_path: Path, monk
     of.folder.log_path.write_text("".join(f"\rstep {i:04}" for i in range(1000)))
     assert piece(of, begin=0)["text"] == "step 0008\n"
     assert piece(of)["rest"] == "step 0999"
+    assert piece(of)["rest_to"] == piece(of)["size"]
 
 
 def test_ranks_and_attempts_have_their_own(tmp_path: Path) -> None:
