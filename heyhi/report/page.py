@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 # One script, in parts that can be read.
 _SCRIPTS = (
     *("values.js", "view.js", "plots.js", "drawing.js", "colours.js", "left_out.js", "metrics.js"),
+    "metrics_menu.js",
     *("bundles.js", "curve_traces.js", "curves.js", "overrides.js", "parallel_axes.js", "parallel.js"),
     *("search.js", "columns.js", "filters.js", "reasons.js", "table.js", "choosing.js", "keys.js"),
-    *("details.js", "controls.js", "live.js", "connection.js", "news.js", "start.js"),
+    *("details.js", "controls.js", "live.js", "connection.js", "news.js"),
+    *("live_curves.js", "copying.js", "log.js", "live_details.js", "start.js"),
 )
+_STYLES = ("style.css", "table.css", "details.css")
 
 
 def write_page(path: Path, page: PageData) -> None:
@@ -59,7 +62,7 @@ def render_page(page: PageData, *, folder: Path) -> str:
         hashes=list(map(_hash, scripts.values())),
         title=payload["title"],
         library_style=libraries.tables_style,
-        style=_own("style.css") + _own("table.css"),
+        style="".join(map(_own, _STYLES)),
         data=_json(payload),
     )
 
@@ -81,7 +84,7 @@ def static_files() -> dict[str, bytes]:
         "tables.js": libraries.tables,
         "page.js": "\n".join(map(_own, _SCRIPTS)),
         "enter.js": _own("enter.js"),
-        "style.css": libraries.tables_style + _own("style.css") + _own("table.css"),
+        "style.css": libraries.tables_style + "".join(map(_own, _STYLES)),
     }
     return {name: text.encode() for name, text in texts.items()}
 

@@ -80,8 +80,8 @@ def takes_gzip(request: Request) -> bool:
 
 
 def json_answer(value: object, *, packed: bool) -> Pieces:
-    """Make an answer of what JSON can hold."""
-    return packed_answer(_json(value), "application/json", packed=packed)
+    """Make an answer of what JSON can hold, or of JSON."""
+    return packed_answer(value if isinstance(value, bytes) else _json(value), "application/json", packed=packed)
 
 
 def packed_answer(body: bytes, kind: str, *, packed: bool, headers: Mapping[str, str] | None = None) -> Pieces:

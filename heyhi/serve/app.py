@@ -103,7 +103,7 @@ class Answers:
     async def _data(self, request: Request) -> Response:
         query = request.query_params
         server, since = query.get("server", ""), integer(query, "since") or 0
-        return await self._made(request, lambda: self._board.data(server, since))
+        return await self._made(request, lambda: self._board.data_json(server, since))
 
     async def _curves(self, request: Request) -> Response:
         query = request.query_params

@@ -7,7 +7,15 @@ const bandsOn = () => hasSeeds && byId("seeds").checked;
  *
  * Runs are put together when they are replicates of one another; of a row that puts several together, only its own.
  */
-function drawnBundles(limit = Number(byId("lines").value)) {
+const drawnBundles = () =>
+  gathered(mostLines())
+    .map(describe)
+    .sort((a, b) => a.on - b.on);
+
+const mostLines = () => Math.min(Number(byId("lines").value), isLive ? MOST_LINES : Infinity);
+
+/** Put the runs of the first rows together that are drawn as one; `isExtra` is what is drawn since it is chosen. */
+function gathered(limit) {
   const keyOfRun = (row, run) => {
     if (!bandsOn()) return `run ${run}`;
     return data.members[row].length > 1 ? `row ${row} ${data.groups[run]}` : `group ${data.groups[run]}`;
@@ -31,7 +39,7 @@ function drawnBundles(limit = Number(byId("lines").value)) {
       bundle.runs.push(run);
       if (!bundle.rows.includes(row)) bundle.rows.push(row);
     }
-  return [...bundles.values()].map(describe).sort((a, b) => a.on - b.on);
+  return [...bundles.values()];
 }
 
 /** Tell what a plot needs to know of runs that are drawn as one. */

@@ -17,8 +17,8 @@ const colourAt = (place) => shade(PALETTE[place % PALETTE.length], Math.floor(pl
  * Where few could be drawn, by the place among all of these: they keep their colours, whatever is sorted and chosen.
  */
 function lineColours() {
-  const all = drawnBundles(Infinity);
-  const drawn = all.length <= PALETTE.length ? all : drawnBundles();
+  const all = gathered(Infinity);
+  const drawn = all.length <= PALETTE.length ? all : gathered(mostLines());
   const first = new Map(drawn.map((bundle) => [bundle, Math.min(...bundle.runs)]));
   // What is drawn only since it is chosen changes nothing of the others.
   const sorted = [...drawn].sort((a, b) => a.isExtra - b.isExtra || first.get(a) - first.get(b));

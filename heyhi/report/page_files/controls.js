@@ -33,20 +33,15 @@ function showControls() {
 const fillAxes = () => {
   const names = axesOf(drawnMetrics());
   fillSelect("x", (names.length ? names : ["step"]).map((name) => [name, name]), names[0]);
+  if (!names.length) delete byId("x").dataset.filled; // nothing that somebody has seen
 };
 
 /** List the metrics that have curves, and mark those that are drawn. */
 function showMetrics() {
   const before = [...byId("metrics").querySelectorAll("input:checked")].map((input) => input.value);
-  const known = (names) => names.filter((name) => setsOf.has(name));
+  const known = (names) => names.filter((name) => curveMetrics.includes(name));
   const wanted = [known(seenAll("metric")), known(before), known([mainCurve() ?? ""])].find((names) => names.length) ?? [];
-  byId("metrics").replaceChildren(
-    ...curveMetrics.map((name) => {
-      const input = make("input", { type: "checkbox", value: name, checked: wanted.includes(name) });
-      const label = make("label", {}, input, ` ${cut(name, 60)}`);
-      return label;
-    }),
-  );
+  fillMetrics(curveMetrics, wanted);
   showMetricsChosen();
 }
 

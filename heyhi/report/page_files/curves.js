@@ -3,9 +3,13 @@
 let curveColours = new Map(); // row -> colour, of the rows that are drawn
 
 const drawnMetrics = () =>
-  [...byId("metrics").querySelectorAll("input:checked")].map((input) => input.value).filter((m) => setsOf.has(m));
+  [...byId("metrics").querySelectorAll("input:checked")]
+    .map((input) => input.value)
+    .filter((metric) => curveMetrics.includes(metric));
 
 function drawCurves() {
+  if (isHeld) return void (isDrawnLater = true);
+  const began = performance.now();
   const metrics = drawnMetrics();
   const bundles = drawnBundles();
   const colours = colouring();
@@ -15,7 +19,10 @@ function drawCurves() {
   // Where nothing else has to be told apart, metrics are by their colours.
   const byMetric = !multiples && metrics.length > 1 && bundles.length === 1;
   const [logX, logY] = [byId("log-x").checked, byId("log-y").checked];
-  const charts = metrics.length ? (multiples ? metrics.map((metric) => [metric]) : [metrics]) : [[]];
+  const charts = metrics.length ? (multiples ? chartsOf(metrics) : [metrics]) : [[]];
+  const sights = inSight(charts);
+  const width = byId("curves").clientWidth / chartsAcross(charts.length);
+  if (isLive) wantCurves(bundles, charts.filter((_, chart) => sights[chart]).flat(), width);
   const traces = [];
   const drawn = new Set();
   const found = { axes: [], elsewhere: new Map(), ofParts: false, isThin: false, offLog: 0 };
@@ -25,7 +32,7 @@ function drawCurves() {
   charts.forEach((own, chart) => {
     const [over, suffix] = [axisFor(own), chart ? String(chart + 1) : ""];
     const [ranges, overs, before] = [{ x: [], y: [] }, new Set(), traces.length];
-    for (const bundle of bundles)
+    for (const bundle of sights[chart] ? bundles : [])
       own.forEach((metric, place) => {
         const color = byMetric ? colourAt(place) : colours.ofLine(bundle);
         const style = {
@@ -64,6 +71,7 @@ function drawCurves() {
   showLegend([...drawn], colours, { metrics, byMetric, multiples });
   noteCurves([...drawn], found, metrics);
   colourBoxes();
+  if (isLive) tookDrawing(began);
 }
 
 /** Return what the curves of a chart are drawn over: what is chosen, where one of them has it. */
@@ -83,9 +91,11 @@ function tell(found, lines, metric, over) {
   }
 }
 
+const chartsAcross = (count) => (count === 1 ? 1 : byId("curves").clientWidth < 560 ? 1 : count > 4 ? 3 : 2);
+
 /** Draw the charts, side by side where there are several. */
 function showCurves(traces, charts, { logX, logY, metrics }) {
-  const across = charts.length === 1 ? 1 : byId("curves").clientWidth < 560 ? 1 : charts.length > 4 ? 3 : 2;
+  const across = chartsAcross(charts.length);
   const down = Math.ceil(charts.length / across);
   byId("curves").style.setProperty("--rows", String(down));
   // Plotly measures its box when it is made and when the window changes, and not when the box does.
@@ -121,6 +131,7 @@ function showCurves(traces, charts, { logX, logY, metrics }) {
   // A zoom stays while lines come and go, and ends when the axes mean something else.
   axes.uirevision = [...metrics, charts.length, ...charts.map(({ over }) => over), logX, logY].join("\n");
   Plotly.react("curves", traces, layout(axes), modeBar());
+  if (isLive) pointAgain();
 }
 
 const NO_NUMBERS = { showticklabels: false, showgrid: false };
@@ -181,6 +192,14 @@ function dashed(place, color) {
   return svg;
 }
 
+/** Say why there is no curve. */
+function whyNone(metrics) {
+  const notes = isLive ? notesOfFetching(metrics) : [];
+  if (notes.length) return notes.join(" · ");
+  if (isLive && curvesPending()) return "";
+  return curveMetrics.length ? "Nothing to draw: no curve of what is chosen is shown." : "No experiment has logged metrics.";
+}
+
 function noteCurves(drawn, found, metrics) {
   const [bands, lines] = [found.bands.size, drawn.length - found.bands.size];
   const notes = [];
@@ -194,16 +213,13 @@ function noteCurves(drawn, found, metrics) {
   if (found.isThin) notes.push(`minimum and maximum of up to ${data.points} parts of each, more at its start`);
   const worked = found.dotted.size + found.apart.size ? "bands, dotted and smoothed lines" : "bands and smoothed lines";
   if (found.ofParts) notes.push(`${worked}: of the means of half as many parts`);
+  if (isLive) notes.push(...notesOfFetching(metrics));
   if (found.notFinite.size)
     notes.push(`${found.notFinite.size} with NaN or infinity: gaps in lines, and left out of bands there`);
   if (found.offLog) notes.push(logText(found.offLog));
   for (const [metric, { overs, isAll }] of found.elsewhere)
     if (overs.size) notes.push(`${isAll ? "" : "some of "}${metric} over ${[...overs].join(", ")}`);
-  byId("curves-note").textContent = drawn.length
-    ? notes.join(" · ")
-    : curveMetrics.length
-      ? "Nothing to draw: no curve of what is chosen is shown."
-      : "No experiment has logged metrics.";
+  byId("curves-note").textContent = drawn.length ? notes.join(" · ") : whyNone(metrics);
   const told = `${metrics.join(", ")} over ${[...new Set(found.axes.map(({ over }) => over))].join(", ")}`;
   byId("curves").setAttribute("aria-label", `Learning curves: ${told}, ${drawn.length} drawn`);
 }

@@ -1,11 +1,13 @@
 // The card with the details of the chosen experiments.
 
 const MOST_COMPARED = 6;
-const flatOf = (run) => ({ ...data.common[data.details[run].flat.common], ...data.details[run].flat.own });
+const flatOf = (run) =>
+  isLive ? liveFlat(run) : { ...data.common[data.details[run].flat.common], ...data.details[run].flat.own };
 
 /** Return the config of a row: of several experiments what they share. */
 function rowFlat(row) {
-  const [first, ...others] = data.members[row].map(flatOf);
+  const runs = isLive ? data.members[row].slice(0, MOST_MEMBERS) : data.members[row];
+  const [first, ...others] = runs.map(flatOf).filter((flat) => flat);
   return Object.fromEntries(
     Object.entries(first ?? {}).filter(([key, value]) => others.every((other) => other[key] === value)),
   );
@@ -16,18 +18,26 @@ function drawDetails() {
   const row = lastChosen ?? [...chosen][0];
   card.hidden = !chosen.size;
   document.body.classList.toggle("with-details", chosen.size > 0);
-  if (!chosen.size) return card.replaceChildren();
+  if (!chosen.size) {
+    if (isLive) endLog();
+    return card.replaceChildren();
+  }
   const [kept, scrolled] = [openSections(card), card.scrollTop];
   const close = make("button", { type: "button", className: "plain", onclick: () => choose([], {}) }, "Close");
   const rows = [...chosen];
   if (rows.length > 1) rows.sort((a, b) => shownRows.indexOf(a) - shownRows.indexOf(b));
   const heading = rows.length > 1 ? `${rows.length} chosen` : "Chosen";
-  card.replaceChildren(make("div", { className: "bar" }, make("h2", {}, heading), close));
-  if (rows.length > 1) card.append(...comparison(rows));
+  const parts = [make("div", { className: "bar" }, make("h2", {}, heading), close)];
   const runs = data.members[row];
-  if (runs.length > 1) card.append(...severalExperiments(row));
   const run = runs.includes(lastRun) ? lastRun : runs[0];
-  if (run !== undefined) card.append(...oneExperiment(run, rows.length > 1 || runs.length > 1));
+  if (isLive) wantDetails([...new Set([...(run === undefined ? [] : [run]), ...(rows.length > 1 ? comparedRuns(rows) : [])])]);
+  if (rows.length > 1) parts.push(...comparison(rows));
+  if (isLive && (rows.length > 1 || runs.length > 1)) parts.push(commandsOfChosen(rows));
+  if (runs.length > 1) parts.push(...severalExperiments(row));
+  const one = isLive ? liveExperiment : oneExperiment;
+  if (run !== undefined) parts.push(...one(run, rows.length > 1 || runs.length > 1));
+  if (isLive) replaceUnlike(card, parts);
+  else card.replaceChildren(...parts);
   for (const one of card.querySelectorAll("details")) one.open = kept.get(one.dataset.about) ?? one.open;
   card.scrollTop = scrolled;
 }
@@ -58,8 +68,10 @@ function keyTable(headings, keys, cell) {
 function comparison(rows) {
   const compared = rows.slice(0, MOST_COMPARED);
   const flats = compared.map(rowFlat);
+  const base = compared.includes(comparedWith) ? compared.indexOf(comparedWith) : null;
+  const differs = (key, i) => base === null || flats[i][key] !== flats[base][key];
   const keys = [...new Set(flats.flatMap(Object.keys))].filter((key) =>
-    flats.some((flat) => flat[key] !== flats[0][key]),
+    flats.some((flat) => flat[key] !== flats[base ?? 0][key]),
   );
   const heading = (row) => {
     const button = make(
@@ -69,6 +81,7 @@ function comparison(rows) {
         className: "inline",
         title: data.members[row].map((run) => data.ids[run]).join("\n"),
         onclick: () => ((lastChosen = row), drawDetails()),
+        "data-row": row,
       },
       cut(distinctLabel(row, compared, columns) || rowLabel(row), 40),
     );
@@ -80,13 +93,53 @@ function comparison(rows) {
       : [];
   const body = keys.length
     ? keyTable(["key", ...compared.map(heading)], keys, (key) =>
-        flats.map((flat) => make("td", { className: "differs" }, flat[key] ?? "–")),
+        flats.map((flat, i) => make("td", { className: differs(key, i) ? "differs" : "quiet" }, fetchedValue(flat[key]))),
       )
-    : make("p", { className: "quiet" }, "Their configs are equal.");
+    : make("p", { className: "quiet" }, isLive && !isAllKnown(compared) ? "fetching…" : "Their configs are equal.");
+  const choice = compared.length > 2 ? [comparedChoice(compared)] : [];
+  const search = keys.length >= MANY_KEYS ? [keySearch("What differs", body)] : [];
   return [
     ...metricsCompared(compared, heading),
-    section(`What differs (${keys.length})`, true, body, ...more),
+    section(`What differs (${keys.length})`, true, ...choice, ...search, body, ...more),
   ];
+}
+
+const fetchedValue = (value) => (value === undefined || value === null ? "–" : String(value));
+const MANY_KEYS = 8;
+let comparedWith = null; // a row that the others are compared with; else each with any other
+
+/** Return the experiments whose configs are compared. */
+const comparedRuns = (rows) => rows.slice(0, MOST_COMPARED).flatMap((row) => data.members[row].slice(0, MOST_MEMBERS));
+const isAllKnown = (rows) => comparedRuns(rows).every((run) => liveFlat(run));
+
+/** Choose with which of some rows the others are compared. */
+function comparedChoice(rows) {
+  const select = make("select", {
+    oninput: () => {
+      comparedWith = select.value ? Number(select.value) : null;
+      drawDetails();
+    },
+  });
+  const names = rows.map((row) => [String(row), cut(distinctLabel(row, rows, columns) || rowLabel(row), 40)]);
+  select.append(...[["", "any other"], ...names].map(([value, text]) => make("option", { value }, text)));
+  select.value = rows.includes(comparedWith) ? String(comparedWith) : "";
+  return make("div", { className: "bar" }, make("label", {}, "from ", select));
+}
+
+const keySearches = new Map(); // what somebody looks for, by the section
+
+/** Make a box that leaves the rows of a table of keys that have a text. */
+function keySearch(about, body) {
+  const input = make("input", { type: "search", className: "key-search", placeholder: "find a key or value", value: keySearches.get(about) ?? "" });
+  input.setAttribute("aria-label", "Find a key or value");
+  const apply = (root) => {
+    const words = input.value.toLowerCase();
+    keySearches.set(about, input.value);
+    for (const line of root.querySelectorAll("tbody tr")) line.hidden = !line.textContent.toLowerCase().includes(words);
+  };
+  input.addEventListener("input", () => apply(input.parentElement));
+  apply(body);
+  return input;
 }
 
 /** Compare what came out, the best of each metric marked. */
@@ -116,7 +169,10 @@ function severalExperiments(row) {
   const lines = runs.map((run) => {
     const button = make(
       "button",
-      { type: "button", className: "inline", title: data.ids[run], onclick: () => ((lastRun = run), drawDetails()) },
+      {
+        ...{ type: "button", className: "inline", title: data.ids[run], "data-run": run },
+        onclick: () => ((lastRun = run), drawDetails()),
+      },
       cut(distinctLabel(run, runs, runColumns) || shortId(run), 60),
     );
     const value = metric ? metric.values[run] : null;

@@ -7,6 +7,7 @@ let curveMetrics = []; // all that have curves
 let setsOf = new Map(); // metric -> [{x, y} of numbers of arrays, one for each run that has it]
 
 function readMetrics() {
+  if (isLive) bringCurves();
   setsOf = new Map();
   for (const sets of data.curves)
     for (const set of sets)
@@ -14,7 +15,7 @@ function readMetrics() {
         if (!setsOf.has(name)) setsOf.set(name, []);
         setsOf.get(name).push(set);
       }
-  curveMetrics = [...setsOf.keys()];
+  curveMetrics = isLive ? namesOfCurves() : [...setsOf.keys()];
 }
 
 /** Sort metrics: those that tell which run is better come first, and before these those of held-out data. */

@@ -12,6 +12,7 @@ const hoverTexts = (row) => [plotText(cut(rowLabel(row), 90)), plotText(cut(idsT
 
 function drawScatter() {
   setHeight(byId("overrides"), null);
+  pickedBy = null;
   const x = columnNamed(byId("scatter-x").value);
   const y = columnNamed(byId("scatter-y").value);
   if (!x || !y) return nothingToDraw();
@@ -28,9 +29,12 @@ function drawScatter() {
   const [leftOut, best] = [rowsLeftOut(shownRows, x, y, log), y.best];
   if (!rows.length) return nothingToDraw(leftOut);
   const colours = colouring();
+  const drawn = thinnedRows(rows, MOST_DOTS, (row) => best.has(row));
+  pickedBy = ([left, right], [low, high]) =>
+    rows.filter((row) => xOf(row) >= left && xOf(row) <= right && asNumber(y.values[row]) >= low && asNumber(y.values[row]) <= high);
   const ticks = spread(texts.length, 20);
   const names = { tickvals: ticks, ticktext: ticks.map((i) => plotText(cut(texts[i], 24))) };
-  showOverrides([scatterTrace(rows, x, y, xOf, colours)], {
+  showOverrides([scatterTrace(drawn, x, y, xOf, colours)], {
     xaxis: { ...(x.numeric ? axisNumbers(rows.map(xOf), log) : names), title: axisTitle(x.name) },
     yaxis: { ...axisNumbers(rows.map((row) => asNumber(y.values[row])), false), title: axisTitle(meaningOf(y, headingOf(y))) },
     dragmode: "select",
@@ -40,11 +44,25 @@ function drawScatter() {
   const hollow = rows.filter((row) => !rowCounts(row)).length;
   overridesNote(rows, leftOut, y, [
     "drag over points to choose them",
+    ...drawnNote(drawn, rows),
     ...(hollow ? [`${hollow} hollow: not DONE, or left out`] : []),
     ...(isPart ? ["grey: not among the lines of the curves"] : []),
     ...(rows.some((row) => best.has(row)) ? [`★ best (${directionName(y)})`] : []),
   ]);
 }
+
+const [MOST_DOTS, MOST_PATHS] = [2000, 600]; // of a plot: more take long to draw, and lie upon one another
+let pickedBy = null; // returns the rows in a frame that was dragged, also those that aren't drawn
+
+/** Return some of the rows, evenly, with what is chosen and what else has to be seen. */
+function thinnedRows(rows, most, isNeeded = () => false) {
+  if (rows.length <= most) return rows;
+  const kept = new Set(spread(rows.length, most).map((i) => rows[i]));
+  let room = most; // of what is chosen, which may be all
+  return rows.filter((row) => kept.has(row) || isNeeded(row) || (chosen.has(row) && room-- > 0));
+}
+
+const drawnNote = (drawn, rows) => (drawn.length < rows.length ? [`${drawn.length} of them are drawn`] : []);
 
 function scatterTrace(rows, x, y, xOf, colours) {
   const best = y.best;
@@ -110,6 +128,9 @@ function linkPlots() {
   byId("curves").on("plotly_click", ({ points, event }) => choose(points[0].data.meta.rows, event));
   byId("overrides").on("plotly_click", ({ points, event }) => choose(rowsOf(points.slice(0, 1)), event));
   byId("overrides").on("plotly_selected", (selected) => {
-    if (selected?.points.length) choose(rowsOf(selected.points), {});
+    const frame = selected?.range;
+    const sorted = (ends) => [...ends].sort((a, b) => a - b);
+    const rows = frame?.x && pickedBy ? pickedBy(sorted(frame.x), sorted(frame.y)) : rowsOf(selected?.points ?? []);
+    if (rows.length) choose(rows, {});
   });
 }

@@ -2,13 +2,19 @@
 
 /** Draw parallel coordinates in the card of the overrides. */
 function drawParallel() {
+  pickedBy = null;
   const metric = columnNamed(byId("scatter-y").value);
   const used = [...searchedColumns(), ...(metric ? [metric] : [])];
   const rows = shownRows.filter((row) => !metric || Number.isFinite(asNumber(metric.values[row]) ?? NaN));
   const leftOut = rowsLeftOut(shownRows, null, metric, false);
   if (!used.length || !rows.length) return nothingToDraw(used.length ? leftOut : []);
-  showOverrides(...parallelPlot(used, rows, colouring().of, byId("overrides")));
-  overridesNote(rows, leftOut, metric, ["drag over an axis to choose"]);
+  const best = bestRows(metric);
+  const drawn = thinnedRows(rows, MOST_PATHS, (row) => best.has(row));
+  const [traces, extra, placesOf] = parallelPlot(used, rows, colouring().of, byId("overrides"), drawn);
+  pickedBy = ([left, right], [low, high]) =>
+    rows.filter((row) => placesOf(row).some(({ x, y }) => x >= left && x <= right && y >= low && y <= high));
+  showOverrides(traces, extra);
+  overridesNote(rows, leftOut, metric, ["drag over an axis to choose", ...drawnNote(drawn, rows)]);
 }
 
 /** Overrides that vary: seeds are no setting that somebody looks for. */
@@ -17,12 +23,13 @@ const searchedColumns = () => overrides().filter((column) => column.isVaried && 
 /**
  * Return the traces and the layout of parallel coordinates, as lines of an ordinary plot. Plotly's own kind (parcoords) compiles code as it
  * runs, which the page's policy forbids, and needs WebGL, which remote desktops lack.
+ * Axes are as all rows need them; third comes where a row's points are.
  */
-function parallelPlot(used, rows, colourOf, plot) {
+function parallelPlot(used, rows, colourOf, plot, drawn = rows) {
   const axes = used.map((column) => parallelAxis(column, rows));
   const frame = frameOf(axes, plot);
   const paths = new Map(); // one trace a colour, not one a row: thousands of rows stay fast
-  for (const row of rows) {
+  for (const row of drawn) {
     const [color, on] = [colourOf(row), chosen.has(row)];
     const key = `${color} ${on}`;
     if (!paths.has(key)) paths.set(key, { color, on, points: [] });
@@ -49,7 +56,8 @@ function parallelPlot(used, rows, colourOf, plot) {
     }));
   traces.push(frame.labels);
   const uirevision = ["parallel", frame.lies, ...used.map((column) => column.name)].join("\n");
-  return [traces, { ...frame.extra, dragmode: "select", uirevision }];
+  const placesOf = (row) => axes.map((axis, x) => frame.at(x, axis.place(row)));
+  return [traces, { ...frame.extra, dragmode: "select", uirevision }, placesOf];
 }
 
 /**

@@ -33,12 +33,16 @@ linkKeys();
 linkReloading();
 const scrolled = takeScroll();
 const focused = takeFocus();
+if (isLive) linkGrowing();
 if (isLive) await fetchFirst();
 else show(JSON.parse(byId("data").textContent));
 linkPlots();
 opened = performance.now();
 showReloading();
-globalThis.heyhi = { wantNews, kindOf, show, isDrawn: () => !pending.size && !fetches && nextNews === null };
+globalThis.heyhi = {
+  ...{ wantNews, kindOf, show },
+  isDrawn: () => !pending.size && !fetches && nextNews === null && !(isLive && isAwaited()),
+};
 scrollTo(0, scrolled.page);
 scroller().scrollTop = scrolled.inner;
 giveFocus(focused);

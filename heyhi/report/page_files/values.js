@@ -53,16 +53,18 @@ function duration(seconds) {
   return h ? `${h} h ${String(m).padStart(2, "0")} min` : `${m} min ${String(s).padStart(2, "0")} s`;
 }
 
-/** One array of numbers, decoded when it is first drawn. */
+/** One array of numbers, decoded when it is first drawn: by its place among those of the page, or as it was fetched. */
 const decoded = new Map();
-function numbers(index) {
-  if (!decoded.has(index)) {
-    const packed = data.arrays[index];
-    const bytes = Uint8Array.from(atob(packed.slice(1)), (c) => c.charCodeAt(0));
-    const Type = { f: Float32Array, d: Float64Array, i: Int32Array }[packed[0]];
-    decoded.set(index, Type ? new Type(bytes.buffer) : fromSteps(bytes, packed[0] === "1" ? Uint8Array : Uint16Array));
-  }
-  return decoded.get(index);
+function numbers(place) {
+  if (typeof place === "object") return (place.numbers ??= unpacked(place.packed));
+  if (!decoded.has(place)) decoded.set(place, unpacked(data.arrays[place]));
+  return decoded.get(place);
+}
+
+function unpacked(packed) {
+  const bytes = Uint8Array.from(atob(packed.slice(1)), (c) => c.charCodeAt(0));
+  const Type = { f: Float32Array, d: Float64Array, i: Int32Array }[packed[0]];
+  return Type ? new Type(bytes.buffer) : fromSteps(bytes, packed[0] === "1" ? Uint8Array : Uint16Array);
 }
 
 /** Return numbers that never decrease: packed are the first, a unit, and each one's distance to the one before in units. */
