@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heyhi.errors import reporting_errors
-from heyhi.report.freshness import IN_BACKGROUND, give_way
+from heyhi.report.freshness import IN_BACKGROUND, end_with_parent
 from heyhi.report.gather import gather
 from heyhi.report.shape import Shape
 from heyhi.report.source import Source
@@ -30,13 +30,13 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         IN_BACKGROUND,
         action="store_true",
-        help="give way to others, leave what somebody else has written meanwhile, and end with who has started this",
+        help="leave what somebody else has written meanwhile, and end with the process that has started this",
     )
     guard_streams(goes_on=True)
     take_any_text()
     options = parser.parse_args(args)
     if options.in_background:
-        give_way()
+        end_with_parent()
     with reporting_errors(), Manifest.open(options.manifest) as manifest:
         before = set(map(_look_at, options.to))
         source = Source.of(manifest)

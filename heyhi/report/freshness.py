@@ -113,6 +113,8 @@ class Freshness:
             except OSError as error:
                 self._say(watched, str(error))
                 return 0.0
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
         with process:
             assert process.stderr is not None
             said = b""
@@ -196,14 +198,9 @@ def _rest(least: float, share: float, waits: float, cpu: float, took: float) -> 
     return max(least, share * cpu, waits * took)
 
 
-def give_way() -> None:
-    """Have this process give way to others, and end as soon as the one ends that has started it.
-
-    That one has the other end of standard input, and says nothing there.
-    """
+def end_with_parent() -> None:
+    """Have this process end when the one does that has started it: which has the other end of standard input."""
     parent = os.getppid()
-    with contextlib.suppress(OSError):
-        os.nice(_NICE)
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_follow, args=(parent,), name="heyhi-parent", daemon=True).start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -264,3 +265,9 @@ def test_the_end_ends_what_is_being_made_even_if_that_hears_no_signal(
     until(lambda: (run.root / "deaf").exists() and (run.root / "deaf").read_text())
     fresh.end()
     assert not (Path("/proc") / (run.root / "deaf").read_text()).exists()
+
+
+def test_the_run_itself_imports_nothing_heavy_for_it() -> None:
+    heavy = "import sys, heyhi.report.freshness; print({'pandas', 'numpy', 'snakemake'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
