@@ -214,6 +214,7 @@ def _follow(parent: int) -> None:
         # The end of the pipe may be held by a process that was forked meanwhile.
         while os.getppid() == parent and not select.select([0], [], [], _ORPHAN_SECONDS)[0]:
             pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(_END_SECONDS)
-    os.killpg(0, signal.SIGKILL)
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        # With what it has started (squeue), where it is of a session of its own, as `Freshness` starts it.
+        (os.killpg if os.getpgrp() == os.getpid() else os.kill)(os.getpid(), sign)
+        time.sleep(_END_SECONDS)
