@@ -29,7 +29,7 @@ _GROUPS = {
         " conf_with_overrides conf_to_dict flatten_cfg save_config PROJ_ROOT CONF_ROOT"
     ),
     "Sweep files": "grid zipped sample Search ASHA",
-    "Tables": "table best pivot save_pandas_table",
+    "Tables": "table best pivot save_pandas_table show",
     "Errors": "HeyhiError",
     "For code of the first HeyHi": "is_aws is_devfair reset_slurm_cache",
 }

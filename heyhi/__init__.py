@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from heyhi.report.gather import table as table
     from heyhi.report.shape import best as best
     from heyhi.report.shape import pivot as pivot
+    from heyhi.serve.notebook import show as show
     from heyhi.sweep.points import grid as grid
     from heyhi.sweep.points import sample as sample
     from heyhi.sweep.points import zipped as zipped
@@ -96,6 +97,7 @@ _HOMES = {
     "job.launch": "get_default_exp_dir maybe_launch",
     "cli.task_command": "parse_args_and_maybe_launch",
     "job.saving": "save_result_in_cwd",
+    "serve.notebook": "show",
     "sweep.points": "grid sample zipped",
     "sweep.search": "ASHA Search",
 }

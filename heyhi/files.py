@@ -397,6 +397,12 @@ def user_cache() -> Path:
     return Path(base) / "heyhi"
 
 
+def user_state() -> Path:
+    """Return the folder of what this user's programs know of themselves while they run; it may be missing."""
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111 (never raises)
+    return Path(base) / "heyhi"
+
+
 def utc_now() -> str:
     """Return the time as records hold it: ISO 8601, UTC, whole seconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

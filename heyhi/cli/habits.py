@@ -37,6 +37,14 @@ COMMANDS = {
     "squeue": "heyhi status",
     "info": "heyhi status",
     "watch": "heyhi status --watch",
+    "ui": "heyhi serve",
+    "gui": "heyhi serve",
+    "web": "heyhi serve",
+    "board": "heyhi serve",
+    "dashboard": "heyhi serve",
+    "tensorboard": "heyhi serve",
+    "up": "heyhi serve",
+    "open": "heyhi serve --open",
     "log": "heyhi logs",
     "tail": "heyhi logs -f",
     "cat": "heyhi logs",
@@ -148,6 +156,22 @@ OPTIONS = {
     "hyperparameters": "--space KEY=VALUES, with --max METRIC and --trials N (heyhi search)",
     "n-trials": "--trials {v}",
     "num-samples": "--trials {v}",
+}
+# Options of what shows experiments in a browser -> what is typed for `heyhi serve`.
+_OF_SERVERS = {
+    "logdir": "words name what is shown, as with heyhi status; without any, all that are known",
+    "repo": "words name what is shown, as with heyhi status; without any, all that are known",
+    "backend-store-uri": "words name what is shown, as with heyhi status; without any, all that are known",
+    "where": "the page itself filters, and keeps that in its address",
+    "bind": "--host {v}",
+    "bind-all": "--host 0.0.0.0",
+    "ip": "--host {v}",
+    "address": "--host {v}",
+    "listen": "--host {v}",
+    "no-browser": "no browser is opened without --open",
+    "browser": "a browser is opened by --open alone",
+    "watch": "the page follows what is written by itself",
+    "reload-interval": "the page follows what is written by itself",
 }
 _OF_SEARCH = frozenset({"--seed", "--trials", "--parallel", "--sampler", "--stop", "--max", "--min"})
 _ONE_WORD = "values of a key are one word, with commas between them"
@@ -366,6 +390,8 @@ def _letter(line: Line, place: int, letter: str, value: str) -> Typed:
 
 def _named(line: Line, name: str) -> str:
     """Return what is typed for an option of a name that others have; empty where this command has none such."""
+    if line.command == "serve" and name in _OF_SERVERS:
+        return _OF_SERVERS[name]
     text = OPTIONS.get(name, "")
     if text.startswith("--jobs") and line.command not in WITH_JOBS:
         return "--parallel {v}" if line.command == "search" else ""

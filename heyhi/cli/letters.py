@@ -75,6 +75,8 @@ def _text(letter: str, command: str, value: str, following: str, is_named: Calla
             return "--to {v}"
         case "o" if is_run and value:
             return _OUT
+        case "p" if command == "serve":
+            return "--port {v}"
         case "j" if command in WITH_JOBS:
             return "--jobs {v}"
         case "j" if command == "search":

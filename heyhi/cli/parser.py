@@ -369,7 +369,17 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     serve = command("serve", "a page of experiments in a browser, live", _SERVE_EPILOG + _WORDS_EPILOG)
     if only in (None, "serve"):
         _add_words(serve, default="all that are known")
-        serve.add_argument("--port", type=int, default=0, metavar="N", help="of this machine (default: a free one)")
+        serve.add_argument(
+            "--port", type=_port, metavar="N",
+            help="listen at this port, 0 for any (default: from 20000 to 29999, the same for the same words)",
+        )  # fmt: skip
+        serve.add_argument(
+            "--host", default="127.0.0.1", metavar="ADDRESS",
+            help="listen at this address of this machine; 0.0.0.0: at all, for whoever reaches it and has the token"
+            " (default: 127.0.0.1, which no other machine reaches)",
+        )  # fmt: skip
+        serve.add_argument("--open", action="store_true", help="open it in a browser of this machine")
+        serve.add_argument("--child", action="store_true", help=argparse.SUPPRESS)  # of a notebook: heyhi.show
 
     cancel = command(
         "cancel",
@@ -578,7 +588,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 _SERVE_EPILOG = """\
 examples:
   heyhi serve                                         all that is known
-  heyhi serve conf/c02_sup_train/rs_yolo_01_example.py --port 6007
+  heyhi serve conf/c02_sup_train/rs_yolo_01_example.py
+  heyhi serve --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --port 6007
+  heyhi serve --open                                  in a browser of this machine
+
+It prints the address, which has a token: nobody else gets in. On a login node, the line below it brings the page to the
+machine that one sits at: ssh -L. Nothing is started, ended or changed from the page. Ctrl-C ends it. In a notebook,
+heyhi.show("WORDS") does the same in a cell.
 
 """
 _REPORT_EPILOG = """\
@@ -694,6 +710,12 @@ _SEARCH_HELP = (
 
 
 _SEARCHING = frozenset(option for option, *_ in _SEARCH_HELP)
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdecimal() and int(text) < 65_536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, such as 6007, not {text!r}")
 
 
 def _seconds(text: str) -> float:

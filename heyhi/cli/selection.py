@@ -381,11 +381,19 @@ class Selection:
         return [group.part._replace(folders=group.own_folders) if own else group.part for group in self.groups]
 
     def sources(self) -> list[Source]:
-        """Return what a report is made of; a sweep file that was expanded alike before isn't composed again."""
+        """Return what a report is made of, where nothing is named all that is known now.
+
+        A sweep file that was expanded alike before isn't composed again.
+        """
+        from heyhi.control.survey import Part
         from heyhi.experiment.slots import shown_folders
         from heyhi.report.source import Source
         from heyhi.sweep.manifest import Manifest
 
+        composed_again = partial(self.composed_again, is_look=True)
+        if not self.named:
+            folders = shown_folders(Part.of_index(self.project).folders)
+            return Source.of_experiments(self.project, folders, composed_again)
         # Configs first: a wrong one is said before anything is written.
         expanded = {i: self._expand_config(w) for i, w in enumerate(self.named) if isinstance(w, ConfigWord)}
         found: list[Source] = []
@@ -403,7 +411,7 @@ class Selection:
                     beside = takewhile(lambda one: isinstance(one, ExperimentWord), self.named[place:])
                     named = (path for one in beside if isinstance(one, ExperimentWord) for path in one.folders)
                     folders = shown_folders(named)
-                    found += Source.of_experiments(self.project, folders, partial(self.composed_again, is_look=True))
+                    found += Source.of_experiments(self.project, folders, composed_again)
         return found
 
     def one_experiment(self, what: str, otherwise: str = "") -> tuple[Project, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -63,9 +64,13 @@ def render_page(page: PageData, *, folder: Path) -> str:
     )
 
 
-def live_page() -> str:
-    """Make the text of the page of `heyhi serve`: the same, with its scripts and its data to be fetched."""
-    return _template("live.html").render(title="HeyHi")
+def live_page(addresses: Mapping[str, str]) -> str:
+    """Make the text of the page of `heyhi serve`: the same, with its scripts and its data to be fetched.
+
+    Args:
+        addresses: of what `static_files` has, by name.
+    """
+    return _template("live.html").render(title="HeyHi", addresses=addresses)
 
 
 def static_files() -> dict[str, bytes]:
@@ -75,6 +80,7 @@ def static_files() -> dict[str, bytes]:
         "plotly.js": libraries.plotly,
         "tables.js": libraries.tables,
         "page.js": "\n".join(map(_own, _SCRIPTS)),
+        "enter.js": _own("enter.js"),
         "style.css": libraries.tables_style + _own("style.css") + _own("table.css"),
     }
     return {name: text.encode() for name, text in texts.items()}

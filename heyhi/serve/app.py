@@ -1,82 +1,157 @@
-"""The addresses of a server, and what answers each."""
+"""The addresses of a server, and what answers each; see `heyhi.serve.wire`."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 import orjson
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from heyhi.report.page import live_page, static_files
-from heyhi.serve.board import Board
+from heyhi.errors import HeyhiError, error_text
+from heyhi.serve.answers import in_thread, json_answer, takes_gzip
 from heyhi.serve.curves import curves
 from heyhi.serve.details import experiment
 from heyhi.serve.log_pieces import piece
+from heyhi.serve.parameters import RequestError, integer, keys_in, metrics_in, points_in
+from heyhi.serve.static import Static
+from heyhi.text import one_line
+
+if TYPE_CHECKING:
+    from heyhi.serve.board import Board, Known
+    from heyhi.serve.looking import Looking
+    from heyhi.serve.news import News
+
+MOST_AT_ONCE = 4  # answers that are made, or on their way: each holds what it sends
+
+Answering = Callable[[Request], Awaitable[Response]]
 
 
-def make_app(board: Board) -> Starlette:
-    """Make what answers, for who may ask."""
-    files = static_files()
+class Answers:
+    """What answers requests that were let through.
 
-    async def page(_: Request) -> Response:
-        return Response(live_page(), media_type="text/html")
+    Args:
+        board: what is shown.
+        looking: looks at it.
+        news: streams of events.
+        pack: whether what is large is packed: readers are far away.
+    """
 
-    async def static(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in files:
-            return PlainTextResponse("no such file", 404)
-        return Response(files[name], media_type="text/css" if name.endswith(".css") else "text/javascript")
+    def __init__(self, board: Board, looking: Looking, news: News, *, pack: bool = True) -> None:
+        self._board, self._looking, self._news, self._pack = board, looking, news, pack
+        self._static = Static()
+        self._room = asyncio.Semaphore(MOST_AT_ONCE)
+        self._told: set[str] = set()
 
-    async def data(request: Request) -> Response:
+    def app(self) -> Starlette:
+        """Return them by their addresses."""
+        routes = {
+            "/": self._page,
+            "/static/{name}": self._file,
+            "/favicon.ico": _no_icon,  # which browsers ask for unasked
+            "/data": self._data,
+            "/curves": self._curves,
+            "/experiments/{key}": self._experiment,
+            "/experiments/{key}/log": self._log,
+            "/events": self._events,
+        }
+        return Starlette(
+            routes=[Route(path, self._safely(answer), methods=["GET"]) for path, answer in routes.items()],
+            exception_handlers={HTTPException: _unknown},
+        )
+
+    def _safely(self, answer: Answering) -> Answering:
+        """Answer what goes wrong by a line, too: it ends nothing, and no reader gets a traceback."""
+
+        async def safely(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except RequestError as error:
+                return _line(error.status, str(error))
+            except Exception as error:
+                text = one_line(error_text(error))
+                if not isinstance(error, HeyhiError) and text not in self._told and len(self._told) < 100:
+                    self._told.add(text)
+                    print(f"error: {request.url.path}: {text}", file=sys.stderr, flush=True)
+                return _line(500, text)
+
+        return safely
+
+    async def _made(self, request: Request, work: Callable[[], object]) -> Response:
+        """Answer with what JSON can hold, and takes a while to find out."""
+        packed = self._pack and takes_gzip(request)
+        async with self._room:
+            return await in_thread(lambda: json_answer(work(), packed=packed))
+
+    async def _page(self, request: Request) -> Response:
+        return await in_thread(partial(self._static.page, packed=takes_gzip(request)))
+
+    async def _file(self, request: Request) -> Response:
+        name = str(request.path_params["name"])
+        if name not in await in_thread(lambda: self._static.names):
+            raise RequestError(404, "no such file")
+        return await in_thread(partial(self._static.file, name, request))
+
+    async def _data(self, request: Request) -> Response:
         query = request.query_params
-        return _json(await run_in_threadpool(board.data, query.get("server", ""), int(query.get("since", 0))))
+        server, since = query.get("server", ""), integer(query, "since") or 0
+        return await self._made(request, lambda: self._board.data(server, since))
 
-    async def curves_of(request: Request) -> Response:
+    async def _curves(self, request: Request) -> Response:
         query = request.query_params
-        keys, points = query["keys"].split(","), int(query["points"])
-        return _json(await run_in_threadpool(curves, board, keys, points, query.getlist("metrics")))
+        keys, points, metrics = keys_in(query), points_in(query), metrics_in(query.getlist("metrics"))
+        if not any(self._board.experiment(key) for key in keys):
+            raise RequestError(404, "no such experiments")
+        return await self._made(request, lambda: curves(self._board, keys, points, metrics))
 
-    async def one(request: Request) -> Response:
-        known = board.experiment(request.path_params["key"])
+    async def _experiment(self, request: Request) -> Response:
+        known = self._known(request)
+        return await self._made(request, lambda: experiment(known))
+
+    async def _log(self, request: Request) -> Response:
+        known = self._known(request)
+        begin, before = (integer(request.query_params, name) for name in ("from", "before"))
+        return await self._made(request, lambda: piece(known, begin=begin, before=before))
+
+    def _known(self, request: Request) -> Known:
+        known = self._board.experiment(str(request.path_params["key"]))
         if known is None:
-            return PlainTextResponse("no such experiment", 404)
-        return _json(await run_in_threadpool(experiment, known))
+            raise RequestError(404, "no such experiment")
+        return known
 
-    async def log(request: Request) -> Response:
-        known, query = board.experiment(request.path_params["key"]), request.query_params
-        if known is None:
-            return PlainTextResponse("no such experiment", 404)
-        begin, before = (int(query[name]) if name in query else None for name in ("from", "before"))
-        return _json(await run_in_threadpool(lambda: piece(known, begin=begin, before=before)))
+    async def _events(self, request: Request) -> Response:
+        client = request.client.host if request.client else ""
+        browser = f"{client} {request.headers.get('user-agent', '')}"
 
-    async def events(_: Request) -> Response:
-        async def told() -> AsyncIterator[bytes]:
-            last = -1
-            while True:
-                if board.version != last:
-                    last = board.version
-                    yield b"event: version\ndata: " + orjson.dumps({"server": board.server, "version": last}) + b"\n\n"
-                await asyncio.sleep(0.2)
+        async def seen() -> AsyncIterator[bytes]:
+            with self._looking.viewer():
+                async for event in self._news.stream(browser):
+                    yield event
 
-        return StreamingResponse(told(), media_type="text/event-stream", headers={"cache-control": "no-store"})
-
-    return Starlette(
-        routes=[
-            Route("/", page),
-            Route("/static/{name}", static),
-            Route("/data", data),
-            Route("/curves", curves_of),
-            Route("/experiments/{key}", one),
-            Route("/experiments/{key}/log", log),
-            Route("/events", events),
-        ]
-    )
+        return StreamingResponse(seen(), media_type="text/event-stream")
 
 
-def _json(value: object) -> Response:
-    return Response(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS), media_type="application/json")
+def event_of(board: Board, looking: Looking) -> bytes:
+    """Return what is told whenever there is news."""
+    data = {"server": board.server, "version": board.version, "error": one_line(looking.error)}
+    return b"event: version\ndata: " + orjson.dumps(data) + b"\n\n"
+
+
+async def _no_icon(_: Request) -> Response:
+    return Response(status_code=204)
+
+
+async def _unknown(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return _line(status, "no such address" if status == 404 else "this can't be answered")
+
+
+def _line(status: int, text: str) -> Response:
+    return PlainTextResponse(f"{text}\n", status)

@@ -18,6 +18,9 @@ from heyhi.extras import EXTRAS, missing
 assert missing("search") == ["optuna"] and missing("page") == ["plotly", "itables"], "nothing is refused"
 names = [m.name for m in pkgutil.walk_packages(heyhi.__path__, "heyhi.")]
 names = [n for n in names if ".newproject" not in n and ".pinned" not in n and not n.endswith(".__main__")]
+assert missing("serve") == ["starlette", "uvicorn", "plotly", "itables"]
+server = ("answers", "app", "connections", "server", "static")  # made of what the extra brings, and imported after it
+names = [n for n in names if n not in [f"heyhi.serve.{module}" for module in server]]
 for name in names:
     importlib.import_module(name)
 for name in heyhi.__all__:

@@ -34,7 +34,13 @@ def test_nothing_else_imports_what_an_extra_brings(repository: Path) -> None:
     found = {
         f"{path.relative_to(repository)}: {name}" for path in own for name in imported(ast.parse(path.read_text()))
     }
-    assert not [one for one in found if one.partition(": ")[2].partition(".")[0] in PACKAGES]
+    others = {one for one in found if one.partition(": ")[2].partition(".")[0] in PACKAGES}
+    # The server is made of these: `heyhi serve` looks for them before it imports it.
+    assert {
+        one
+        for one in others
+        if not re.match(r"heyhi/serve/(answers|app|connections|server|static)\.py: (starlette|uvicorn)\b", one)
+    } == set()
 
 
 def imported(tree: ast.AST) -> set[str]:
