@@ -93,7 +93,6 @@ class _Shot(NamedTuple):
 
 SHOTS = (
     _Shot("serve-wide-light", 1440, 1000),
-    _Shot("serve-wide-dark", 1440, 1000, is_dark=True),
     _Shot("serve-tablet-dark", 820, 1100, is_dark=True),
     _Shot("serve-phone-light", 390, 844),
     _Shot("serve-experiment-light", 1440, 1000, chosen="RUNNING"),
@@ -142,7 +141,10 @@ def _served(root: Path) -> Iterator[str]:
             if found := re.search(r"http://\S+token=\S+", line):
                 yield found[0]
                 break
-        assert run.poll() is None, (root / "run.log").read_text()
+        else:
+            raise SystemExit("the server has ended; why, it says above")
+        if run.poll() is not None:
+            raise SystemExit(f"the sweep has ended:\n{(root / 'run.log').read_text()}")
 
 
 @contextlib.contextmanager
