@@ -223,6 +223,7 @@ def test_only_pages_of_this_machine_frame_what_a_notebook_has_started() -> None:
         *("http://127.0.0.1:*", "http://localhost:*", "https://127.0.0.1:*", "https://localhost:*")
     ]
     assert ask(f"/?token={make_ticket(TOKEN)}", **FRAME).status == 403
+    assert ask(cookie=f"heyhi-{PORT}-frame={tickets.derived(TOKEN, 'frame')}").status == 403
 
 
 @pytest.mark.parametrize("wrong", ["", ".", "..", "a.b.c", "é.1.2", f"ab.99999999999.{'0' * 32}", "ab.inf.0"])

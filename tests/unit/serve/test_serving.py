@@ -301,6 +301,20 @@ def test_a_wrong_word_is_said_before_anything_is_served(project: Path) -> None:
         assert ended.stderr.startswith("error: ")
 
 
+def test_a_warning_is_said_once_however_often_is_looked(project: Path) -> None:
+    sweep = project / "conf/talking.py"
+    sweep.write_text("def yield_sweep():\n    print('I was asked')\n    yield 'conf/train.prototxt', {'seed': 4}\n")
+    with serving(project, "conf/talking.py", "--cfg", "train", "lr=3", "--sweep", "lr=1,2") as served:
+        first = table(served)["version"]
+        with stream(served) as events:
+            read_until(events, f'"version":{first}'.encode())
+            sweep.write_text(sweep.read_text().replace("4}", "5}"))
+            read_until(events, f'"version":{first + 1}'.encode())
+        err = served.end()[2]
+    assert err.count("I was asked") == 1
+    assert err.count("warning: lr=3 is left out: 'lr' is swept") == 1
+
+
 def test_a_look_that_fails_is_said_once_and_on_the_page(project: Path, tmp_path: Path) -> None:
     sweep = project / "conf/broken_later.py"
     sweep.write_text("def yield_sweep():\n    yield 'conf/train.prototxt', {'seed': 4}\n")
@@ -329,6 +343,7 @@ def test_a_reader_who_is_gone_is_left(shared: Served) -> None:
 
 
 def test_connections_that_say_nothing_keep_nobody_out(shared: Served) -> None:
+    files = Path(f"/proc/{shared.process.pid}/fd")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     try:
@@ -341,7 +356,7 @@ def test_connections_that_say_nothing_keep_nobody_out(shared: Served) -> None:
                 silent.append(connection)
                 if place % 100 == 99:
                     assert shared.get("/data").status == 200
-            files = Path(f"/proc/{shared.process.pid}/fd")
+                    assert len(list(files.iterdir())) < 300
             until(lambda: len(list(files.iterdir())) < 200)
             assert shared.get("/data").status == 200
     finally:
