@@ -6,6 +6,7 @@ from heyhi.job.interrupt import Interrupt
 
 interrupt = Interrupt(workflow)  # first: it says what Ctrl-C does, and the rest takes some time
 
+from heyhi.report.freshness import Freshness
 from heyhi.report.show import foresee, show
 from heyhi.sweep.flow import Flow
 
@@ -16,6 +17,7 @@ report: "workflows/report/sweep.rst"
 
 
 flow = Flow(workflow, config)
+fresh = Freshness()
 
 
 include: "workflows/experiment.smk"
@@ -43,14 +45,17 @@ onstart:
     foresee(flow)
     flow.note_launch()
     interrupt.begin()
+    fresh.begin(flow)  # last: what is killed at the end of a run was started after it
 
 
 # The table comes in any case, as the last thing on the terminal. A search goes on without a trial that is dead.
 onsuccess:
+    fresh.end()
     show(flow)
     flow.end()
 
 
 onerror:
+    fresh.end()
     show(flow)
     interrupt.end()

@@ -143,7 +143,14 @@ class _Ending(threading.Thread):
 
 def _runs() -> set[int]:
     """Return the process ids of what runs below the shells that Snakemake has started."""
-    return {run for shell in children_of(os.getpid()) for run in children_of(shell)}
+    return {run for shell in children_of(os.getpid()) if _is_of_session(shell) for run in children_of(shell)}
+
+
+def _is_of_session(pid: int) -> bool:
+    """Return whether a process is of this one's session; the one that keeps the table fresh isn't, and runs nothing."""
+    with contextlib.suppress(OSError):
+        return os.getsid(pid) == os.getsid(0)
+    return False
 
 
 def _name(number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -50,6 +51,21 @@ def test_a_launch_outlives_its_terminal_and_makes_the_table(lab: Any, until: Unt
     until(lambda: not controllers(lab))
     (log,) = lab.root.glob("results/.heyhi/controllers/sweep-*.log")
     assert "exit code 0" in log.read_text()
+
+
+def test_the_table_of_a_launch_has_a_metric_while_its_experiments_run(lab: Any, until: Until) -> None:
+    table = lab.root / "results/reports/sweep.csv"
+    lab.sweep(*({"x": x, "do": "train"} for x in (1, 2)))
+    lab.heyhi("launch")
+    lab.allow_steps(1, 1)
+    until(table.exists)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["status"] for row in rows} <= {"RUNNING", "PENDING"} and "1" in [row["step"] for row in rows]
+    assert len(controllers(lab)) == 1
+    lab.allow_steps(2, 3)
+    until(lambda: not controllers(lab))
+    assert [row["status"] for row in csv.DictReader(table.read_text().splitlines())] == ["DONE", "DONE"]
 
 
 def test_a_run_refuses_a_slurm_launcher_unless_a_profile_is_given_with_which_it_stays_to_the_end(lab: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from docs_site.pictures import FOLDER, MOST_BYTES, SHOTS
 from tests.docs_built import build_docs
 
 
@@ -38,3 +39,11 @@ def test_nothing_of_a_page_comes_from_elsewhere(site: Path) -> None:
         assert [url for url in fetched if re.match(r"(?:[a-z]+:)?//", url)] == [], page
     for style in site.rglob("*.css"):
         assert not re.search(r"(?:@import|url\()\s*['\"]?(?:https?:)?//", style.read_text()), style
+
+
+def test_the_pictures_are_those_that_are_taken_and_small_and_each_is_shown(repository: Path) -> None:
+    found = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+    assert set(found) == {f"{shot.name}.png" for shot in SHOTS}
+    assert max(found.values()) <= MOST_BYTES
+    texts = [path.read_text() for path in [*(repository / "docs").glob("*.md"), repository / "README.md"]]
+    assert {name for name in found if any(f"/pictures/{name})" in text for text in texts)} == set(found)
