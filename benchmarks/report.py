@@ -17,7 +17,8 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.experiments import LONG_AGO, make_experiments
@@ -49,8 +50,7 @@ def measure(effort: Effort) -> Iterator[Row]:
 
 
 def _in_turns(work: Workspace, manifest: Path, folders: list[Path], rounds: int) -> dict[str, Cost]:
-    listed = work.folder / "folders.txt"
-    listed.write_text("".join(f"{folder}\n" for folder in folders))
+    listed = _listed(work, folders)
     remembered = work.results / ".heyhi/readings"
     draw = random.Random(0)
 
@@ -75,10 +75,26 @@ def _in_turns(work: Workspace, manifest: Path, folders: list[Path], rounds: int)
         for name, (prepare, what, path) in steps.items():
             say(f"  {f'round {number} of {rounds}' if number else 'warming up'}: {name}")
             prepare()
-            printed = work.output(work.command(sys.executable, __file__, what, path))
+            cost = _cost(work, what, path)
             if number:
-                costs[name].append(Cost(*map(float, printed.split())))
+                costs[name].append(cost)
     return {name: median(found) for name, found in costs.items()}
+
+
+def bare_loop(work: Workspace, folders: Sequence[Path]) -> Callable[[], Cost]:
+    """Return what measures the peer, for experiments that are done."""
+    return partial(_cost, work, "loop", _listed(work, folders))
+
+
+def _listed(work: Workspace, folders: Sequence[Path]) -> Path:
+    listed = work.folder / "folders.txt"
+    listed.write_text("".join(f"{folder}\n" for folder in folders))
+    return listed
+
+
+def _cost(work: Workspace, what: str, path: Path) -> Cost:
+    printed = work.output(work.command(sys.executable, __file__, what, path))
+    return Cost(*map(float, printed.split()))
 
 
 # --- what is measured: this file is run as a script for it -----------------------------------------------------------

@@ -7,11 +7,13 @@ import gzip
 import http.client
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import threading
 import time
 import urllib.parse
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,9 +24,9 @@ import psutil
 from benchmarks.timing import Command, CommandFailed, Cost
 
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)(/\S*)")
-_MOST_SECONDS = 300.0  # that anything may take: a benchmark that hangs tells nothing
+MOST_SECONDS = 300.0  # that anything may take: a benchmark that hangs tells nothing
 _SAMPLE_SECONDS = 0.1
-# What the page asks for at once, beside one another; its address has to stay short.
+# Experiments whose curves are asked for at once.
 KEYS_AT_ONCE = 100
 
 
@@ -89,7 +91,7 @@ class Served:
 
     def __init__(self, command: Command) -> None:
         command.prepare()
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
         self._begun = time.perf_counter()
         self._process = subprocess.Popen(
             command.args,
@@ -104,7 +106,7 @@ class Served:
         self.table: dict[str, Any] = {}
         self._news = threading.Condition()
         self._version = 0
-        self._events: http.client.HTTPConnection | None = None
+        self._connections: list[http.client.HTTPConnection] = []
         try:
             self.address = self._printed()
             parts = urllib.parse.urlsplit(self.address)
@@ -130,9 +132,9 @@ class Served:
 
     def look_on(self) -> None:
         """Have somebody look at it, from now to the end."""
-        self._events = self._connection()
-        self._events.request("GET", "/events", headers={"Cookie": self._cookie})
-        answer = self._events.getresponse()
+        listening = self._connection()
+        listening.request("GET", "/events", headers={"Cookie": self._cookie})
+        answer = listening.getresponse()
         if answer.status != 200:
             raise CommandFailed(f"/events answered {answer.status}")
         threading.Thread(target=self._listen, args=(answer,), daemon=True).start()
@@ -149,7 +151,7 @@ class Served:
     def fetch_news(self) -> dict[str, Any]:
         """Wait until there is news, fetch and keep it, and return what was answered."""
         known = int(self.table.get("version", 0))
-        end = time.monotonic() + _MOST_SECONDS
+        end = time.monotonic() + MOST_SECONDS
         with self._news:
             while self._version <= known:
                 if not self._news.wait(1) and (self._process.poll() is not None or time.monotonic() > end):
@@ -173,22 +175,30 @@ class Served:
         """Return the place of a column in the table's rows."""
         return [one["name"] for one in self.table["runs"]["columns"]].index(name)
 
-    def curves(self, keys: list[str], points: int) -> int:
-        """Fetch the curves of experiments, as many at once as a page does, and return how many numbers they have."""
-        count = 0
+    def fetch_curves(self, keys: Sequence[str], metrics: Sequence[str], points: int) -> None:
+        """Fetch the curves of experiments, as many at once as a page does.
+
+        Raises:
+            CommandFailed: a curve is not among what is answered.
+        """
+        asked = "".join(f"&metrics={name}" for name in metrics)
         for first in range(0, len(keys), KEYS_AT_ONCE):
             some = keys[first : first + KEYS_AT_ONCE]
-            answer = self.get(f"/curves?points={points}&keys={','.join(some)}")
-            if set(answer["curves"]) != set(some):
-                raise CommandFailed("/curves answered other curves than were asked for")
-            count += sum(len(one["y"]) for sets in answer["curves"].values() for one in sets)
-        return count
+            found = self.get(f"/curves?points={points}&keys={','.join(some)}{asked}")["curves"]
+            for key in some:
+                if not set(metrics) <= {name for one in found.get(key, ()) for name in one["y"]}:
+                    raise CommandFailed(f"/curves answered without those of {key}")
 
     def get(self, path: str) -> Any:
         """Ask for something as the page does, and return the JSON that is answered."""
         headers = {"Cookie": self._cookie, "Accept-Encoding": "gzip"}
-        self._asking.request("GET", path, headers=headers)
-        answer = self._asking.getresponse()
+        try:
+            self._asking.request("GET", path, headers=headers)
+            answer = self._asking.getresponse()
+        except (http.client.RemoteDisconnected, ConnectionResetError):  # it was idle for long: asked again, as pages do
+            self._asking.close()
+            self._asking.request("GET", path, headers=headers)
+            answer = self._asking.getresponse()
         body = answer.read()
         if answer.status != 200:
             raise CommandFailed(f"{path[:80]} answered {answer.status}: {body[:500]!r}")
@@ -196,8 +206,6 @@ class Served:
 
     def end(self) -> None:
         """End it, as Ctrl-C does."""
-        import signal
-
         self.tree.end()
         self._process.send_signal(signal.SIGINT)
         try:
@@ -205,9 +213,8 @@ class Served:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for connection in (self._events, getattr(self, "_asking", None)):
-            if connection is not None:
-                connection.close()
+        for connection in self._connections:
+            connection.close()
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._errors.close()
@@ -231,7 +238,9 @@ class Served:
         return cookie
 
     def _connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self._host, self._port, timeout=_MOST_SECONDS)
+        made = http.client.HTTPConnection(self._host, self._port, timeout=MOST_SECONDS)
+        self._connections.append(made)
+        return made
 
     def _broken(self, what: str) -> CommandFailed:
         self._errors.seek(0, os.SEEK_END)
