@@ -16,6 +16,8 @@ _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
+_LEAST_POINTS = 50  # of a line that is thinned out to what can be seen
+_POINTS = "document.getElementById('curves').data.reduce((sum, trace) => sum + trace.x.length, 0)"
 # All charts are in view: TensorBoard loads what is, and no more.
 _SIZE = {"width": 1400, "height": 2000}
 
@@ -62,10 +64,10 @@ class Chromium:
         page.goto(f"{address}#{asked}")
         _wait(page, "document.body.dataset.ready && globalThis.heyhi.isDrawn()")
         seconds = time.perf_counter() - begun
-        plots = page.evaluate("document.querySelectorAll('#curves .js-plotly-plot').length")
+        points = page.evaluate(_POINTS)
         page.context.close()
-        if len(fetched) != runs or plots < max(len(metrics), 1):
-            raise CommandFailed(f"the page fetched curves of {len(fetched)} of {runs} runs and drew {plots} plots")
+        if len(fetched) != runs or points < runs * max(len(metrics), 1) * _LEAST_POINTS:
+            raise CommandFailed(f"the page fetched curves of {len(fetched)} of {runs} runs and drew {points} points")
         return seconds
 
     def draw_tensorboard(self, address: str, metrics: Sequence[str]) -> None:
@@ -89,7 +91,13 @@ class Chromium:
 
 
 def _wait(page: Any, what: str) -> None:
-    """Look at each frame whether something is so; Playwright's own waiting is what a page's policy forbids."""
-    page.evaluate(
-        f"() => new Promise((told) => {{ const look = () => {what} ? told() : requestAnimationFrame(look); look(); }})"
+    """Look at each frame whether something is so; Playwright's own waiting is what a page's policy forbids.
+
+    Raises:
+        CommandFailed: it doesn't become so.
+    """
+    look = (
+        f"{what} ? told(true) : performance.now() > {MOST_SECONDS * 1000} ? told(false) : requestAnimationFrame(look)"
     )
+    if not page.evaluate(f"() => new Promise((told) => {{ const look = () => {look}; look(); }})"):
+        raise CommandFailed(f"in {MOST_SECONDS:g} s a page came to no: {what}")

@@ -32,6 +32,11 @@ _ADDRESS = re.compile(r"http://localhost:(\d+)/")
 _ASK_SECONDS = 0.05
 
 
+def tag_of(metric: str) -> str:
+    """Return a metric's tag: in one group, since TensorBoard's page opens two of them."""
+    return f"curves/{metric}"
+
+
 def write_events(logdir: Path, folders: Sequence[Path], metrics: Sequence[str]) -> None:
     """Write a run of each experiment."""
     from tensorboard.compat.proto.event_pb2 import Event
@@ -52,7 +57,7 @@ def write_events(logdir: Path, folders: Sequence[Path], metrics: Sequence[str]) 
             for line in (folder / "metrics.jsonl").read_bytes().splitlines():
                 values = orjson.loads(line)
                 for name in metrics:
-                    summary = Summary(value=[Summary.Value(tag=name, simple_value=values[name])])
+                    summary = Summary(value=[Summary.Value(tag=tag_of(name), simple_value=values[name])])
                     moment = 1.6e9 + values["epoch"]
                     file.write(record(Event(wall_time=moment, step=values["step"], summary=summary)))
 
@@ -102,7 +107,7 @@ class Tensorboard:
         end = time.monotonic() + MOST_SECONDS
         while time.monotonic() < end:
             known = self._ask("GET", "/data/plugin/timeseries/tags")["scalars"]["runTagInfo"]
-            if len(known) == runs and all(set(metrics) <= set(tags) for tags in known.values()):
+            if len(known) == runs and all({tag_of(name) for name in metrics} <= set(tags) for tags in known.values()):
                 answers = [self._series(name) for name in metrics]
                 if all(len(found) == runs and all(len(one) == points for one in found.values()) for found in answers):
                     return
@@ -110,14 +115,23 @@ class Tensorboard:
         raise CommandFailed(f"tensorboard has no {runs} runs of {points} points")
 
     def _series(self, name: str) -> dict[str, list[Any]]:
-        asked = urllib.parse.urlencode({"requests": orjson.dumps([{"plugin": "scalars", "tag": name}]).decode()})
+        asked = urllib.parse.urlencode(
+            {"requests": orjson.dumps([{"plugin": "scalars", "tag": tag_of(name)}]).decode()}
+        )
         (answer,) = self._ask("POST", "/data/plugin/timeseries/timeSeries", asked)
         found: dict[str, list[Any]] = answer["runToSeries"]
         return found
 
     def _ask(self, method: str, path: str, body: str | None = None) -> Any:
         kind = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
-        self._asking.request(method, path, body, kind)
+        while True:
+            try:
+                self._asking.request(method, path, body, kind)
+                break
+            except ConnectionRefusedError:  # it has told its address, and isn't there yet
+                if self._process.poll() is not None:
+                    raise
+                time.sleep(_ASK_SECONDS)
         answer = self._asking.getresponse()
         text = answer.read()
         if answer.status != 200:

@@ -229,9 +229,12 @@ class Served:
 
     def _admitted(self, path: str) -> str:
         """Show the token, and return the cookie that is given for it."""
-        self._asking.request("GET", path)
-        answer = self._asking.getresponse()
-        answer.read()
+        try:
+            self._asking.request("GET", path)
+            answer = self._asking.getresponse()
+            answer.read()
+        except OSError as error:
+            raise self._broken(f"doesn't answer where it says that it is ({error})") from None
         cookie = answer.headers.get("Set-Cookie", "").partition(";")[0]
         if not cookie:
             raise CommandFailed(f"heyhi serve gave no cookie: {answer.status}")
