@@ -19,7 +19,7 @@ _FLAGS = (
 _LEAST_POINTS = 50  # of a line that is thinned out to what can be seen
 _POINTS = "document.getElementById('curves').data.reduce((sum, trace) => sum + trace.x.length, 0)"
 # All charts are in view: TensorBoard loads what is, and no more.
-_SIZE = {"width": 1400, "height": 2000}
+_SIZE: Any = {"width": 1400, "height": 2000}
 
 
 def find_chromium() -> str | None:
@@ -52,7 +52,8 @@ class Chromium:
             metrics: that are drawn; default: the one that the page chooses.
         """
         asked = urllib.parse.urlencode([("lines", "Infinity"), ("seeds", "0"), *(("metric", one) for one in metrics)])
-        page, fetched = self._page(), set()
+        page = self._page()
+        fetched: set[str] = set()
 
         def count(request: Any) -> None:
             parts = urllib.parse.urlsplit(request.url)
@@ -72,7 +73,8 @@ class Chromium:
 
     def draw_tensorboard(self, address: str, metrics: Sequence[str]) -> None:
         """Open TensorBoard's page and wait until the curves of all tags have come, and nothing shows that it loads."""
-        page, come = self._page(), []
+        page = self._page()
+        come: list[str] = []
         page.on("requestfinished", lambda request: come.append(request.url.rpartition("/")[2]))
         page.goto(f"{address}#timeseries")
         _wait(

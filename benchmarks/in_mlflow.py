@@ -62,7 +62,7 @@ class InMlflow:
         )
         if done.returncode:
             raise CommandFailed(done.stderr[-2000:])
-        return json.loads(done.stdout)
+        return json.loads(done.stdout or "null")
 
 
 def _fill(database: Path, runs: Mapping[Path, str], metrics: Sequence[str]) -> None:
@@ -147,7 +147,8 @@ def _refresh(database: str, metrics: Sequence[str], lines: Mapping[str, Mapping[
     client.search_runs(["0"], max_results=1)  # what is only imported when something is asked
     client.get_metric_history(next(iter(lines)), metrics[0])
     cpu, wall = time.process_time(), time.perf_counter()
-    found, token = [], None
+    found: list[object] = []
+    token = None
     while token is None or token:
         page = client.search_runs(["0"], max_results=_PAGE, page_token=token)
         found += page
@@ -164,4 +165,7 @@ def _make(database: str) -> None:
 
 if __name__ == "__main__":
     _what, _database, _metrics = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-    print(json.dumps(_make(_database) if _what == "make" else _refresh(_database, _metrics, json.load(sys.stdin))))
+    if _what == "make":
+        _make(_database)
+    else:
+        print(json.dumps(_refresh(_database, _metrics, json.load(sys.stdin))))

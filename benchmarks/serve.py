@@ -39,10 +39,8 @@ KEPT_SECONDS, STATUSES_SECONDS, COLD_SECONDS, NEWS_SECONDS, DRAWN_SECONDS = 1.5,
 PEAK_MB = 200.0
 IDLE_SHARE = 0.02
 OF_MLFLOW, OF_TENSORBOARD = 0.1, 0.2
-CURVES, POINTS, CURVE_METRICS = 500, 1_000, ("train_loss", "val_loss", "val_accuracy")
+CURVE_METRICS = ("train_loss", "val_loss", "val_accuracy")
 _RUNNING = 100  # one of how many is
-_SETTLED_SECONDS = 3.0  # after which a server has kept what it has read, and only looks
-_CURVE_ROUNDS = 3  # TensorBoard takes long
 
 
 class Sizes(NamedTuple):
@@ -53,17 +51,21 @@ class Sizes(NamedTuple):
         curves: experiments whose curves are drawn.
         points: of each curve.
         idle: seconds for which an idle server is watched.
+        settled: seconds after which a server has kept what it has read, and only looks.
+        rounds: of curves, since TensorBoard takes long.
     """
 
     experiments: int = 10_000
-    curves: int = CURVES
-    points: int = POINTS
+    curves: int = 500
+    points: int = 1_000
     idle: float = 20.0
+    settled: float = 3.0
+    rounds: int = 3
 
 
 def measure(effort: Effort, sizes: Sizes | None = None) -> Iterator[Row]:
     """Measure the table, then curves."""
-    sizes = sizes or (Sizes(1_000, 100, POINTS, 5.0) if effort.quick else Sizes())
+    sizes = sizes or (Sizes(1_000, 100, idle=5.0) if effort.quick else Sizes())
     with Workspace() as work:
         yield from _of_the_table(work, effort, sizes)
     with Workspace() as work:
@@ -80,6 +82,11 @@ def _serve(work: Workspace, *, cold: bool = False) -> Served:
 
 def _seconds(what: str, cost: Cost, most: float) -> Row:
     return Row(f"serve: {what} / {most:g} s", cost, Cost(most, most), at_most=1.0, both=True)
+
+
+def _memory(what: str, peaks: Sequence[float]) -> Row:
+    most = Cost(max(peaks), max(peaks))
+    return Row(f"serve: memory for {what} / {PEAK_MB:g} MB", most, Cost(PEAK_MB, PEAK_MB), at_most=1.0, unit="MB")
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -102,7 +109,7 @@ def _of_the_table(work: Workspace, effort: Effort, sizes: Sizes) -> Iterator[Row
     loop = bare_loop(work, [folder for place, folder in enumerate(made.folders) if place not in running])
     for number in range(effort.rounds + 1):
         say(f"  {f'round {number} of {effort.rounds}' if number else 'warming up'}: cold, kept, bare loop")
-        found = _shown(work, size, cold=True), _shown(work, size), loop()
+        found = _shown(work, sizes, cold=True), _shown(work, sizes), loop()
         if number:
             cold.append(found[0])
             kept.append(found[1])
@@ -114,20 +121,14 @@ def _of_the_table(work: Workspace, effort: Effort, sizes: Sizes) -> Iterator[Row
     yield Row("serve: the same / bare orjson", whole, median(loops))
     peaks = [one.peak for one in (*cold, *kept)]
     yield from _of_news(work, effort, sizes, [made.folders[place] for place in running], made.folders, peaks)
-    yield Row(
-        f"serve: memory for {size:,} / {PEAK_MB:g} MB",
-        Cost(max(peaks), max(peaks)),
-        Cost(PEAK_MB, PEAK_MB),
-        at_most=1.0,
-        unit="MB",
-    )
+    yield _memory(f"{size:,}", peaks)
 
 
-def _shown(work: Workspace, size: int, *, cold: bool = False) -> _Shown:
+def _shown(work: Workspace, sizes: Sizes, *, cold: bool = False) -> _Shown:
     with _serve(work, cold=cold) as served:
-        statuses = _wait_whole(served, size)
+        statuses = _wait_whole(served, sizes.experiments)
         whole = served.cost
-        time.sleep(_SETTLED_SECONDS)
+        time.sleep(sizes.settled)
         return _Shown(statuses, whole, served.tree.peak)
 
 
@@ -156,7 +157,7 @@ def _of_news(
     draw, news, with_curves, peer = random.Random(1), [], [], []
     with _serve(work) as served:
         _wait_whole(served, sizes.experiments)
-        time.sleep(_SETTLED_SECONDS)
+        time.sleep(sizes.settled)
         say(f"  watching an idle server for {sizes.idle:g} s")
         before = served.cost
         time.sleep(sizes.idle)
@@ -164,7 +165,7 @@ def _of_news(
         for number in range(effort.rounds + 1):
             say(f"  {f'round {number} of {effort.rounds}' if number else 'warming up'}: 1 % changed, MLflow")
             lines = {folder: metric_line(draw, LINES + 1 + number) for folder in running}
-            found = _refreshed(served, lines), mlflow.refresh(lines)
+            found = _refreshed(served, lines, sizes.points), mlflow.refresh(lines)
             if number:
                 news.append(found[0][0])
                 with_curves.append(found[0][1])
@@ -179,7 +180,7 @@ def _of_news(
     yield Row("serve: the same with their curves / MLflow", median(with_curves), median(peer), at_most=OF_MLFLOW)
 
 
-def _refreshed(served: Served, lines: Mapping[Path, Mapping[str, float]]) -> tuple[Cost, Cost]:
+def _refreshed(served: Served, lines: Mapping[Path, Mapping[str, float]], points: int) -> tuple[Cost, Cost]:
     """Append lines, and return what the server took until it answered all of them, and then the curves, too."""
     from heyhi.serve.wire import key_of
 
@@ -192,7 +193,7 @@ def _refreshed(served: Served, lines: Mapping[Path, Mapping[str, float]]) -> tup
     while not wanted <= {row[column] for row in served.table["runs"]["rows"]}:
         served.fetch_news()
     news = served.cost - before
-    served.fetch_curves([key_of(str(folder)) for folder in lines], METRICS, POINTS)
+    served.fetch_curves([key_of(str(folder)) for folder in lines], METRICS, points)
     return news, served.cost - before
 
 
@@ -206,8 +207,8 @@ def _of_curves(work: Workspace, effort: Effort, sizes: Sizes) -> Iterator[Row]:
     write_events(logdir, made.folders, CURVE_METRICS)
     size = f"{sizes.curves:,} x {sizes.points:,}"
     ours, theirs, peaks = [], [], []
-    for number in range(_CURVE_ROUNDS + 1):
-        say(f"  {f'round {number} of {_CURVE_ROUNDS}' if number else 'warming up'}: curves, TensorBoard")
+    for number in range(sizes.rounds + 1):
+        say(f"  {f'round {number} of {sizes.rounds}' if number else 'warming up'}: curves, TensorBoard")
         cost, peak = _answered(work, sizes)
         with Tensorboard(work, logdir) as tensorboard:
             tensorboard.fetch_all(sizes.curves, CURVE_METRICS, sizes.points)
@@ -218,8 +219,7 @@ def _of_curves(work: Workspace, effort: Effort, sizes: Sizes) -> Iterator[Row]:
             peaks.append(peak)
     what = f"serve: {size} of {len(CURVE_METRICS)} metrics"
     yield Row(f"{what}, answered / TensorBoard", median(ours), median(theirs), at_most=OF_TENSORBOARD, both=True)
-    peak = Cost(max(peaks), max(peaks))
-    yield Row(f"serve: memory for these / {PEAK_MB:g} MB", peak, Cost(PEAK_MB, PEAK_MB), at_most=1.0, unit="MB")
+    yield _memory("these", peaks)
     if find_chromium() is None:
         say("  there is no Chromium: what a page takes is left out")
         return
@@ -236,8 +236,8 @@ def _answered(work: Workspace, sizes: Sizes) -> tuple[Cost, float]:
 
 def _of_pages(work: Workspace, chromium: Chromium, logdir: Path, sizes: Sizes) -> Iterator[Row]:
     opened, ours, theirs = [], [], []
-    for number in range(_CURVE_ROUNDS + 1):
-        say(f"  {f'round {number} of {_CURVE_ROUNDS}' if number else 'warming up'}: pages in Chromium")
+    for number in range(sizes.rounds + 1):
+        say(f"  {f'round {number} of {sizes.rounds}' if number else 'warming up'}: pages in Chromium")
         with _serve(work, cold=True) as served:
             chromium.draw_served(served.address, sizes.curves, CURVE_METRICS)
             cost = served.cost
