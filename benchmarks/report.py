@@ -12,35 +12,29 @@ report` does, which is expanded first.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from benchmarks.experiments import LONG_AGO, make_experiments
 from benchmarks.table import Row
 from benchmarks.timing import Cost, in_turns, median, say
 from benchmarks.workspace import Effort, Workspace
 
 COLD, WARM = 1.5, 0.1
 PAGE_SECONDS = 5.0
-LINES = 100
-_LONG_AGO = 1_600_000_000  # what was written just now is not remembered yet
-_SWEEP = """\
-def yield_sweep():
-    for i in range({size}):
-        yield "conf/c02_sup_train/sl.prototxt", {{"lr": (i // 100 + 1) / 1000, "seed": i % 100}}
-"""
 
 
 def measure(effort: Effort) -> Iterator[Row]:
     """Measure tables, then a page."""
     size = 1_000 if effort.quick else 10_000
     with Workspace() as work:
-        manifest, folders = _experiments(work, "sweep.py", size)
+        manifest, folders = make_experiments(work, "sweep.py", size)
         costs = _in_turns(work, manifest, folders, effort.rounds)
     peer = costs["bare loop"]
     for name, what in (("manifest", "of a manifest"), ("sweep file", "of a sweep file")):
@@ -48,7 +42,7 @@ def measure(effort: Effort) -> Iterator[Row]:
         yield Row(f"report: {size:,} {what}, cold / bare orjson", cold, peer, at_most=COLD)
         yield Row(f"report: {size:,} {what}, 1 % changed / cold", warm, cold, at_most=WARM)
     with Workspace() as work:
-        _experiments(work, "sweep.py", 1_000)
+        make_experiments(work, "sweep.py", 1_000)
         command = work.heyhi("report", "sweep.py", "--to", "page.html")
         (page,) = map(median, in_turns({"heyhi report --to page.html": command}, effort.rounds).values())
     limit = Cost(PAGE_SECONDS, PAGE_SECONDS)
@@ -56,8 +50,7 @@ def measure(effort: Effort) -> Iterator[Row]:
 
 
 def _in_turns(work: Workspace, manifest: Path, folders: list[Path], rounds: int) -> dict[str, Cost]:
-    listed = work.folder / "folders.txt"
-    listed.write_text("".join(f"{folder}\n" for folder in folders))
+    listed = _listed(work, folders)
     remembered = work.results / ".heyhi/readings"
     draw = random.Random(0)
 
@@ -66,7 +59,7 @@ def _in_turns(work: Workspace, manifest: Path, folders: list[Path], rounds: int)
 
     def change() -> None:
         for folder in draw.sample(folders, len(folders) // 100):
-            when = _LONG_AGO + draw.randrange(10_000_000)
+            when = LONG_AGO + draw.randrange(10_000_000)
             for path in folder.iterdir():
                 os.utime(path, (when, when))
 
@@ -82,58 +75,26 @@ def _in_turns(work: Workspace, manifest: Path, folders: list[Path], rounds: int)
         for name, (prepare, what, path) in steps.items():
             say(f"  {f'round {number} of {rounds}' if number else 'warming up'}: {name}")
             prepare()
-            printed = work.output(work.command(sys.executable, __file__, what, path))
+            cost = _cost(work, what, path)
             if number:
-                costs[name].append(Cost(*map(float, printed.split())))
+                costs[name].append(cost)
     return {name: median(found) for name, found in costs.items()}
 
 
-def _experiments(work: Workspace, name: str, size: int) -> tuple[Path, list[Path]]:
-    """Make experiments as the example task leaves them, all done."""
-    from heyhi.sweep.manifest import Manifest
-
-    say(f"  making {size:,} experiments with {LINES} metric lines each")
-    (work.root / name).write_text(_SWEEP.format(size=size))
-    (work.root / "one.py").write_text(_SWEEP.format(size=1))
-    path = work.root / work.output(work.heyhi("expand", name, "--manifest")).strip()
-    draw, folders = random.Random(0), []
-    with Manifest.open(path) as manifest:
-        roots = {"project_root": str(work.root), "results_root": str(work.results)}
-        for experiment in manifest.experiments(own=True):
-            folder = experiment.exp_path
-            folder.mkdir(parents=True)
-            folders.append(folder)
-            metrics = [_line(draw, epoch) for epoch in range(1, LINES + 1)]
-            best = max(line["val_accuracy"] for line in metrics)
-            files = {
-                "identity.json": json.dumps({**experiment.identity.to_dict(), **roots}, indent=2),
-                "metrics.jsonl": "\n".join(map(json.dumps, metrics)),
-                "attempts.jsonl": "\n".join(map(json.dumps, _ATTEMPT)),
-                "result.json": json.dumps({**metrics[-1], "best_val_accuracy": best}, indent=2),
-            }
-            for file, text in files.items():
-                (folder / file).write_text(f"{text}\n")
-                os.utime(folder / file, (_LONG_AGO, _LONG_AGO))
-    return path, folders
+def bare_loop(work: Workspace, folders: Sequence[Path]) -> Callable[[], Cost]:
+    """Return what measures the peer, for experiments that are done."""
+    return partial(_cost, work, "loop", _listed(work, folders))
 
 
-_ATTEMPT = (
-    {
-        "event": "start",
-        "attempt": 1,
-        "kind": "gentle_start",
-        "host": "node",
-        "pid": 7,
-        "job_id": None,
-        "commit": "c" * 40,
-    },
-    {"event": "end", "attempt": 1, "exit_code": 0, "exception": "", "seconds": 600.123},
-)
+def _listed(work: Workspace, folders: Sequence[Path]) -> Path:
+    listed = work.folder / "folders.txt"
+    listed.write_text("".join(f"{folder}\n" for folder in folders))
+    return listed
 
 
-def _line(draw: random.Random, epoch: int) -> dict[str, float]:
-    names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-    return {"epoch": epoch, "step": 36 * epoch, **{name: draw.random() for name in names}}
+def _cost(work: Workspace, what: str, path: Path) -> Cost:
+    printed = work.output(work.command(sys.executable, __file__, what, path))
+    return Cost(*map(float, printed.split()))
 
 
 # --- what is measured: this file is run as a script for it -----------------------------------------------------------

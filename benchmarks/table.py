@@ -21,7 +21,7 @@ class Row:
         at_most: how many times the peer's cost ours may be.
         at_least: how many times ours the peer's cost must be; the ratio is then this way round.
         both: the goal is about wall time, too.
-        unit: of what was measured: `s`, or `MB`, which stand in place of the times.
+        unit: of what was measured: `s`; or `MB`, or `%` of a core, which stand in place of the times.
     """
 
     what: str
@@ -60,7 +60,7 @@ def render(rows: Sequence[Row]) -> str:
     lines = [_HEADER]
     for row in rows:
         ratios = (_number(row.ratio()), f"({_number(row.ratio('wall'))})")
-        shown = _time if row.unit == "s" else _memory
+        shown = {"s": _time, "MB": _memory, "%": _share}[row.unit]
         lines.append((row.what, shown(row.ours.cpu), shown(row.peer.cpu), *ratios, row.goal, row.verdict))
     widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADER))]
     texts = ["| " + " | ".join(_padded(line, widths)) + " |" for line in lines]
@@ -86,3 +86,7 @@ def _time(seconds: float) -> str:
 
 def _memory(megabytes: float) -> str:
     return f"{megabytes:,.0f} MB"
+
+
+def _share(share: float) -> str:
+    return f"{share:.2%}".replace("%", " %")

@@ -93,3 +93,11 @@ class Workspace:
     def remove_results(self) -> None:
         """Remove the results root."""
         shutil.rmtree(self.results, ignore_errors=True)
+
+    def launch(self, manifest: str, label: str) -> None:
+        """Put a launch of a manifest on record, without running it: only what was launched is known."""
+        from heyhi.project import Project
+        from heyhi.sweep.known import LaunchRecord, write_launch
+
+        record = LaunchRecord.now("snakemake", [], label, manifest=manifest)
+        write_launch(Project(self.root, results_override=self.results), record)

@@ -111,3 +111,8 @@ def test_what_is_run_over_with_early_stopping_trains_the_best_to_its_end() -> No
         (best,) = best_of(curves, aim, 1)
         assert best in one.ended and len(one.ended) < 27 and one.epochs < 81 * 27 / 2
         assert measured(curves, aim, AshaSpec(27, 3), 81, 2, 0) == (1.0, 1.0), "at their end none is ended"
+
+
+def test_a_share_of_a_core_is_told_in_percent() -> None:
+    line = render([Row("idle", Cost(0.0123, 0.0123), Cost(0.02, 0.02), at_most=1, unit="%")]).splitlines()[-1]
+    assert "1.23 % |" in line and "2.00 % |" in line and "| met" in line
