@@ -17,6 +17,7 @@ import orjson
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import NOTES_NAME, Status
 from heyhi.report.configs import Configs
+from heyhi.report.kept_readings import SETTLED_SECONDS
 from heyhi.report.page_data import plain_page_of
 from heyhi.report.page_payload import table_payload
 from heyhi.report.plain_table import PlainTable
@@ -181,7 +182,9 @@ class Board:
             with contextlib.suppress(OSError):
                 stat = (project.state_root / NOTES_NAME).stat()
                 found.append((stat.st_mtime_ns, stat.st_ino))
-        before, self._noted = self._noted, found
+        before = self._noted
+        # Within its clock's tick, more may come.
+        self._noted = [one for one in found if one[0] / 1e9 < time.time() - SETTLED_SECONDS]
         return before != found
 
     def _may_be_stale(self, now: float) -> bool:

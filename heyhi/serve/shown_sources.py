@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import WINNERS_NAME
 from heyhi.experiment.slots import SearchDir
+from heyhi.report.kept_readings import SETTLED_SECONDS
 from heyhi.serve.watched import Watched
 from heyhi.sweep.kept_expansion import config_stamps
 from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME
@@ -80,7 +81,6 @@ class ShownSources:
         stamps = [*self._own_stamps(), *self._configs]
         if stamps == self._stamps:
             return self._look_at_searches(is_news=is_news)
-        self._stamps = stamps
         try:
             sources = list(self._find())
             changed = self._take(sources) or not self.is_found
@@ -88,9 +88,12 @@ class ShownSources:
         except HeyhiError as error:  # what was known stays
             self.error = error
             changed = False
-        self._stamps = [*self._own_stamps(), *self._configs]  # of the sources by now
+        # Of the sources by now; what has come meanwhile, or may come within a clock's tick, is found by the next look.
+        before = {stamp[0]: stamp for stamp in stamps}
+        own = [before.get(stamp[0]) or stamp for stamp in self._own_stamps()]
+        self._stamps = [*own, *self._configs] if all(map(_is_settled, own)) else None
         self._next = time.monotonic() + _PART * (time.monotonic() - now)
-        return changed
+        return changed or self._look_at_searches(is_news=is_news)
 
     def _take(self, sources: list[Source]) -> bool:
         then = {_name(source): watched for source, watched in zip(self.sources, self.watched, strict=True)}
@@ -191,6 +194,11 @@ def _search_stamps(source: Source) -> Iterator[tuple[object, ...]]:
     with contextlib.suppress(OSError), os.scandir(search.rungs_path) as entries:
         for entry in entries:
             yield entry.name, entry.stat().st_mtime_ns
+
+
+def _is_settled(stamp: tuple[object, ...]) -> bool:
+    """Return whether a file or folder can't have changed since without another stamp."""
+    return len(stamp) < 3 or (isinstance(stamp[1], int) and stamp[1] / 1e9 < time.time() - SETTLED_SECONDS)
 
 
 def _stamp(path: Path) -> tuple[object, ...]:
