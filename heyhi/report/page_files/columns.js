@@ -45,7 +45,8 @@ function cellElement(column, row) {
   if (column.kind === "status") return status(exactText(value));
   if (column.kind === "id") {
     const [run] = data.members[row];
-    return make("span", { className: "id", title: exactText(value) }, run === undefined ? exactText(value) : shortId(run));
+    const [text, digest] = partedId(run === undefined ? exactText(value) : shortId(run));
+    return make("span", { className: "id", title: exactText(value) }, text, make("span", { className: "digest" }, digest));
   }
   const folder = column.kind === "folder" && data.details[data.members[row][0]]?.folder;
   if (folder) return link(folder, "open");
@@ -57,6 +58,10 @@ function cellElement(column, row) {
   }
   return element;
 }
+
+/** Part an id: what a person tells it by, and the digits at its end. */
+const partedId = (id) => [id.replace(DIGEST, ""), DIGEST.exec(id)?.[0] ?? ""];
+const DIGEST = /(?<=.)_[0-9a-f]{16}$/;
 
 const marksElement = (row) =>
   make("span", { className: "marks" }, ...marksOf(row).map(([text, title]) => mark(text, title)));

@@ -5,6 +5,7 @@ const onNews = []; // called with {all: true} or {runs: [places]} once news is i
 
 const PACE = 500; // milliseconds between news: a burst is drawn twice a second
 const PAUSES = [500, 1000, 2000, 4000]; // milliseconds before the next try; the last again and again
+const LASTING = 10_000; // milliseconds, after which a stream is no failed try
 const SILENCE = 30_000; // milliseconds without a word, after which the server is asked for one
 const PATIENCE = 60_000; // milliseconds for an answer
 
@@ -30,7 +31,7 @@ async function fetchJson(address) {
     }
     if (answer.ok) {
       const found = await answer.json();
-      if (events || !isConnected()) answered();
+      answered();
       return found;
     }
     if (answer.status === 403) {
@@ -95,9 +96,12 @@ function connect() {
   events = new EventSource("events");
   events.addEventListener("open", answered);
   events.addEventListener("version", heard);
+  const begun = performance.now();
   events.addEventListener("error", () => {
     disconnect();
-    lost("");
+    // It may have ended for another page's of this browser: whether the server is there, a fetch tells.
+    tries = performance.now() - begun > LASTING ? 0 : tries + 1;
+    retryLater();
   });
   isNews = true;
   wantNews();
@@ -128,7 +132,7 @@ function watchSilence() {
 }
 
 function answered() {
-  [tries, lostSince, lostWhy] = [0, null, ""];
+  [lostSince, lostWhy] = [null, ""];
   showConnection();
 }
 
@@ -137,6 +141,10 @@ function lost(why) {
   lostSince ??= new Date();
   lostWhy = why || lostWhy;
   showConnection();
+  retryLater();
+}
+
+function retryLater() {
   clearTimeout(nextTry);
   nextTry = setTimeout(retry, PAUSES[Math.min(tries, PAUSES.length - 1)]);
 }
@@ -144,13 +152,13 @@ function lost(why) {
 /** Learn by a fetch whether it is there again: a stream doesn't say why it isn't. */
 async function retry() {
   tries += 1;
-  if (document.hidden) return;
+  if (document.hidden && data) return; // it goes on when somebody looks
   lostWhy = "";
   try {
     await fetchJson(`data${data?.live ? `?server=${encodeURIComponent(data.server)}&since=${data.version}` : ""}`);
     connect();
   } catch (error) {
-    if (lostSince === null || !lostWhy) lost(error.message);
+    if (isConnected()) lost(error.message);
   }
 }
 
@@ -163,7 +171,7 @@ function showConnection() {
   const since = lostSince?.toLocaleTimeString();
   const texts = { live: "live", connecting: "reading…", lost: `connection lost since ${since}: ${lostWhy || "trying again"}` };
   setText(line, texts[state]);
-  const error = lookError && state === "live" ? `What is shown may be old: ${lookError}` : "";
+  const error = lookError && state !== "lost" ? `${data ? "What is shown may be old: " : ""}${lookError}` : "";
   setText(byId("look-error"), error);
   byId("look-error").hidden = !error;
 }

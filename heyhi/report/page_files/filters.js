@@ -167,26 +167,40 @@ function showFilterForm() {
   const column = columnNamed(byId("filter-column").value);
   if (!column) return form.replaceChildren(make("p", { className: "quiet" }, "All are alike."));
   const wanted = wantedOfColumns().find((one) => one.column === column)?.wanted ?? [];
-  if (isListed(column)) return form.replaceChildren(...valueBoxes(column, wanted));
-  const isNumeric = column.numeric;
-  const inputs = (isNumeric ? ["from", "to"] : ["has"]).map((word, place) => {
-    const value = wanted[place] === null || Array.isArray(wanted[place]) ? "" : String(wanted[place] ?? "");
-    const input = make("input", { type: "text", value, inputMode: isNumeric ? "decimal" : "text", autocomplete: "off" });
-    if (isNumeric) input.placeholder = boundText(column, word);
-    input.setAttribute("aria-label", `${column.name} ${word}`);
-    return [word, input];
-  });
-  const take = () => {
-    const texts = inputs.map(([, input]) => input.value.trim());
-    if (!isNumeric) return wantOfColumn(column.name, texts[0] ? texts : null);
-    const bounds = texts.map((text) => (text === "" ? null : Number(text.replace(",", "."))));
-    inputs.forEach(([, input], i) => input.setAttribute("aria-invalid", Number.isNaN(bounds[i])));
-    if (bounds.some(Number.isNaN)) return undefined; // it is being written
-    return wantOfColumn(column.name, bounds.some((bound) => bound !== null) ? bounds : null);
+  const inputs = !column.numeric && isListed(column) ? [] : textInputs(column, wanted);
+  const boxes = isListed(column) ? valueBoxes(column, wanted) : [];
+  form.replaceChildren(...inputs, ...boxes);
+  form.oninput = (event) => {
+    // By bounds, or by values: what is asked for last.
+    if (event.target.type === "checkbox") inputs.forEach((label) => (label.querySelector("input").value = ""));
+    else form.querySelectorAll("input:checked").forEach((input) => (input.checked = false));
+    const on = [...form.querySelectorAll("input:checked")].map((input) => input.value);
+    if (on.length) return wantOfColumn(column.name, [on]);
+    const written = writtenIn(column, inputs.map((label) => label.querySelector("input")));
+    return written === undefined ? undefined : wantOfColumn(column.name, written);
   };
-  form.replaceChildren(...inputs.map(([word, input]) => make("label", {}, `${word} `, input)));
-  form.oninput = take;
   return undefined;
+}
+
+function textInputs(column, wanted) {
+  return (column.numeric ? ["from", "to"] : ["has"]).map((word, place) => {
+    const given = wanted[place];
+    const value = given === null || given === undefined || Array.isArray(given) ? "" : String(given);
+    const input = make("input", { type: "text", value, inputMode: column.numeric ? "decimal" : "text", autocomplete: "off" });
+    if (column.numeric) input.placeholder = boundText(column, word);
+    input.setAttribute("aria-label", `${column.name} ${word}`);
+    return make("label", {}, `${word} `, input);
+  });
+}
+
+/** Return what is wanted by fields: null for nothing, undefined while a number is being written. */
+function writtenIn(column, inputs) {
+  const texts = inputs.map((input) => input.value.trim());
+  if (!column.numeric) return texts[0] ? texts : null;
+  const bounds = texts.map((text) => (text === "" ? null : Number(text.replace(",", "."))));
+  inputs.forEach((input, i) => input.setAttribute("aria-invalid", Number.isNaN(bounds[i])));
+  if (bounds.some(Number.isNaN)) return undefined;
+  return bounds.some((bound) => bound !== null) ? bounds : null;
 }
 
 function boundText(column, word) {
@@ -199,10 +213,6 @@ function valueBoxes(column, wanted) {
   const among = new Set(Array.isArray(wanted[0]) ? wanted[0].map(String) : []);
   const gaps = column.values.filter((value) => value === null).length;
   const texts = [...sortedTexts(column.distinct).map((text) => [text, column.counts.get(text)]), ...(gaps ? [["", gaps]] : [])];
-  byId("filter-form").oninput = () => {
-    const on = [...byId("filter-form").querySelectorAll("input:checked")].map((input) => input.value);
-    wantOfColumn(column.name, on.length ? [on] : null);
-  };
   return texts.map(([text, count]) =>
     make(
       "label",

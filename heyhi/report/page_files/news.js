@@ -3,20 +3,21 @@
 const ROW_NEWS = new Set(["server", "version", "made", "rows", "counts"]);
 // What is shown beside the table; all else of news makes it another table.
 const BESIDE = new Set(["searches", "notes", "notices", "phase", "asked", "total", "title", "refresh", "eta"]);
+// What says which experiments belong together, and which metrics are better which way.
+const ORDERS = ["groups", "packages", "factors", "directions"];
 
 /** Take what the server says: the whole table, or what is new in it. */
 function takeNews(news) {
   if (news.ids) return takeWhole(news);
   const others = Object.keys(news).filter((name) => !ROW_NEWS.has(name));
   const rest = Object.fromEntries(Object.entries(news).filter(([name]) => name !== "rows" && name !== "counts"));
-  if (others.some((name) => !BESIDE.has(name))) return takeWhole({ ...whole(), ...rest, ...withRows(news) });
+  if (others.some((name) => !BESIDE.has(name) && !ORDERS.includes(name))) return takeWhole({ ...data, ...rest, ...withRows(news) });
   const change = takeCells(Object.entries(news.rows ?? {}), Object.entries(news.counts ?? {}));
   Object.assign(data, rest);
-  showChange(change, others.includes("searches"));
+  const isOrdered = others.some((name) => ORDERS.includes(name));
+  if (isOrdered) orderAnew();
+  showChange({ ...change, isCounted: change.isCounted || isOrdered }, others.includes("searches"));
 }
-
-/** Return the table as it would come from the server, to be shown anew. */
-const whole = () => ({ ...data });
 
 function withRows({ rows = {}, counts = {} }) {
   const found = { runs: { ...data.runs, rows: [...data.runs.rows] }, counts: [...data.counts] };
@@ -25,23 +26,25 @@ function withRows({ rows = {}, counts = {} }) {
   return found;
 }
 
+/** Take what the data says of groups and directions. */
+function orderAnew() {
+  hasSeeds = new Set(data.groups).size < data.ids.length;
+  for (const column of new Set([...columns, ...runColumns])) column.turn();
+  showControls();
+}
+
 /** Return whether a whole table is the one that is shown with other cells, and perhaps more experiments at its end. */
 function isGrown(news) {
-  if (!data?.live || data.table || news.table || data.phase !== news.phase) return false;
-  const fixed = ["spread", "directions", "pivot", "packages", "groups", "factors"];
-  const isStart = (long, short) => short.every((one, i) => JSON.stringify(one) === JSON.stringify(long[i]));
-  const isSame = (name) => {
-    const [now, then] = [news[name], data[name]];
-    if (Array.isArray(then) && name !== "pivot") return Array.isArray(now) && now.length >= then.length && isStart(now, then);
-    return JSON.stringify(now) === JSON.stringify(then);
-  };
+  if (!data?.live || data.table || news.table || data.phase !== (news.phase ?? "")) return false;
+  const named = ({ columns: all }) => JSON.stringify(all.map(({ name, kind, replicate }) => [name, kind, replicate]));
+  const isSame = (name) => JSON.stringify(news[name]) === JSON.stringify(data[name]);
   return (
     data.ids.length > 0 &&
     news.ids.length >= data.ids.length &&
     data.ids.every((id, run) => id === news.ids[run]) &&
-    JSON.stringify(data.runs.columns) === JSON.stringify(news.runs.columns) &&
+    named(data.runs) === named(news.runs) &&
     news.members.every((runs, row) => runs.length === 1 && runs[0] === row) &&
-    fixed.every(isSame)
+    ["spread", "pivot"].every(isSame)
   );
 }
 
@@ -59,6 +62,7 @@ function takeWhole(news) {
 
 function takeGrown(news, none) {
   const known = data.ids.length;
+  const isOrdered = ORDERS.some((name) => JSON.stringify(news[name]) !== JSON.stringify(data[name]));
   const { rows } = data.runs;
   const cells = news.runs.rows.slice(0, known).map((row, run) => [run, row]);
   const isOther = ([run, row]) => row.some((cell, i) => !isSameCell(cell, rows[run][i]));
@@ -67,18 +71,19 @@ function takeGrown(news, none) {
   const grown = news.ids.length > known;
   if (grown) rows.push(...news.runs.rows.slice(known));
   data = { ...data, ...none, notices: [], phase: "", eta: "", ...news, runs: { ...news.runs, rows } };
+  columns.forEach((column, index) => (column.hidden = data.runs.columns[index].hidden));
   if (!grown) {
     onNews.forEach((tell) => tell({ runs: change.runs }));
     readMetrics();
-    return showChange(change, true, false);
+    if (isOrdered) orderAnew();
+    return showChange({ ...change, isCounted: change.isCounted || isOrdered }, true, false);
   }
   for (const column of columns) column.grown();
   for (let run = known; run < data.ids.length; run += 1) rowsOfRun[run] = [run];
   sharedFolder = foldersOfAll(data.ids);
-  hasSeeds = new Set(data.groups).size < data.ids.length;
   onNews.forEach((tell) => tell({ all: true }));
   readMetrics();
-  showControls();
+  orderAnew();
   addRows(known);
   showChange({ ...change, names: new Set(columns.map(({ name }) => name)) }, true, false);
 }

@@ -123,7 +123,13 @@ class Column {
     Object.assign(this, table.columns[index]); // name, kind, hidden, replicate
     this.index = index;
     this.#rows = table.rows;
+    this.turn();
+  }
+
+  /** Learn which way its values are better, where one knows. */
+  turn() {
     this.direction = Object.hasOwn(data.directions, this.name) ? data.directions[this.name] : null;
+    delete this.#found.best;
   }
 
   get values() {
