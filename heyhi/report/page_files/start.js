@@ -39,10 +39,8 @@ else show(JSON.parse(byId("data").textContent));
 linkPlots();
 opened = performance.now();
 showReloading();
-globalThis.heyhi = {
-  ...{ wantNews, kindOf, show },
-  isDrawn: () => !pending.size && !fetches && nextNews === null && !(isLive && isAwaited()),
-};
+const isStill = () => !pending.size && !fetches && nextNews === null && !(isLive && isAwaited());
+globalThis.heyhi = { wantNews, kindOf, show, isDrawn: isStill };
 scrollTo(0, scrolled.page);
 scroller().scrollTop = scrolled.inner;
 giveFocus(focused);
