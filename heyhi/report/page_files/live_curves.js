@@ -3,7 +3,7 @@
 const MOST_LINES = 1000; // that are drawn at once
 // Points of all lines of a metric. They are drawn as SVG: Plotly's other kind compiles code as it runs, which the page's
 // policy forbids, and needs WebGL, which remote desktops lack.
-const MOST_DRAWN = 128_000;
+const MOST_DRAWN = 64_000;
 const FEWEST_POINTS = 50; // of a line
 const MOST_KEYS = 125; // experiments of one request: an address has its bounds
 const MOST_NAMES = 20; // metrics of one request
