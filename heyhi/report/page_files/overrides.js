@@ -51,7 +51,7 @@ function drawScatter() {
   ]);
 }
 
-const [MOST_DOTS, MOST_PATHS] = [2000, 600]; // of a plot: more take long to draw, and lie upon one another
+const [MOST_DOTS, MOST_PATHS] = [1000, 600]; // of a plot: more take long to draw, and lie upon one another
 let pickedBy = null; // returns the rows in a frame that was dragged, also those that aren't drawn
 
 /** Return some of the rows, evenly, with what is chosen and what else has to be seen. */
