@@ -88,7 +88,7 @@ function wantCurvesAhead() {
   wantCurves(gathered(mostLines()), metrics, byId("curves").clientWidth);
 }
 
-const TURNS = ["sort", "search", "status", "why", "only", "filter", "page"];
+const TURNS = ["sort", "search", "status", "why", "only", "filter"];
 
 /** Return which of the wanted metrics of an experiment aren't there, or are of an older state. */
 function lackingOf(key) {
