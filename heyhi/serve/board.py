@@ -33,8 +33,10 @@ from heyhi.sweep.expand import paused_collection
 from heyhi.sweep.own_code import stdout_to_stderr
 
 if TYPE_CHECKING:
+    from heyhi.experiment.status import State
     from heyhi.project import Project
     from heyhi.report.source import Source
+    from heyhi.serve.watched import Watched
 
 FILLING = "statuses"  # the phase in which little more than statuses are known
 _QUIET = frozenset({"updated", "seconds", *USED})  # columns that change often, and tell little
@@ -140,15 +142,15 @@ class Board:
         changed, has_statuses = 0, False
         # What a sweep file's get_logs_data prints is no part of what a server prints.
         with paused_collection(), stdout_to_stderr():
-            for watched in shown.watched:
-                outcome = watched.look()
+            for watched, share in self._shares():
+                outcome = watched.look(share)
                 changed += outcome.changed
                 has_statuses = has_statuses or outcome.statuses
         if not is_first and shown.look(is_news=bool(changed)):
             is_other = True
             with paused_collection(), stdout_to_stderr():
-                for watched in shown.watched:
-                    watched.look()
+                for watched, share in self._shares():
+                    watched.look(share)
         now = time.monotonic()
         is_told = self._look_at_notices(is_other=is_other)
         is_noted = self._look_at_notes()
@@ -164,6 +166,11 @@ class Board:
             raise shown.error
         return is_news
 
+    def _shares(self) -> list[tuple[Watched, float]]:
+        """Return what is watched, each with its share of all."""
+        count = sum(len(watched.seen) for watched in self._shown.watched) or 1
+        return [(watched, len(watched.seen) / count) for watched in self._shown.watched]
+
     def _look_at_notices(self, *, is_other: bool) -> bool:
         shown, before = self._shown, self._notices.said
         if not shown.sources or self.is_filling:
@@ -172,8 +179,12 @@ class Board:
             self._notices.forget()
         else:
             folders = [watched.plan.outline.folders for watched in shown.watched]
-            self._notices.find(shown.sources, folders, self._aside.view)
+            self._notices.find(shown.sources, folders, self._states, self._aside.view)
         return self._notices.said != before
+
+    def _states(self) -> dict[str, State]:
+        """Return how all those are that aren't DONE."""
+        return {folder: state for watched in self._shown.watched for folder, state in watched.states().items()}
 
     def _look_at_notes(self) -> bool:
         """Return whether people may have noted something since the last look."""
