@@ -98,7 +98,7 @@ class Board:
         self._changed: dict[int, int] = {}  # place of an experiment -> version at which its row changed last
         self._fields: dict[str, int] = {}  # name of another field -> version at which it changed last
         self._anew = 0  # version at which everything is another
-        self._known: dict[str, tuple[Project, str]] = {}
+        self._known: dict[str, tuple[Project, str, Path]] = {}
 
     @property
     def version(self) -> int:
@@ -249,16 +249,17 @@ class Board:
             "phase": FILLING if is_filling else "",
         }
         projects = {
-            folder: watched.plan.reader.project
+            folder: (watched.plan.reader.project, root)
             for watched in reversed(shown.watched)
+            for root in [watched.plan.reader.project.results_root]
             for folder in watched.plan.outline.folders
         }
-        known = {keys[folder]: (projects[folder], folder) for folder in folders}
+        known = {keys[folder]: (project, folder, root) for folder in folders for project, root in [projects[folder]]}
         self._keys = keys
         with self._lock:
             return self._take(whole, known, table)
 
-    def _take(self, whole: dict[str, Any], known: dict[str, tuple[Project, str]], table: PlainTable) -> bool:
+    def _take(self, whole: dict[str, Any], known: dict[str, tuple[Project, str, Path]], table: PlainTable) -> bool:
         before, self._known = self._whole, known
         is_same = bool(before) and all(before[name] == whole[name] for name in ("ids", "keys"))
         is_same = is_same and before["runs"]["columns"] == whole["runs"]["columns"]
@@ -337,8 +338,8 @@ class Board:
         found = self._known.get(key)
         if found is None:
             return None
-        project, folder = found
-        return Known(project, ExperimentDir(Path(folder), project.results_root))
+        project, folder, root = found
+        return Known(project, ExperimentDir(Path(folder), root))
 
 
 def _is_same_but(then: Sequence[Any], row: Sequence[Any], places: Sequence[int]) -> bool:
