@@ -43,6 +43,7 @@ _QUIET = frozenset({"updated", "seconds", *USED})  # columns that change often, 
 _QUIET_SECONDS = 15.0  # after which what has changed in them is news
 _FILLING_SECONDS = 3.0  # between two tables while experiments are read for the first time
 _FIRST_KEEP_SECONDS = 5.0  # after which what was read is kept on disk for the first time
+_SHOWN_SECONDS = 1.0  # for which all that was read is shown before it is kept
 _KEEP_SECONDS, _KEEP_PART = 60.0, 50  # between two times that what was read is kept, and part of the time
 _STALE_SECONDS = 10.0  # after which it is looked whether results were made anew that others are made of
 
@@ -173,7 +174,7 @@ class Board:
 
     def _look_at_notices(self, *, is_other: bool) -> bool:
         shown, before = self._shown, self._notices.said
-        if not shown.sources or self.is_filling:
+        if not shown.sources or self.is_filling or not self._version:  # the first table comes without what takes long
             return False
         if all(one.state.status is Status.DONE for watched in shown.watched for one in watched.seen):
             self._notices.forget()
@@ -207,7 +208,7 @@ class Board:
     def _keep(self, now: float) -> None:
         """Remember on disk what was read, so that the next report, and the next server, needn't read it."""
         if self.is_filling:
-            self._next_keep = now  # once all is read
+            self._next_keep = now + _SHOWN_SECONDS
         if now < self._next_keep or self.is_filling:
             return
         for watched in self._shown.watched:

@@ -53,6 +53,10 @@ _STEP, _FEW_STEP = 100, 10  # experiments between two looks at the clock
 _JOB = re.compile(r"job (\d+)")
 
 
+_DONE, _NOT_STARTED = State(Status.DONE), State(Status.NOT_STARTED)
+_NOTHING_READ = Reading(Status.NOT_STARTED.value)
+
+
 class Seen:
     """What was seen of one experiment.
 
@@ -92,8 +96,8 @@ class Seen:
         self.mark: Mark = _NEVER
         self.stamp: Stamp = UNKNOWN
         self.kept: Stamp = UNKNOWN
-        self.state = State(Status.NOT_STARTED)
-        self.reading = Reading(Status.NOT_STARTED.value)
+        self.state = _NOT_STARTED
+        self.reading = _NOTHING_READ
         self.is_read = True
         self.entry: Entry | None = None
         self.when = 0.0
@@ -177,7 +181,7 @@ class Watched:
         if before is not None:
             self._is_begun = before._is_begun
         for place, one in enumerate(self.seen):
-            self._children.setdefault(os.path.dirname(one.folder), []).append(place)  # noqa: PTH120 (10,000 of them)
+            self._children.setdefault(one.folder.rpartition("/")[0], []).append(place)
             if one.folder in known:
                 self._sort(place, one, is_settled=one.folder not in lively)
                 if not one.is_read:
@@ -244,7 +248,7 @@ class Watched:
                 one.mark, one.kept = _mark(one.folder), kept.stamps[place]
                 one.stamp, one.reading = one.kept, rows[place]
                 if place not in changed:
-                    one.state = State(Status.DONE)
+                    one.state = _DONE
             new = sorted(changed)
             found.changed += len(self.seen)
         elif len(new) > _FEW:
@@ -348,7 +352,7 @@ class Watched:
         view = self._aside.view
         view.begin_one()
         if look.is_done:
-            state, one.owner = State(Status.DONE), None
+            state, one.owner = _DONE, None
         elif one.is_held(mark, look):
             state = one.state
         else:

@@ -34,6 +34,7 @@ def look_at_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each look see everything, whatever it takes: how often it would is no matter here."""
     monkeypatch.setattr(board_module, "_QUIET_SECONDS", 0.0)
     monkeypatch.setattr(shown_sources, "_PART", 0)
+    monkeypatch.setattr(watched, "_COSTLY", math.inf)
 
 
 @pytest.fixture
