@@ -84,11 +84,11 @@ class Answers:
 
         return safely
 
-    async def _made(self, request: Request, work: Callable[[], object]) -> Response:
+    async def _made(self, request: Request, work: Callable[[], object], *, is_dense: bool = False) -> Response:
         """Answer with what JSON can hold, and takes a while to find out."""
         packed = self._pack and takes_gzip(request)
         async with self._room:
-            return await in_thread(lambda: json_answer(self._sending, work(), packed=packed))
+            return await in_thread(lambda: json_answer(self._sending, work(), packed=packed, is_dense=is_dense))
 
     async def _page(self, request: Request) -> Response:
         return await in_thread(partial(self._static.page, packed=takes_gzip(request)))
@@ -110,7 +110,8 @@ class Answers:
         metrics, axes = (metrics_in(query.getlist(name), name) for name in ("metrics", "x"))
         if not any(self._board.experiment(key) for key in keys):
             raise RequestError(404, "no such experiments")
-        return await self._made(request, lambda: self._curves_of.answer(keys, points, metrics, axes, have))
+        make = partial(self._curves_of.answer, keys, points, metrics, axes, have)
+        return await self._made(request, make, is_dense=True)
 
     async def _experiment(self, request: Request) -> Response:
         known = self._known(request)

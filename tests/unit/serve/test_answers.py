@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import MutableMapping
 from typing import Any
 
+import orjson
 import pytest
 
 from heyhi.serve import answers
@@ -47,3 +49,12 @@ def test_where_much_waits_for_readers_no_more_is_begun_by_the_same_server(monkey
     assert asyncio.run(statuses_of(answer(one), answer(one))) == [200, 503]
     assert asyncio.run(statuses_of(answer(one), answer(another))) == [200, 200]
     assert one.bytes == another.bytes == 0, "what was sent is counted no more"
+
+
+@pytest.mark.parametrize("is_dense", [False, True])
+def test_what_is_packed_is_the_same_when_it_is_unpacked(is_dense: bool) -> None:
+    value = {"numbers": [str(number) * 3 for number in range(5000)], "same": "x" * 100_000}
+    answer = json_answer(Sending(), value, packed=True, is_dense=is_dense)
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(answer.body) < 60_000
+    assert orjson.loads(gzip.decompress(answer.body)) == value
