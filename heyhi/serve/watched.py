@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.errors import error_text
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, Status, is_winner
-from heyhi.experiment.status import State, Statuses
+from heyhi.experiment.status import State, Statuses, asking_once
 from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Look, Remembered, Stamp, look_at
 from heyhi.report.read import is_to_be_read
 from heyhi.report.readings import Reading, Readings
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from heyhi.report.parts import Plan
     from heyhi.report.readings import Entry
     from heyhi.slurm.aside import Aside
+    from heyhi.slurm.commands import View
 
 Mark = tuple[int, int] | None  # time of change and number of a folder; None where there is none
 _NEVER: Mark = (0, 0)
@@ -289,6 +290,9 @@ class Watched:
             state = statuses.of(one.folder)
             if view.queue.error and state.status.is_alive and one.state.status.is_alive and view.is_asked:
                 state = one.state  # as it was last known
+        is_known = one.mark is not _NEVER
+        if is_known and one.state.status is Status.PENDING and (mark != one.mark or look.stamp != one.stamp):
+            self._aside.ask_soon()  # its files tell of something that the last answer may not know
         is_other = state.status is not one.state.status
         is_new = one.mark is _NEVER
         if is_other or is_new:
@@ -332,6 +336,16 @@ class Watched:
 
     def _read(self, found: Outcome) -> None:
         """Read what has changed, as much as a look has time for."""
+        with asking_once(self._view):
+            self._read_due(found)
+
+    def _view(self) -> View:
+        """Return what Slurm has said last, for who asks it while an experiment is read."""
+        view = self._aside.view
+        view.begin_one()
+        return view
+
+    def _read_due(self, found: Outcome) -> None:
         begin = time.monotonic()
         due = [place for place in self._unread if self._is_due(self.seen[place], begin)]
         for at in range(0, len(due), _STEP):
