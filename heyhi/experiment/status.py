@@ -380,8 +380,10 @@ def _requeues(folder: ExperimentDir, owner: Owner, waits_again: bool, asked: flo
     if last is None or not owner.job or last.job_id != owner.job:
         return ""
     # An answer that is older than this start says nothing of what came after it.
-    waits_again = waits_again and asked is not None and not (
-        attempts[-1] is last and _is_changed_since(folder.path / ATTEMPTS_NAME, asked)
+    waits_again = (
+        waits_again
+        and asked is not None
+        and not (attempts[-1] is last and _is_changed_since(folder.path / ATTEMPTS_NAME, asked))
     )
     count = last.restart_count + waits_again
     return f", requeued {count} times" if count > 1 else ", requeued once" if count else ""

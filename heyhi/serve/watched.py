@@ -11,10 +11,13 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.errors import error_text
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, Status, is_winner
+from heyhi.experiment.pace import reached_by
 from heyhi.experiment.status import State, Statuses, asking_once
 from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Look, Remembered, Stamp, look_at
 from heyhi.report.read import is_to_be_read
@@ -60,9 +63,10 @@ class Seen:
         entry: of it, once it was read.
         when: when it was read last, by `time.monotonic`.
         cost: seconds that took.
+        progress: how far it is, while it runs; empty where nothing says so.
     """
 
-    __slots__ = ("cost", "entry", "folder", "is_read", "kept", "mark", "reading", "stamp", "state", "when")
+    __slots__ = ("cost", "entry", "folder", "is_read", "kept", "mark", "progress", "reading", "stamp", "state", "when")
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -75,6 +79,7 @@ class Seen:
         self.entry: Entry | None = None
         self.when = 0.0
         self.cost = 0.0
+        self.progress = ""
 
 
 @dataclass
@@ -139,6 +144,11 @@ class Watched:
     def states(self) -> dict[str, State]:
         """Return how those are that aren't DONE."""
         return {one.folder: one.state for one in self.seen if one.state.status is not Status.DONE}
+
+    def progress(self) -> dict[str, str]:
+        """Return how far those are that run, by their exp paths, where something says so."""
+        running = (self.seen[place] for place in self._lively)
+        return {one.folder: one.progress for one in running if one.progress and one.state.status is Status.RUNNING}
 
     # --- looking
 
@@ -391,6 +401,9 @@ class Watched:
         else:
             one.stamp = UNKNOWN
             self._lively.add(place)
+        is_running = one.state.status is Status.RUNNING
+        reached = reached_by(ExperimentDir(Path(one.folder))) if is_running else None
+        one.progress = reached.short(time.time()) if reached is not None else ""
         one.is_read, one.when = True, time.monotonic()
         one.cost = one.when - begin
         if one.state.status is Status.DONE and one.kept:
