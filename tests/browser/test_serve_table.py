@@ -318,7 +318,7 @@ def test_what_runs_says_how_far_it_is_and_since_when_by_the_clock_of_the_one_who
     lab.begun(1)
     lab.tell(1, line(3, loss=0.5))
     page = watch.open(lab.serve())
-    page.get_by_role("gridcell", name="epoch 3", exact=True).wait_for()
+    page.get_by_role("gridcell", name="step 30", exact=True).wait_for()
     (reason,) = cells(page, "reason")
     assert re.search(r" since \d", reason) and "+00:00" not in reason and not re.search(r"\dT\d", reason)
     assert page.locator("#notices").is_hidden(), "nobody is needed"
