@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LEAST_SECONDS = 10.0
 _PART = 50  # of the time that may be spent on it
-_NEWS_PART = 5  # likewise, where a status has changed
+_NEWS_PART = 20  # likewise, where a status has changed
 _MOST = 20  # lines
 _MOST_NAMED = 3  # experiments that a command names
 _MARK = "`"  # around a command, which the page offers to copy
