@@ -26,7 +26,7 @@ from heyhi.experiment.kinds import dotted_items
 from heyhi.experiment.metrics_file import Damage, sum_up
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import End, History, Record, Start, to_records, wrong_fields
-from heyhi.experiment.status import State, Statuses, no_best
+from heyhi.experiment.status import State, Statuses, asking_once, no_best
 from heyhi.experiment.used import NOTHING, Sums, sums_of, used_so_far
 from heyhi.files import read_bounded
 from heyhi.project import Project
@@ -124,9 +124,10 @@ class Reader:
         for _ in range(len(folders) - len(changed)):
             tick()
         found, stamps = {}, {}
-        for place, entry in zip(changed, entries_at(changed), strict=True):
-            found[place], stamps[place] = self._read(entry, statuses, kept, place)
-            tick()
+        with asking_once(statuses.view):
+            for place, entry in zip(changed, entries_at(changed), strict=True):
+                found[place], stamps[place] = self._read(entry, statuses, kept, place)
+                tick()
         if kept is None:
             kept = Remembered(Readings.of(list(found.values())), list(stamps.values()))
             is_news = any(kept.stamps)

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,13 +34,13 @@ from heyhi.sweep.expand import paused_collection
 from heyhi.sweep.own_code import stdout_to_stderr
 
 if TYPE_CHECKING:
-    from heyhi.experiment.status import State
     from heyhi.project import Project
     from heyhi.report.source import Source
     from heyhi.serve.watched import Watched
 
 FILLING = "statuses"  # the phase in which little more than statuses are known
-_QUIET = frozenset({"updated", "seconds", *USED})  # columns that change often, and tell little
+_PROGRESS = "progress"  # column of how far those are that run
+_QUIET = frozenset({"updated", "seconds", _PROGRESS, *USED})  # columns that change often, and tell little
 _QUIET_SECONDS = 15.0  # after which what has changed in them is news
 _FILLING_SECONDS = 3.0  # between two tables while experiments are read for the first time
 _FIRST_KEEP_SECONDS = 5.0  # after which what was read is kept on disk for the first time
@@ -86,7 +87,7 @@ class Board:
         self._notices = Notices()
         self._noted: list[tuple[int, int]] = []
         self._groups: list[int] = []
-        self._is_grouped_anew = False
+        self._is_grouped_anew = self._has_progress = False
         self._keys: dict[str, str] = {}
         self._next_quiet = self._next_table = self._next_stale = 0.0
         self._next_keep = time.monotonic() + _FIRST_KEEP_SECONDS
@@ -153,7 +154,7 @@ class Board:
                 for watched, share in self._shares():
                     watched.look(share)
         now = time.monotonic()
-        is_told = self._look_at_notices(is_other=is_other)
+        is_told = self._look_at_notices(is_news=is_other or has_statuses)
         is_noted = self._look_at_notes()
         self._is_due = self._is_due or bool(changed) or is_other or is_told or is_noted or self._may_be_stale(now)
         self._is_due = self._is_due or self.is_unfinished or (self._has_quiet and now >= self._next_quiet)
@@ -172,20 +173,16 @@ class Board:
         count = sum(len(watched.seen) for watched in self._shown.watched) or 1
         return [(watched, len(watched.seen) / count) for watched in self._shown.watched]
 
-    def _look_at_notices(self, *, is_other: bool) -> bool:
+    def _look_at_notices(self, *, is_news: bool) -> bool:
         shown, before = self._shown, self._notices.said
         if not shown.sources or self.is_filling or not self._version:  # the first table comes without what takes long
             return False
         if all(one.state.status is Status.DONE for watched in shown.watched for one in watched.seen):
             self._notices.forget()
         else:
-            folders = [watched.plan.outline.folders for watched in shown.watched]
-            self._notices.find(shown.sources, folders, self._states, self._aside.view)
+            aside = self._aside
+            self._notices.find(shown.sources, shown.watched, aside.view, aside.silence, is_news=is_news)
         return self._notices.said != before
-
-    def _states(self) -> dict[str, State]:
-        """Return how all those are that aren't DONE."""
-        return {folder: state for watched in self._shown.watched for folder, state in watched.states().items()}
 
     def _look_at_notes(self) -> bool:
         """Return whether people may have noted something since the last look."""
@@ -226,6 +223,7 @@ class Board:
         labels = [source.manifest.label for source in shown.sources]
         table = plain_table_of(parts, labels) if parts else PlainTable({name: [] for name in _OF_NOTHING})
         folders = table.columns["exp_path"]
+        table = self._with_progress(table, folders)
         is_filling, is_first = self.is_filling, not self._version  # the first table comes without what takes long
         self._is_grouped_anew = self._is_grouped_anew or is_other
         if parts and not (is_filling or is_first) and (self._is_grouped_anew or len(self._groups) != len(folders)):
@@ -259,6 +257,21 @@ class Board:
         self._keys = keys
         with self._lock:
             return self._take(whole, known, table)
+
+    def _with_progress(self, table: PlainTable, folders: Sequence[str]) -> PlainTable:
+        """Return the table with how far those are that run; it has that as long as others wait, too."""
+        watched = self._shown.watched
+        progress = {folder: text for one in watched for folder, text in one.progress().items()}
+        statuses = table.columns["status"]
+        self._has_progress = bool(progress) or (self._has_progress and any(Status(one).is_alive for one in statuses))
+        if not self._has_progress:
+            return table
+        columns: dict[str, list[Any]] = {}
+        for name, column in table.columns.items():
+            columns[name] = column
+            if name == "status":
+                columns.setdefault(_PROGRESS, [progress.get(folder) for folder in folders])
+        return replace(table, columns=columns | table.columns)  # a task may log something of that name
 
     def _take(self, whole: dict[str, Any], known: dict[str, tuple[Project, str, Path]], table: PlainTable) -> bool:
         before, self._known = self._whole, known

@@ -313,6 +313,20 @@ def test_hostile_names_overrides_reasons_and_notes_stay_text(lab: Lab, watch: Wa
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_what_runs_says_how_far_it_is_and_since_when_by_the_clock_of_the_one_who_looks(lab: Lab, watch: Watch) -> None:
+    lab.launch([1])
+    lab.begun(1)
+    lab.tell(1, line(3, loss=0.5))
+    page = watch.open(lab.serve())
+    page.get_by_role("gridcell", name="step 30", exact=True).wait_for()
+    (reason,) = cells(page, "reason")
+    assert re.search(r" since \d", reason) and "+00:00" not in reason and not re.search(r"\dT\d", reason)
+    assert page.locator("#notices").is_hidden(), "nobody is needed"
+    lab.tell(1, "end")
+    page.get_by_role("button", name="1 DONE").wait_for()
+    settled(page, "![...document.querySelectorAll('#table th')].some((one) => one.textContent.trim() === 'progress')")
+
+
 # ---- Keys ----
 
 

@@ -25,6 +25,7 @@ function cellText(column, row) {
   if (value === null) return "";
   if (column.kind === "time" && isNumber(value)) return new Date(1000 * asNumber(value)).toLocaleString();
   if (column.kind === "duration" && isNumber(value)) return duration(asNumber(value));
+  if (column.name === "reason") return withLocalTimes(exactText(value));
   if (!column.numeric) return exactText(value);
   if (!isMean() || column.kind === "part") return shortNumber(value);
   const error = valueOf(`${column.name}.${data.spread}`, row);

@@ -66,7 +66,7 @@ function fetchedText(name, value) {
   if (isLong(name) && typeof number === "number") return duration(number);
   if (typeof value === "number") return shortNumber(value);
   if (Array.isArray(value)) return value.map((one) => fetchedText("", one)).join(", ");
-  return String(value);
+  return name === "reason" ? withLocalTimes(String(value)) : String(value);
 }
 
 const spoken = (name) => name.replaceAll("_", " ");

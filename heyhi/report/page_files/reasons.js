@@ -95,7 +95,8 @@ function showReasons() {
   if (focused !== undefined) [...box.children].find((one) => one.dataset.kind === focused)?.focus();
 }
 
-function reasonButton(kind, count, said, isOn) {
+function reasonButton(kind, count, reason, isOn) {
+  const said = withLocalTimes(reason);
   const button = make("button", { type: "button", className: "reason-button", title: cut(said, 600) }, make("b", {}, `${count} ×`), ` ${cut(said, 160)}`);
   button.dataset.kind = kind;
   button.setAttribute("aria-pressed", isOn);

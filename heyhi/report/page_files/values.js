@@ -27,6 +27,15 @@ const cut = (text, length) =>
 
 const isNumber = (value) => typeof value === "number" || Array.isArray(value);
 const asNumber = (value) => (Array.isArray(value) ? Number(value[0]) : value);
+/** Write the moments in a text, which records have in UTC, as clocks show them here. */
+const MOMENT = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g;
+const withLocalTimes = (text) =>
+  text.replace(MOMENT, (moment) => {
+    const then = new Date(moment);
+    const isToday = then.toDateString() === new Date().toDateString();
+    return Number.isNaN(then.getTime()) ? moment : isToday ? then.toLocaleTimeString() : then.toLocaleString();
+  });
+
 const exactText = (value) => (value === null ? "" : Array.isArray(value) ? value[0] : String(value));
 
 function shortNumber(value) {

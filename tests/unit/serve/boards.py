@@ -119,7 +119,13 @@ def whole(board: Board) -> dict[str, Any]:
 
 def shown(board: Board) -> dict[str, Any]:
     """Return of a whole table what a report has, too."""
-    return {name: value for name, value in whole(board).items() if name not in NOT_OF_A_REPORT}
+    found = whole(board)
+    runs = found["runs"]
+    live = [place for place, column in enumerate(runs["columns"]) if column["name"] == "progress"]
+    for some in (runs["columns"], *runs["rows"]):
+        for place in live:
+            del some[place]
+    return {name: value for name, value in found.items() if name not in NOT_OF_A_REPORT}
 
 
 def cells(data: dict[str, Any], place: int) -> dict[str, Any]:
