@@ -33,7 +33,7 @@ _QUIET_SECONDS = 0.25  # where a file system takes its time to answer
 _LIVELY_CPU = 0.15  # for how those are that run or wait, in turn
 _READING_SECONDS = 1.0
 _DEPENDENT_SECONDS = 10.0
-_COSTLY = 0.05  # seconds of a reading that isn't repeated at each look
+_COSTLY = 0.05  # seconds of CPU of a reading that isn't repeated at each look
 _COSTLY_PART = 20
 _FEW = 200
 _FILES: tuple[tuple[str, int], ...] = (
@@ -58,7 +58,7 @@ class Seen:
         is_read: whether it was, or needn't be.
         entry: of it, once it was read.
         when: when it was read last, by `time.monotonic`.
-        cost: seconds that took.
+        cost: seconds of CPU that took.
     """
 
     __slots__ = ("cost", "entry", "folder", "is_read", "kept", "mark", "reading", "stamp", "state", "when")
@@ -364,7 +364,7 @@ class Watched:
         one, look = self.seen[place], self._unread.pop(place)
         before = one.reading
         assert one.entry is not None
-        begin = time.monotonic()
+        begin = time.thread_time()  # however slow the disk is, or busy the machine
         look = look_at(one.folder) if one.is_read else look  # others may have been read meanwhile
         try:
             one.reading, one.kept = self.plan.reader.read_one(one.entry, look, one.state)
@@ -378,7 +378,7 @@ class Watched:
             one.stamp = UNKNOWN
             self._lively.add(place)
         one.is_read, one.when = True, time.monotonic()
-        one.cost = one.when - begin
+        one.cost = time.thread_time() - begin
         if one.state.status is Status.DONE and one.kept:
             one.entry = None
         self._kept_count += bool(one.kept)
