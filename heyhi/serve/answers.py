@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import orjson
 from starlette.responses import PlainTextResponse, Response
 
+from heyhi.serve.memory import LARGE, give_back
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
@@ -81,7 +83,12 @@ def takes_gzip(request: Request) -> bool:
 
 def json_answer(value: object, *, packed: bool) -> Pieces:
     """Make an answer of what JSON can hold, or of JSON."""
-    return packed_answer(value if isinstance(value, bytes) else _json(value), "application/json", packed=packed)
+    body = value if isinstance(value, bytes) else _json(value)
+    answer = packed_answer(body, "application/json", packed=packed)
+    if len(body) >= LARGE:
+        del body, value
+        give_back()
+    return answer
 
 
 def packed_answer(body: bytes, kind: str, *, packed: bool, headers: Mapping[str, str] | None = None) -> Pieces:

@@ -26,6 +26,7 @@ from heyhi.report.page_payload import curve_set
 from heyhi.report.readings import printable
 from heyhi.report.x_axes import names_of_axes
 from heyhi.serve import stored_curves
+from heyhi.serve.memory import give_back
 from heyhi.serve.stored_curves import Stored
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
 _MOST_METRICS = 64  # that are remembered of an experiment
 _LEAST_POINTS, _MOST_POINTS = 32, 2_048  # of a curve
-_MOST_BYTES = 48 << 20  # that are remembered
-_NUMBER_BYTES, _OWN_BYTES = 8, 4_000
-_MOST_SENT = 24 << 20  # bytes of numbers, of an answer
+_MOST_BYTES = 32 << 20  # that are remembered
+_NUMBER_BYTES, _OWN_BYTES = 8, 5_000
+_MOST_SENT = 8 << 20  # bytes of numbers, of an answer
 _LEAST_NEWS = 16  # experiments of which something is written to disk
 _MOST_NAMES = 50_000  # of metrics, that an answer lists
 _STAMP_DIGITS = 16
@@ -163,6 +164,8 @@ class Curves:
                     due.append((store, store.all_with({key: one for key, one in its if one is not None})))
         for store, every in due:  # a disk may be slow, and others ask meanwhile
             stored_curves.store(store.project, store.buckets, every)
+        if due:
+            give_back()
 
 
 class _Store:

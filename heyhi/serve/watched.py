@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from heyhi.errors import error_text
@@ -19,6 +20,7 @@ from heyhi.experiment.status import State, Statuses
 from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Look, Remembered, Stamp, look_at
 from heyhi.report.read import is_to_be_read
 from heyhi.report.readings import Reading, Readings
+from heyhi.serve.long_readings import LongReadings
 from heyhi.text import one_line
 
 if TYPE_CHECKING:
@@ -113,6 +115,7 @@ class Watched:
         self._children: dict[str, list[int]] = {}
         self._kept_count = 0  # readings with a stamp that were made since they were kept
         self._is_begun = False
+        self._long = before._long if before is not None else LongReadings()
         known = {one.folder: one for one in before.seen} if before is not None else {}
         self.seen: list[Seen] = [known.get(folder) or Seen(folder) for folder in plan.outline.folders]
         self._new = [place for place, one in enumerate(self.seen) if one.folder not in known]
@@ -130,6 +133,11 @@ class Watched:
     def is_filling(self) -> bool:
         """Whether there are experiments of which nothing but the status is known yet."""
         return any(not self.seen[place].is_read for place in self._unread)
+
+    @property
+    def being_read(self) -> dict[str, int]:
+        """How many bytes of metrics are being read beside the looks, by the folders; their rows lack what comes out."""
+        return self._long.sizes
 
     def readings(self) -> Readings:
         """Return what was read of them, as columns."""
@@ -366,12 +374,22 @@ class Watched:
         assert one.entry is not None
         begin = time.thread_time()  # however slow the disk is, or busy the machine
         look = look_at(one.folder) if one.is_read else look  # others may have been read meanwhile
-        try:
-            one.reading, one.kept = self.plan.reader.read_one(one.entry, look, one.state)
-        except Exception as error:  # the other rows must come
-            status, reason = one.state
-            problem = one_line(error_text(error))
-            one.reading, one.kept = Reading(status.value, reason, problem=problem, updated=look.updated), UNKNOWN
+        status, reason = one.state
+        bare = Reading(status.value, reason, updated=look.updated)
+        read = partial(self.plan.reader.read_one, one.entry, look, one.state)
+        if self._long.is_long(one.folder, look):
+            if (found := self._long.find(one.folder, look, read, bare)) is None:
+                self._unread[place] = look  # each look asks whether it is read
+                is_new, one.is_read = not one.is_read, True
+                one.reading = bare if is_new else before
+                return is_new
+            look, reading, one.kept = found
+            one.reading = reading._replace(status=status.value, reason=reason)
+        else:
+            try:
+                one.reading, one.kept = read()
+            except Exception as error:  # the other rows must come
+                one.reading, one.kept = bare._replace(problem=one_line(error_text(error))), UNKNOWN
         if look.changed is None or look.changed < time.time() - SETTLED_SECONDS:
             one.stamp = look.stamp
         else:

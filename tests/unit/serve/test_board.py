@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from heyhi.experiment.claim import Claim
 from heyhi.report.read import Reader
 from heyhi.report.source import Source
 from heyhi.serve import board as board_module
-from heyhi.serve import shown_sources, watched
+from heyhi.serve import long_readings, shown_sources, watched
 from heyhi.serve.board import Board
 from heyhi.sweep.known import LaunchRecord, note_known, write_launch
 from tests.unit.serve.boards import Sweep, cells, looked, merged, shown, whole
@@ -427,6 +428,35 @@ def test_what_a_slow_disk_took_long_to_give_is_read_again_as_soon_as_it_grows(
         sweep.log(2, {"step": 2, "loss": loss})
         board.look()
         assert cells(whole(board), 2)["loss"] == loss
+
+
+def test_what_takes_long_to_read_is_said_and_delays_no_other(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, may_read = Reader.read_one, threading.Event()
+    of_all_kinds(sweep)
+    long = sweep.folders[2]
+
+    def slowly(self: Reader, entry: Any, *given: Any) -> Any:
+        assert entry.folder != str(long.path) or may_read.wait(60)
+        return real(self, entry, *given)
+
+    monkeypatch.setattr(Reader, "read_one", slowly)
+    monkeypatch.setattr(long_readings, "LONG_BYTES", 1_000_000)
+    with long.metrics_path.open("a") as file:
+        file.write(" " * 1_999_970 + "\n")
+    sweep.log(2, {"step": 2, "loss": 3})
+    data = looked(board := sweep.board())
+    assert data["phase"] == "" and data["notices"][-1] == f"reading 2 MB of metrics of {long.exp_id}"
+    assert (cells(data, 2)["status"], cells(data, 2)["loss"]) == ("DONE", None)
+    sweep.log(1, {"step": 2, "loss": 4})
+    assert board.look() and cells(whole(board), 1)["loss"] == 4
+    may_read.set()
+    deadline = time.monotonic() + 60
+    while cells(whole(board), 2)["loss"] is None and time.monotonic() < deadline:
+        board.look()
+    assert shown(board) == sweep.reported()
+    assert not any("reading" in line for line in whole(board)["notices"])
+    sweep.log(2, {"step": 3, "loss": 5})
+    assert board.look() and cells(whole(board), 2)["loss"] == 5, "of what has grown, little is to be read"
 
 
 def test_where_nothing_was_launched_yet_there_is_an_empty_table(sweep: Sweep) -> None:
