@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from heyhi.project import Project
 from heyhi.sweep.known import KNOWN_NAME, LaunchRecord, read_known, read_launches
@@ -47,7 +48,7 @@ def in_order_of(manifest: Manifest, folders: Iterable[str]) -> list[str]:
 def by_name(names: Iterable[str]) -> list[str]:
     """Return names in alphabetical order, but numbers in them by their size: `seed=2` before `seed=10`."""
 
-    def key(name: str) -> Sequence[str | float]:
+    def key(name: str) -> list[Any]:
         return [float(part) if place % 2 else part for place, part in enumerate(_NUMBER.split(name))]
 
     return sorted(names, key=key)
