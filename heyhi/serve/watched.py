@@ -115,7 +115,7 @@ class Watched:
         self._children: dict[str, list[int]] = {}
         self._kept_count = 0  # readings with a stamp that were made since they were kept
         self._is_begun = False
-        self._long = before._long if before is not None else LongReadings()
+        self._long: LongReadings = before._long if before is not None else LongReadings()
         known = {one.folder: one for one in before.seen} if before is not None else {}
         self.seen: list[Seen] = [known.get(folder) or Seen(folder) for folder in plan.outline.folders]
         self._new = [place for place, one in enumerate(self.seen) if one.folder not in known]
