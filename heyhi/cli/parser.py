@@ -594,7 +594,7 @@ examples:
 
 It prints the address, which has a token: nobody else gets in. On a login node, the line below it brings the page to the
 machine that one sits at: ssh -L. Nothing is started, ended or changed from the page. Ctrl-C ends it. In a notebook,
-heyhi.show("WORDS") does the same in a cell.
+heyhi.show("WORDS") does the same in a cell. heyhi docs serve says what can be done on the page.
 
 """
 _REPORT_EPILOG = """\

@@ -393,7 +393,7 @@ class Selection:
         composed_again = partial(self.composed_again, is_look=True)
         if not self.named:
             folders = shown_folders(Part.of_index(self.project).folders)
-            return Source.of_experiments(self.project, folders, composed_again)
+            return Source.of_experiments(self.project, folders, composed_again, is_newest_first=True)
         # Configs first: a wrong one is said before anything is written.
         expanded = {i: self._expand_config(w) for i, w in enumerate(self.named) if isinstance(w, ConfigWord)}
         found: list[Source] = []

@@ -7,6 +7,7 @@ wants the lines themselves has `growing_metrics`.
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ class FollowedMetrics:
         known = self._known.get(name)
         if known is not None and not (file.size > known.place.read and _seen(file, known.place) == known.seen):
             known = None
-            del self._known[name]
+            self._known.pop(name, None)
         summary, place = Summary(self._directions), BEGIN
         if known is not None:
             summary, place = known.summary.copy(), known.place
@@ -93,10 +94,10 @@ class FollowedMetrics:
             before = Damage()
             before.copy_from(damage)
             self._known[name] = _Known(place, _seen(file, place), summary.copy(), before)
-        if name in self._known:
+        with contextlib.suppress(KeyError):  # another thread, which reads what is long, may drop one meanwhile
             self._known.move_to_end(name)
-        while len(self._known) > _MOST:
-            self._known.popitem(last=False)
+            while len(self._known) > _MOST:
+                self._known.popitem(last=False)
 
 
 def _seen(file: Opened, place: Place) -> tuple[bytes, int]:

@@ -93,7 +93,7 @@ def _column(values: Sequence[Any]) -> tuple[str, bytes]:
                 return "q", array("q", values).tobytes()
     with contextlib.suppress(TypeError, ValueError):
         data = orjson.dumps(values)
-        if orjson.loads(data) == values:  # NaN comes back as None, and integers have 64 bits
+        if types == {str} or orjson.loads(data) == values:  # NaN comes back as None, and integers have 64 bits
             return "o", data
     return "j", json.dumps(values).encode()
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 from starlette.responses import PlainTextResponse, Response
 
+from heyhi.serve.memory import LARGE, give_back
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
@@ -119,7 +121,11 @@ def json_answer(sending: Sending, value: object, *, packed: bool, is_dense: bool
         is_dense: whether nothing is repeated in it, as in numbers in base64: then it isn't looked for.
     """
     body = value if isinstance(value, bytes) else _json(value)
-    return packed_answer(sending, body, "application/json", packed=packed, is_dense=is_dense)
+    answer = packed_answer(sending, body, "application/json", packed=packed, is_dense=is_dense)
+    if len(body) >= LARGE:
+        del body, value
+        give_back()
+    return answer
 
 
 def packed_answer(sending: Sending, body: bytes, kind: str, *, packed: bool, is_dense: bool = False) -> Pieces:

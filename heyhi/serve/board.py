@@ -32,6 +32,7 @@ from heyhi.serve.wire import key_of
 from heyhi.slurm.aside import Aside
 from heyhi.sweep.expand import paused_collection
 from heyhi.sweep.own_code import stdout_to_stderr
+from heyhi.sweep.target import exp_id_of
 
 if TYPE_CHECKING:
     from heyhi.project import Project
@@ -49,6 +50,7 @@ _KEEP_SECONDS, _KEEP_PART = 60.0, 50  # between two times that what was read is 
 _STALE_SECONDS = 10.0  # after which it is looked whether results were made anew that others are made of
 
 
+_MOST_READING = 5  # experiments that are named while their metrics are read
 _OF_NOTHING = ("status", "exp_id", "exp_path")  # columns of a table of no experiments
 
 
@@ -244,7 +246,7 @@ class Board:
             "live": True,
             "server": self.server,
             "keys": list(keys.values()),
-            "notices": [*warnings, *self._notices.said],
+            "notices": [*warnings, *self._notices.said, *self._being_read()],
             "phase": FILLING if is_filling else "",
         }
         projects = {
@@ -257,6 +259,16 @@ class Board:
         self._keys = keys
         with self._lock:
             return self._take(whole, known, table)
+
+    def _being_read(self) -> list[str]:
+        """Say which metrics take long to read: until they are, the rows lack them."""
+        found = [
+            f"reading {size / 1e6:.0f} MB of metrics of {exp_id_of(folder, watched.plan.reader.project.results_root)}"
+            for watched in self._shown.watched
+            for folder, size in watched.being_read.items()
+        ]
+        left = len(found) - _MOST_READING
+        return found if left <= 0 else [*found[:_MOST_READING], f"reading the metrics of {left} more"]
 
     def _with_progress(self, table: PlainTable, folders: Sequence[str]) -> PlainTable:
         """Return the table with how far those are that run; it has that as long as others wait, too."""

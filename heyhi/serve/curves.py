@@ -26,6 +26,8 @@ from heyhi.report.page_payload import curve_set
 from heyhi.report.readings import printable
 from heyhi.report.x_axes import names_of_axes
 from heyhi.serve import stored_curves
+from heyhi.serve.long_readings import LONG_BYTES
+from heyhi.serve.memory import give_back
 from heyhi.serve.stored_curves import Stored
 
 if TYPE_CHECKING:
@@ -36,13 +38,14 @@ if TYPE_CHECKING:
 
 _MOST_METRICS = 64  # that are remembered of an experiment
 _LEAST_POINTS, _MOST_POINTS = 32, 2_048  # of a curve
-_MOST_BYTES = 48 << 20  # that are remembered
-_NUMBER_BYTES, _OWN_BYTES = 8, 4_000
-_MOST_SENT = 24 << 20  # bytes of numbers, of an answer
+_MOST_BYTES = 32 << 20  # that are remembered
+_NUMBER_BYTES, _OWN_BYTES = 8, 5_000
+_MOST_SENT = 8 << 20  # bytes of numbers, of an answer
 _KEEP_SECONDS = 3.0
 _LEAST_NEWS = 16  # experiments of which something is written to disk
 _MOST_NAMES = 50_000  # of metrics, that an answer lists
 _STAMP_DIGITS = 16
+_BYTES_OF_BLOCK = 512
 
 
 def buckets_for(points: int) -> int:
@@ -98,8 +101,11 @@ class Curves:
         arrays, names_left = Arrays(), _MOST_NAMES
         sets, names, stamps, same = dict[str, Any](), dict[str, list[str]](), dict[str, str](), list[str]()
         seen: list[Sequence[Menu]] = []
-        left, sent = list[str](), 0
-        for key, known_stamp in dict(zip_longest(keys, have[: len(keys)], fillvalue="")).items():
+        asked = dict(zip_longest(keys, have[: len(keys)], fillvalue=""))
+        left, sent = self._put_off(asked, buckets), 0
+        for key in left:
+            del asked[key]
+        for key, known_stamp in asked.items():
             known = self._board.experiment(key)
             if known is None:
                 continue
@@ -131,6 +137,17 @@ class Curves:
             "same": same,
             "left": left,
         }
+
+    def _put_off(self, keys: Collection[str], buckets: int) -> list[str]:
+        """Return those whose metrics take long to read: they are answered by themselves, and delay no others."""
+        found = []
+        for key in keys:
+            known, kept = self._board.experiment(key), self._kept.get((key, buckets))
+            if known is not None and (kept is None or kept.stored is None):
+                size = _size_of(known.folder.metrics_path)
+                if size - (kept.length if kept is not None else 0) > LONG_BYTES:
+                    found.append(key)
+        return found if len(found) < len(keys) else found[1:]
 
     def _of(self, key: str, known: Known, buckets: int, wanted: frozenset[str]) -> _Found:
         place = key, buckets
@@ -177,6 +194,8 @@ class Curves:
                     due.append((store, store.all_with({key: one for key, one in its if one is not None})))
         for store, every in due:  # a disk may be slow, and others ask meanwhile
             stored_curves.store(store.project, store.buckets, every)
+        if due:
+            give_back()
 
 
 class _Store:
@@ -230,11 +249,12 @@ class _Kept:
         stored: what is to be remembered; None where its files may change.
         counted: as how many bytes it was counted; whoever counts looks after that.
         size: about how many bytes it has.
+        length: bytes of its metrics that were read.
     """
 
     def __init__(self, folder: ExperimentDir, store: _Store, key: str) -> None:
         self.lock = threading.Lock()
-        self.counted = self.size = 0
+        self.counted = self.size = self.length = 0
         self.store, self.stored = store, store.taken(key)
         self._folder = folder
         self._metrics = GrowingMetrics(lambda: RunCurves(store.buckets), RunCurves.copy)
@@ -257,6 +277,7 @@ class _Kept:
         before = self._names if self.stored is None else self.stored.names
         self._names = names = wanted | before if len(before) < _MOST_METRICS else wanted
         self.stored = None
+        length = _size_of(self._folder.metrics_path)
         starts: list[Start] = []
         with contextlib.suppress(HeyhiError):
             starts = [record for record in self._folder.attempts() if isinstance(record, Start)]
@@ -264,6 +285,7 @@ class _Kept:
             run = self._metrics.read(self._folder.path / METRICS_NAME, starts)
         except HeyhiError:  # the table says so
             return _Found()
+        self.length = length
         menus = run.menus()
         own = {name for menu in menus for name in menu.y if printable(name) in names}
         sets = [CurveSet(*map(_printable, one)) for one in run.curves(own)]
@@ -271,6 +293,14 @@ class _Kept:
         if stamp != UNKNOWN:
             self.stored = Stored(stamp, names, sets, menus)
         return _Found(sets, menus)
+
+
+def _size_of(path: Path) -> int:
+    """Return how many bytes of a file are to be read: none of its holes; 0 where there is none."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return min(found.st_size, found.st_blocks * _BYTES_OF_BLOCK)
+    return 0
 
 
 def _chosen(sets: Iterable[CurveSet], wanted: Collection[str], axes: Collection[str]) -> list[CurveSet]:

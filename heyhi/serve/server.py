@@ -22,6 +22,7 @@ from heyhi.serve.guard import Guard
 from heyhi.serve.kept_token import TOUCH_SECONDS, KeptToken, write_private
 from heyhi.serve.listening import is_far
 from heyhi.serve.looking import Looking
+from heyhi.serve.memory import bound
 from heyhi.serve.news import News
 from heyhi.serve.tickets import make_ticket
 
@@ -52,6 +53,7 @@ def serve(board: Board, listening: Listening, kept: KeptToken, *, is_child: bool
     Raises:
         KeyboardInterrupt: Ctrl-C has ended it.
     """
+    bound()
     opening = _Opening(kept.path.with_suffix(".html"))
     with _Signals() as signals:  # from here on: what is kept is removed at the end
         kept.take()

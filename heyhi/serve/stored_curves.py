@@ -13,7 +13,7 @@ from heyhi.report.page_curves import CurveSet, Menu
 
 _FORMAT = 1
 _KEYS, _NAMES, _MENUS = "keys", "names", "menus"
-_MOST_BYTES = 16 << 20  # of numbers
+_MOST_BYTES = 8 << 20  # of numbers
 
 
 class Stored(NamedTuple):

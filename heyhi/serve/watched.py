@@ -12,6 +12,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from heyhi.experiment.status import State, Statuses, asking_once
 from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Look, Remembered, Stamp, look_at
 from heyhi.report.read import is_to_be_read
 from heyhi.report.readings import Reading, Readings
+from heyhi.serve.long_readings import LongReadings
 from heyhi.text import one_line
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ _QUIET_CPU = 0.007  # for what is DONE
 _QUIET_SECONDS = 0.25  # where a file system takes its time to answer
 _READING_SECONDS = 1.0
 _DEPENDENT_SECONDS = 10.0
-_COSTLY = 0.05  # seconds of a reading that isn't repeated at each look
+_COSTLY = 0.05  # seconds of CPU of a reading that isn't repeated at each look
 _COSTLY_PART = 20
 _FEW = 200
 _FILES: tuple[tuple[str, int], ...] = (
@@ -74,7 +76,7 @@ class Seen:
         is_read: whether it was, or needn't be.
         entry: of it, once it was read.
         when: when it was read last, by `time.monotonic`.
-        cost: seconds that took.
+        cost: seconds of CPU that took.
         owner: the process of this machine that has it: as long as that runs, and no file says otherwise, it is as it
             was.
         attempts: stamp of those when it was found out how it is.
@@ -181,6 +183,7 @@ class Watched:
         self._children: dict[str, list[int]] = {}
         self._kept_count = 0  # readings with a stamp that were made since they were kept
         self._is_begun = False
+        self._long: LongReadings = before._long if before is not None else LongReadings()
         known = {one.folder: one for one in before.seen} if before is not None else {}
         self.seen: list[Seen] = [known.get(folder) or Seen(folder) for folder in plan.outline.folders]
         self._new = [place for place, one in enumerate(self.seen) if one.folder not in known]
@@ -198,6 +201,11 @@ class Watched:
     def is_filling(self) -> bool:
         """Whether there are experiments of which nothing but the status is known yet."""
         return any(not self.seen[place].is_read for place in self._unread)
+
+    @property
+    def being_read(self) -> dict[str, int]:
+        """How many bytes of metrics are being read beside the looks, by the folders; their rows lack what comes out."""
+        return self._long.sizes
 
     def readings(self) -> Readings:
         """Return what was read of them, as columns."""
@@ -466,14 +474,24 @@ class Watched:
         one, look = self.seen[place], self._unread.pop(place)
         before = one.reading
         assert one.entry is not None
-        begin = time.monotonic()
+        begin = time.thread_time()  # however slow the disk is, or busy the machine
         look = look_at(one.folder) if one.is_read else look  # others may have been read meanwhile
-        try:
-            one.reading, one.kept = self.plan.reader.read_one(one.entry, look, one.state)
-        except Exception as error:  # the other rows must come
-            status, reason = one.state
-            problem = one_line(error_text(error))
-            one.reading, one.kept = Reading(status.value, reason, problem=problem, updated=look.updated), UNKNOWN
+        status, reason = one.state
+        bare = Reading(status.value, reason, updated=look.updated)
+        read = partial(self.plan.reader.read_one, one.entry, look, one.state)
+        if self._long.is_long(one.folder, look):
+            if (found := self._long.find(one.folder, look, read, bare)) is None:
+                self._unread[place] = look  # each look asks whether it is read
+                is_new, one.is_read = not one.is_read, True
+                one.reading = bare if is_new else before
+                return is_new
+            look, reading, one.kept = found
+            one.reading = reading._replace(status=status.value, reason=reason)
+        else:
+            try:
+                one.reading, one.kept = read()
+            except Exception as error:  # the other rows must come
+                one.reading, one.kept = bare._replace(problem=one_line(error_text(error))), UNKNOWN
         if look.changed is None or look.changed < time.time() - SETTLED_SECONDS:
             one.stamp = look.stamp
         else:
@@ -483,7 +501,7 @@ class Watched:
         reached = reached_by(ExperimentDir(Path(one.folder))) if is_running else None
         one.progress = reached.short(time.time()) if reached is not None else ""
         one.is_read, one.when = True, time.monotonic()
-        one.cost = one.when - begin
+        one.cost = time.thread_time() - begin
         if one.state.status is Status.DONE and one.kept:
             one.entry = None
         self._kept_count += bool(one.kept)

@@ -39,7 +39,7 @@ Curves are
     arrays: [packed numbers], curves: {key: [{x, y, mean_x, mean}]}, as in the page's data;
     metrics: {key: [names of all that can be drawn]}; left out where they are too many for an answer
     stamps: {key: what changes with what was sent, to be given back as `have`}, same: [keys of which that is there],
-    left: [keys that the answer has no room for: to be asked for again]
+    left: [keys that the answer has no room for, or that take long to read: to be asked for again]
 
 Keys that aren't shown any more are in none of them.
 

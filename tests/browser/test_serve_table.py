@@ -164,12 +164,38 @@ def test_a_server_that_was_killed_and_started_again_is_found_again(lab: Lab, wat
     page.evaluate("window.isTheSame = true")
     served.kill()
     page.locator("#connection[data-state=lost]").wait_for()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    assert page.evaluate("document.elementFromPoint(200, 5).id") == "connection", "it is in sight wherever one is"
     append(folders[0], line(6, loss=0.0123))
     again = served.again()
     watch.open(again, context=context)  # where its token is another one, this gives the cookie
     page.locator("#connection[data-state=live]").wait_for()
     page.get_by_role("gridcell", name="0.0123", exact=True).first.wait_for()
     assert page.evaluate("window.isTheSame")
+
+
+def test_a_link_to_an_experiment_turns_the_table_to_it(lab: Lab, watch: Watch) -> None:
+    folders = lab.make({"lr": 0.1, "seed": seed} for seed in range(60))
+    last = str(folders[-1].relative_to(lab.results))
+    page = watch.open(lab.serve(), f"#row={quote(last)}")
+    row = page.locator("#table tbody tr.selected")
+    row.wait_for()
+    assert cells(page, "seed")[-1] == "59" and row.locator("td").filter(has_text="59").count()
+
+
+def test_what_is_through_is_rounded_and_what_starts_the_rest_can_be_copied(lab: Lab, watch: Watch) -> None:
+    folders = lab.expand({"lr": 0.1, "seed": seed} for seed in range(12))
+    for folder in folders[:5]:
+        attempt(folder)
+        (folder / "result.json").write_text("{}")
+    attempt(folders[5], 1, "ValueError: boom")
+    page = watch.open(lab.serve("conf/sweep.py"))
+    said = page.locator("#progress-text")
+    page.get_by_text("5 of 12 through, 42 %").wait_for()
+    assert "DEAD" in str(said.get_attribute("title"))
+    command = page.locator("#notices code").first
+    command.wait_for()
+    assert re.fullmatch(r"heyhi (run|launch) conf/sweep\.py", command.inner_text())
 
 
 def test_a_page_without_the_right_token_says_what_to_open(lab: Lab, watch: Watch) -> None:

@@ -73,8 +73,13 @@ function setChosen(rows) {
 function chooseSeen() {
   const runs = new Map(data.ids.map((id, run) => [id, run]));
   const rows = seenAll("row").flatMap((id) => (runs.has(id) ? rowsOfRun[runs.get(id)].slice(0, 1) : []));
+  const isFirst = !isChosenSeen;
+  isChosenSeen = true;
   if (rows.length || chosen.size) selectRows([...new Set(rows)]);
+  if (isFirst && rows.length && seen("page") === null) reveal(rows[0]);
 }
+
+let isChosenSeen = false;
 
 function reveal(row) {
   const place = shownRows.indexOf(row);

@@ -3,6 +3,8 @@
 
 const searchBox = () => byId("find");
 let filterTests = []; // row -> whether it fits
+const [FEW_ROWS, TYPING] = [1000, 150]; // of more, rows are looked for once a typing hand rests for so many milliseconds
+let typing = null; // the timer
 let haystacks = []; // of each row what its words are searched in, made when they are first
 
 /** Learn from the address which filters are on; the data they are about may be new. */
@@ -228,7 +230,12 @@ function linkFilters() {
   searchBox().value = seen("search") ?? "";
   searchBox().addEventListener("input", () => {
     remember("search", searchBox().value || null);
-    redraw(applyFilters);
+    clearTimeout(typing);
+    if (rowCount() <= FEW_ROWS) return redraw(applyFilters);
+    typing = setTimeout(() => {
+      typing = null;
+      redraw(applyFilters);
+    }, TYPING);
   });
   const menu = byId("filter-menu");
   linkMenu(menu);

@@ -162,8 +162,9 @@ function takeCurves(answer, { keys, metrics, points, news, of }) {
   const over = (places) => Object.fromEntries(Object.entries(places ?? {}).map(([name, place]) => [name, refs[place]]));
   const before = curveMetrics.length;
   const same = new Set(answer.same ?? []);
+  const left = new Set(answer.left ?? []); // to be asked for again
   for (const key of keys) {
-    if (!runs.has(key)) continue;
+    if (!runs.has(key) || left.has(key)) continue;
     const kept = keptOf(key);
     const sets = answer.curves[key] ?? [];
     kept.probed = Math.max(news, 1);

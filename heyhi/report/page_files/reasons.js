@@ -131,13 +131,20 @@ function showProgress(counts) {
         return part;
       }),
   );
-  const percent = Math.floor((100 * through) / total);
+  const percent = shareOf(through, total);
   bar.setAttribute("aria-valuenow", String(percent));
   const eta = data.eta ? ` · ${data.eta}` : "";
   const text = through === total ? `all ${total} through` : `${through} of ${total} through, ${percent} %${eta}`;
   bar.setAttribute("aria-valuetext", text);
   setText(byId("progress-text"), text);
+  byId("progress-text").title = THROUGH;
 }
+
+const THROUGH = "through: DONE, or PRUNED by its search; what is DEAD can be started again and isn't";
+
+/** Return a share in percent, rounded: 0 and 100 only where that is so. */
+const shareOf = (part, whole) =>
+  part === whole ? 100 : Math.min(Math.max(Math.round((100 * part) / whole), part ? 1 : 0), 99);
 
 /** Show what needs somebody, with the commands in it to be copied. */
 function showNotices() {
@@ -150,10 +157,13 @@ function showNotices() {
   box.hidden = !lines.length;
 }
 
-/** Part a line: text, and each `command` with a button that copies it. */
+// A command in a line, and nothing that a shell would take for more than one.
+const COMMAND = /(?<=^|: |, and )(heyhi (?:launch|run|retry) [^;&|$`<>\n]+?)(?= (?:starts?|goes? on) )/;
+
+/** Part a line: text, and each command, `so` or as it is, with a button that copies it. */
 function noticeParts(line) {
   const [text, command] = typeof line === "string" ? [line, null] : Array.isArray(line) ? line : [line.text, line.command];
-  const parts = text.split(/`([^`]+)`/).map((part, i) => (i % 2 ? commandElement(part) : part));
+  const parts = text.split(text.includes("`") ? /`([^`]+)`/ : COMMAND).map((part, i) => (i % 2 ? commandElement(part) : part));
   return command ? [...parts, " ", commandElement(command)] : parts;
 }
 

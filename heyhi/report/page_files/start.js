@@ -40,10 +40,10 @@ else show(JSON.parse(byId("data").textContent));
 linkPlots();
 opened = performance.now();
 showReloading();
-const isStill = () => !pending.size && !fetches && nextNews === null && !(isLive && isAwaited());
+const isStill = () => !pending.size && typing === null && !fetches && nextNews === null && !(isLive && isAwaited());
 globalThis.heyhi = { wantNews, kindOf, show, isDrawn: isStill };
 scrollTo(0, scrolled.page);
-scroller().scrollTop = scrolled.inner;
+if (scrolled.inner) scroller().scrollTop = scrolled.inner;
 giveFocus(focused);
 writeAddress();
 // Before anybody else hears of the key: what it closes is open still.

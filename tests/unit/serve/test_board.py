@@ -9,6 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,14 +21,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from heyhi.cli.main import main
+from heyhi.cli.parser import make_parser
+from heyhi.cli.selection import select
 from heyhi.control.controller import ControllerSpec
 from heyhi.control.survey import Part
 from heyhi.errors import HeyhiError, SweepError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.owner import Owner, read_parent_and_start
+from heyhi.report.read import Reader
 from heyhi.report.source import Source
 from heyhi.serve import board as board_module
-from heyhi.serve import shown_sources, watched
+from heyhi.serve import long_readings, shown_sources, watched
 from heyhi.serve.board import Board
 from heyhi.sweep.known import LaunchRecord, note_known, write_launch
 from heyhi.sweep.manifest import Manifest
@@ -369,6 +374,33 @@ def test_all_that_is_known_is_shown_as_soon_as_it_is_launched(sweep: Sweep) -> N
     assert len(looked(board)["ids"]) == 6
 
 
+def test_what_was_launched_last_comes_first_and_each_sweep_in_its_own_order(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path, [2, 10, 1])
+    sweep.add([30, 4], "lr=0.25")
+    sweep.add([100], "lr=0.75")
+
+    def launch(number: int) -> None:
+        write_launch(sweep.project, LaunchRecord.now("heyhi launch", [], "x", manifest=sweep.manifests[number].name))
+
+    def seeds() -> list[int]:
+        sources = select(sweep.project, make_parser("serve").parse_args(["serve"])).sources()
+        data = looked(Board(sweep.project, lambda: sources))
+        return [cells(data, place)["seed"] for place in range(len(data["ids"]))]
+
+    launch(0)
+    assert seeds() == [2, 10, 1]
+    launch(1)
+    assert seeds() == [30, 4, 2, 10, 1]
+    launch(0)
+    assert seeds() == [2, 10, 1, 30, 4]
+    retried = {sweep.folders[3].exp_id: list[str]()}
+    known = note_known(sweep.project, retried).path.name
+    write_launch(sweep.project, LaunchRecord.now("heyhi retry", [], "x", known=known))
+    assert seeds() == [30, 4, 2, 10, 1]
+    note_known(sweep.project, {sweep.folders[5].exp_id: []})  # of which no launch tells: since when it was expanded
+    assert seeds() == [30, 4, 2, 10, 1, 100]
+
+
 def test_notices_say_who_is_needed(sweep: Sweep) -> None:
     looked(board := sweep.board())
     board.look()
@@ -453,6 +485,54 @@ def test_little_changes_wait_for_a_while(sweep: Sweep, monkeypatch: pytest.Monke
     monkeypatch.setattr(board, "_next_quiet", 0.0)
     assert board.look()
     assert shown(board) == sweep.reported()
+
+
+def test_what_a_slow_disk_took_long_to_give_is_read_again_as_soon_as_it_grows(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Reader.read_one
+
+    def slowly(self: Reader, *given: Any) -> Any:
+        threading.Event().wait(0.06)  # the disk
+        return real(self, *given)
+
+    monkeypatch.setattr(Reader, "read_one", slowly)
+    monkeypatch.setattr(watched, "_COSTLY", 0.05)
+    of_all_kinds(sweep)
+    looked(board := sweep.board())
+    for loss in range(3):
+        sweep.log(2, {"step": 2, "loss": loss})
+        board.look()
+        assert cells(whole(board), 2)["loss"] == loss
+
+
+def test_what_takes_long_to_read_is_said_and_delays_no_other(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, may_read = Reader.read_one, threading.Event()
+    of_all_kinds(sweep)
+    long = sweep.folders[2]
+
+    def slowly(self: Reader, entry: Any, *given: Any) -> Any:
+        assert entry.folder != str(long.path) or may_read.wait(60)
+        return real(self, entry, *given)
+
+    monkeypatch.setattr(Reader, "read_one", slowly)
+    monkeypatch.setattr(long_readings, "LONG_BYTES", 1_000_000)
+    with long.metrics_path.open("a") as file:
+        file.write(" " * 1_999_970 + "\n")
+    sweep.log(2, {"step": 2, "loss": 3})
+    data = looked(board := sweep.board())
+    assert data["phase"] == "" and data["notices"][-1] == f"reading 2 MB of metrics of {long.exp_id}"
+    assert (cells(data, 2)["status"], cells(data, 2)["loss"]) == ("DONE", None)
+    sweep.log(1, {"step": 2, "loss": 4})
+    assert board.look() and cells(whole(board), 1)["loss"] == 4
+    may_read.set()
+    deadline = time.monotonic() + 60
+    while cells(whole(board), 2)["loss"] is None and time.monotonic() < deadline:
+        board.look()
+    assert shown(board) == sweep.reported()
+    assert not any("reading" in line for line in whole(board)["notices"])
+    sweep.log(2, {"step": 3, "loss": 5})
+    assert board.look() and cells(whole(board), 2)["loss"] == 5, "of what has grown, little is to be read"
 
 
 def test_where_nothing_was_launched_yet_there_is_an_empty_table(sweep: Sweep) -> None:

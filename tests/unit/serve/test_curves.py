@@ -313,3 +313,23 @@ def test_an_answer_has_so_much_room(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert len(answer["curves"]) <= 3
         found, left = found | set(answer["curves"]), answer["left"]
     assert found == set(keys)
+
+
+def test_what_takes_long_to_read_is_left_to_an_answer_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"e{number}" for number in range(4)]
+    for key in keys:
+        write(tmp_path / key, [{"step": i, "loss": i} for i in range(1000 if key in ("e0", "e2") else 10)])
+    monkeypatch.setattr(curves_module, "LONG_BYTES", 10_000)
+    curves = Curves(Shown(tmp_path))
+
+    def answered(keys: list[str]) -> tuple[list[str], list[str]]:
+        answer = curves.answer(keys, 500, ["loss"])
+        return list(answer["curves"]), answer["left"]
+
+    assert answered(keys) == (["e1", "e3"], ["e0", "e2"])
+    assert answered(["e0", "e2"]) == (["e0"], ["e2"])
+    assert answered(["e2"]) == (["e2"], [])
+    write(tmp_path / "e0", [{"step": 1000, "loss": 3}])
+    assert answered(keys) == (keys, []), "of what was read, little is left to read"
