@@ -122,6 +122,11 @@ class Source:
         return cls(manifest, _aimed(project, manifest), *_sheet_of(project, manifest))
 
     @classmethod
+    def of_search(cls, manifest: Manifest, project: Project) -> Source:
+        """Report all trials of a search by this project, whoever has launched it."""
+        return cls(manifest, _aimed(project, manifest))
+
+    @classmethod
     def of_experiments(
         cls, project: Project, folders: Sequence[str], recomposed: Callable[[Sequence[str]], Expansion]
     ) -> list[Source]:
