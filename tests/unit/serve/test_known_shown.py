@@ -120,3 +120,18 @@ def test_all_that_is_known_has_a_title_of_its_own(sweep: Sweep) -> None:
     name = sweep.project.root.name
     assert (data["title"], data["tab"]) == (f"All known experiments of {name}", name)
     assert looked(Board(sweep.project, lambda: sources(sweep)[:1]))["tab"] == "two"
+
+
+def test_a_metric_of_one_sweep_and_what_get_logs_data_returns_in_another_are_one_column(sweep: Sweep) -> None:
+    (sweep.project.root / "conf/many.py").write_text(COLLECTOR.replace('"own": 1', '"val": {"accuracy": 0.75}'))
+    launch(sweep, ["seed=1"], "logs", "02")
+    launch(sweep, ["seed=2"], "returns", "01", file="conf/many.py")
+    sweep.add_points([("conf/work.prototxt", ["seed=1"]), ("conf/work.prototxt", ["seed=2"])])
+    for number in (-2, -1):
+        sweep.start(number)
+    sweep.log(-2, {"step": 1, "val": {"accuracy": 0.5}})
+    sweep.finish(-2, {"val": {"accuracy": 0.5}})
+    data = looked(Board(sweep.project, lambda: sources(sweep)))
+    names = [column["name"] for column in data["runs"]["columns"] if "accuracy" in column["name"]]
+    assert names == ["val.accuracy", "val.accuracy.best"]
+    assert [cells(data, place)["val.accuracy"] for place in range(2)] == [0.5, 0.75]
