@@ -33,8 +33,9 @@ def serve(args: argparse.Namespace) -> int:
 
     words = [word for pair in args.given for word in pair]
     listening = listen(args.host, args.port, project.results_root, words)
+    board = Board(project, sources, is_of_all=not words)
     kept = KeptToken(project.results_root, args.host, listening.port)
-    return run_server(Board(project, sources), listening, kept, is_child=args.child, opens=args.open)
+    return run_server(board, listening, kept, is_child=args.child, opens=args.open)
 
 
 def _sources(project: Project, args: argparse.Namespace) -> Callable[[], Sequence[Source]]:

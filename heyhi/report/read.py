@@ -46,7 +46,7 @@ from heyhi.report.readings import THEN, Entry, Reading, Readings, printable, pri
 from heyhi.text import readable
 
 Collector = Callable[[Handle], Mapping[str, Any]]
-_FORMAT = 9
+_FORMAT = 10
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
@@ -310,7 +310,10 @@ def _collected(collector: Collector, entry: Entry, project: Project, problems: l
         found = collector(handle)
         if not isinstance(found, Mapping):
             raise TypeError(f"it returned {found!r:.100}; expected a dict")
-        return {str(key): _cell(value) for key, value in found.items()}
+        flat: dict[str, Any] = {}
+        for key, value in found.items():  # a dict has columns of its own, as in a result
+            flat |= dict(dotted_items(value, f"{key}.")) if isinstance(value, dict) else {str(key): value}
+        return {key: _cell(value) for key, value in flat.items()}
     except HeyhiError as error:
         problems.append(str(error))
     except (Exception, SystemExit) as error:  # a user's code may raise anything; the other rows must come

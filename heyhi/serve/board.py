@@ -25,7 +25,7 @@ from heyhi.report.plain_table import PlainTable
 from heyhi.report.readings import USED
 from heyhi.report.shaped import numbered
 from heyhi.report.table import plain_table_of
-from heyhi.report.titles import title_of
+from heyhi.report.titles import label_of, name_of, title_of, title_of_known
 from heyhi.serve.notices import Notices
 from heyhi.serve.shown_sources import ShownSources
 from heyhi.serve.wire import key_of
@@ -74,16 +74,18 @@ class Board:
     Args:
         project: around the working directory.
         sources: returns what is shown, as it is now.
+        is_of_all: whether that is all that is known, which has a title of its own.
 
     Attributes:
         server: names this one among all that are started.
         woken: called where there is something to be looked at now.
     """
 
-    def __init__(self, project: Project, sources: Callable[[], Sequence[Source]]) -> None:
+    def __init__(self, project: Project, sources: Callable[[], Sequence[Source]], *, is_of_all: bool = False) -> None:
         self.server = secrets.token_hex(8)
         self.woken: Callable[[], object] = lambda: None
         self._project = project
+        self._is_of_all = is_of_all
         self._aside = Aside(lambda: self.woken())
         self._shown = ShownSources(project, sources, self._aside)
         self._notices = Notices()
@@ -236,7 +238,7 @@ class Board:
         page = plain_page_of(
             table,
             self._project,
-            title_of([source.manifest for source in shown.sources]),
+            self._title(),
             groups=self._groups if len(self._groups) == len(folders) else (),
             searches=[part.searched for part in parts if part.searched is not None],
         )
@@ -244,6 +246,7 @@ class Board:
         warnings = [warning for source in shown.sources for warning in source.warnings]
         whole = table_payload(page) | {
             "live": True,
+            "tab": name_of(self._project) if self._is_of_all or not shown.sources else label_of(shown.sources),
             "server": self.server,
             "keys": list(keys.values()),
             "notices": [*warnings, *self._notices.said, *self._being_read()],
@@ -259,6 +262,11 @@ class Board:
         self._keys = keys
         with self._lock:
             return self._take(whole, known, table)
+
+    def _title(self) -> str:
+        if self._is_of_all:
+            return title_of_known(self._project)
+        return title_of([source.manifest for source in self._shown.sources])
 
     def _being_read(self) -> list[str]:
         """Say which metrics take long to read: until they are, the rows lack them."""

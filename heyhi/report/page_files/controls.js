@@ -108,9 +108,16 @@ function suggestLog() {
 
 // ---- Title, notes and statuses ----
 
+/** Name the tab shortly, first what goes on. */
+function tabTitle() {
+  const running = statusColumn()?.counts?.get("RUNNING");
+  return `${running ? `${running} RUNNING · ` : ""}${cut(data.tab, 40)} – HeyHi`;
+}
+
 function showHead() {
-  document.title = data.title;
+  document.title = isLive ? tabTitle() : data.title;
   setText(byId("title"), data.title);
+  byId("title").title = data.title; // of a long one, only the first lines are shown
   const reading = data.phase === "statuses" ? " · reading metrics…" : "";
   setText(byId("made"), `${countsText()} · ${new Date(data.made).toLocaleString()}${reading}`);
   const notes = byId("notes");

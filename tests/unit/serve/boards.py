@@ -31,7 +31,7 @@ message Work { double lr = 1; int32 seed = 2; string of = 3; }
 """
 MAIN = "def main(**_):\n    return {}\n"
 LONG_AGO = 1_600_000_000
-NOT_OF_A_REPORT = {"made", "live", "server", "version", "keys", "notices", "phase"}
+NOT_OF_A_REPORT = {"made", "live", "server", "version", "keys", "notices", "phase", "tab"}
 CURVED = ("curves", "arrays", "x", "common", "details")
 
 
