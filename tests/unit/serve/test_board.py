@@ -396,7 +396,7 @@ def test_what_was_launched_last_comes_first_and_each_sweep_in_its_own_order(tmp_
     retried = {sweep.folders[3].exp_id: list[str]()}
     known = note_known(sweep.project, retried).path.name
     write_launch(sweep.project, LaunchRecord.now("heyhi retry", [], "x", known=known))
-    assert seeds() == [30, 4, 2, 10, 1]
+    assert seeds() == [2, 10, 1, 30, 4], "what is retried by itself stays where it is"
     note_known(sweep.project, {sweep.folders[5].exp_id: []})  # of which no launch tells: since when it was expanded
     assert seeds() == [30, 4, 2, 10, 1, 100]
 
