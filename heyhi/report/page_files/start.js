@@ -26,6 +26,7 @@ function show(part) {
   showReloading();
 }
 
+if (isLive) takeKey();
 history.scrollRestoration = "manual"; // the page isn't as high as it was before it is drawn
 linkTheme();
 linkControls();

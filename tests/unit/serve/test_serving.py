@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from tests.other_user import as_another_user
-from tests.unit.serve.served import COMMAND, SECONDS, Served, ask, make_project, serving, table, until
+from tests.unit.serve.served import COMMAND, SECONDS, Served, ask, cookie, make_project, serving, table, until
 
 
 @pytest.fixture(scope="module")
@@ -157,11 +157,20 @@ def test_a_websocket_is_refused(shared: Served) -> None:
 
 
 def test_what_is_no_request_is_refused(shared: Served) -> None:
-    for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"GET /" + b"a" * 100_000):
+    for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", shared.port), timeout=SECONDS) as connection:
             connection.sendall(sent)
             with contextlib.suppress(ConnectionResetError):
                 assert connection.recv(65536).startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
+    assert shared.get("/").status == 200
+
+
+def test_where_another_port_has_set_too_many_cookies_it_is_said_what_to_do(shared: Served) -> None:
+    cookies = "; ".join(f"j{number}={'x' * 3500}" for number in range(170))
+    for _ in range(5):
+        answer = shared.get("/", Cookie=f"{shared.cookie}; {cookies}")
+        assert (answer.status, answer.text.count("\n")) == (431, 1)
+        assert "clear the cookies of this address" in answer.text
     assert shared.get("/").status == 200
 
 
@@ -200,9 +209,8 @@ def test_where_other_machines_reach_it_is_said_and_its_name_is_known(project: Pa
     machine = socket.gethostname()
     with serving(project, "--host", "0.0.0.0") as served:
         assert served.address.startswith(f"http://{machine}:{served.port}/?token=")
-        cookie = f"heyhi-{served.port}={served.token}"
         for host, status in ((f"{machine}:{served.port}", 200), (f"evil.com:{served.port}", 403)):
-            assert ask(served.port, "/data", headers={"Host": host, "Cookie": cookie}).status == status
+            assert served.get("/data", Host=host).status == status
         out = served.end()[1]
     assert out.startswith("other machines reach it: ")
     assert "ssh" not in out
@@ -236,7 +244,7 @@ def stream(served: Served, agent: str = "a") -> Iterator[socket.socket]:
     """Open a stream of events."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=SECONDS) as connection:
         connection.sendall(
-            f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nCookie: {served.cookie}\r\n"
+            f"GET /events?key={served.key} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nCookie: {served.cookie}\r\n"
             f"User-Agent: {agent}\r\n\r\n".encode()
         )
         yield connection
@@ -310,7 +318,7 @@ def test_what_died_long_ago_or_may_be_known_to_others_is_not_taken_up(
 def test_two_of_the_same_words_have_addresses_of_their_own(project: Path, served: Served) -> None:
     with serving(project) as other:
         assert other.port != served.port
-        assert ask(other.port, "/", headers={"Cookie": f"heyhi-{other.port}={served.token}"}).status == 403
+        assert ask(other.port, "/", headers={"Cookie": cookie(other.port, served.token)}).status == 403
 
 
 def test_where_nothing_can_be_kept_it_is_served_all_the_same(project: Path, tmp_path: Path) -> None:
@@ -414,7 +422,7 @@ def test_readers_that_read_nothing_fill_no_memory(shared: Served) -> None:
             connection.connect(("127.0.0.1", shared.port))
             connection.sendall(
                 b"GET /static/plotly.js HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                + f"Cookie: heyhi-80={shared.token}\r\n\r\n".encode()
+                + f"Cookie: {cookie(80, shared.token)}\r\n\r\n".encode()
             )
             assert connection.recv(16)
         assert shared.get("/data").status == 200
@@ -424,7 +432,9 @@ def test_readers_that_read_nothing_fill_no_memory(shared: Served) -> None:
 def test_a_request_may_come_with_a_body_that_nobody_reads(shared: Served) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=SECONDS)
     with contextlib.closing(connection):
-        connection.request("GET", "/data", body=b"x" * 50_000, headers={"Cookie": shared.cookie})
+        connection.request(
+            "GET", "/data", body=b"x" * 50_000, headers={"Cookie": shared.cookie, "HeyHi-Key": shared.key}
+        )
         assert connection.getresponse().status == 200
 
 
@@ -441,6 +451,6 @@ def test_a_browser_is_opened_by_a_file_that_only_its_user_reads(project: Path, t
         assert served.token not in address
         assert "token" not in (tmp_path / "words").read_text()
         assert (tmp_path / "mode").read_text().startswith("-rw-------")
-        assert ask(served.port, address).status == 303
+        assert ask(served.port, address).status == 200
         served.end()
     assert not list((tmp_path / "state/heyhi/serve").iterdir())
