@@ -39,7 +39,7 @@ else show(JSON.parse(byId("data").textContent));
 linkPlots();
 opened = performance.now();
 showReloading();
-const isStill = () => !pending.size && !fetches && nextNews === null && !(isLive && isAwaited());
+const isStill = () => !pending.size && smoothTimer === null && !fetches && nextNews === null && !(isLive && isAwaited());
 globalThis.heyhi = { wantNews, kindOf, show, isDrawn: isStill };
 scrollTo(0, scrolled.page);
 scroller().scrollTop = scrolled.inner;
