@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from heyhi.experiment.alike import kind_of
+from heyhi.text import readable
 from tests.browser.served import Lab, Watch, append, attempt, line, settled
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\u202e"
@@ -331,7 +332,8 @@ def test_hostile_names_overrides_reasons_and_notes_stay_text(lab: Lab, watch: Wa
     page.reload()
     page.get_by_role("button", name="1 DEAD").click()
     settled(page)
-    assert page.locator("#notices code").inner_text() == HOSTILE
+    assert page.locator("#notices code").inner_text() == readable(HOSTILE)
+    assert page.locator("h1").inner_text() == page.title() == readable(HOSTILE)
     assert page.locator("body img").count() == 0
     assert HOSTILE[:-1] in page.locator("#reasons").inner_text()
     page.locator("#find").fill("onerror=alert(1)>&amp;")

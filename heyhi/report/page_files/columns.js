@@ -106,7 +106,13 @@ function columnOptions(column) {
 }
 
 /** Write a text so that DataTables, which takes what has an & for markup when it searches, searches for the text. */
-const filterText = (text) => (text.includes("&") ? escapeHtml(text) : text);
+const filterText = (text) => (text.includes("&") ? markupOf(text) : text);
 
 /** Escape what goes where a library takes markup only. */
-const escapeHtml = (text) => make("span", {}, text).innerHTML;
+const escapeHtml = (text) => markupOf(readable(text));
+
+function markupOf(text) {
+  const element = make("span");
+  element.textContent = text;
+  return element.innerHTML;
+}

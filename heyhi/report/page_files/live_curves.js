@@ -44,7 +44,7 @@ function bringCurves() {
   data.x = axesKept;
 }
 
-let axesKept = []; // names, as the answers offer them
+let [axesKept, axesAmong] = [[], 0]; // names, as the answers offer them, and of how many experiments that answer was
 
 /** Return which metrics have curves: as the answers say, and by the table of those that weren't asked yet. */
 function namesOfCurves() {
@@ -58,6 +58,18 @@ function namesOfCurves() {
 }
 
 const RESULT = " (result)";
+const NOT_BEGUN = new Set(["NOT_STARTED", "PENDING", "BLOCKED"]);
+
+/** Return whether a run may have curves that weren't fetched yet: the table has a value, or nobody knows. */
+function mayHaveCurve(run, metrics) {
+  const key = data.keys[run];
+  const isKnown = (metric) => keptOf(key).asked.get(metric)?.news >= (rowNews.get(key) ?? 0);
+  if (metrics.length && metrics.every(isKnown)) return false;
+  const logged = runColumns.filter(({ kind, name }) => kind === "metric" && !name.endsWith(RESULT));
+  const own = logged.filter(({ name }) => metrics.includes(wordless(name)));
+  if (metrics.length && logged.length) return (own.length ? own : logged).some(({ values }) => values[run] !== null);
+  return !NOT_BEGUN.has(exactText(runValueOf("status", run)));
+}
 
 /** Return how many points a line is asked for: as many as its chart has pixels, fewer where lines are many. */
 function pointsOf(width, lines) {
@@ -187,7 +199,10 @@ function takeCurves(answer, { keys, metrics, points, news, of }) {
     data.curves[runs.get(key)] = [...kept.sets.values()];
   }
   const names = answer.x ?? [];
-  axesKept = [...new Set([...axesKept.filter((name) => name !== "line"), ...names.filter((name) => name !== "line")])];
+  // In the order that the answer of most experiments has.
+  const both = keys.length >= axesAmong ? [...names, ...axesKept] : [...axesKept, ...names];
+  axesAmong = Math.max(axesAmong, keys.length);
+  axesKept = [...new Set(both.filter((name) => name !== "line"))];
   if ([...names, ...data.x].includes("line")) axesKept.push("line");
   data.x = axesKept;
   data.points = answer.points;
@@ -266,7 +281,7 @@ const MOST_CHARTS = 24;
 const NEAR = 200; // pixels
 const ROW_OF_CHARTS = 220; // pixels, as style.css has it
 let seenCharts = new Set(); // metrics whose chart was in sight since others were chosen
-let seenAmong = "";
+let seenAmong = []; // the metrics that had charts then
 
 /** Return the metrics of each chart, where each has its own. */
 const chartsOf = (metrics) => (isLive ? metrics.slice(0, MOST_CHARTS) : metrics).map((metric) => [metric]);
@@ -274,8 +289,8 @@ const chartsOf = (metrics) => (isLive ? metrics.slice(0, MOST_CHARTS) : metrics)
 /** Return for each chart whether it is drawn: a few are, of many those that were in sight. */
 function inSight(charts) {
   if (!isLive || charts.length <= 4) return charts.map(() => true);
-  const among = charts.flat().join("\n");
-  if (among !== seenAmong) [seenCharts, seenAmong] = [new Set(), among];
+  const among = charts.flat();
+  if (JSON.stringify(among) !== JSON.stringify(seenAmong)) [seenCharts, seenAmong] = [new Set(), among];
   unseenOf(charts).forEach((metric) => seenCharts.add(metric));
   return charts.map(([metric]) => seenCharts.has(metric));
 }
@@ -289,7 +304,7 @@ function unseenOf(charts) {
 }
 
 function onScroll() {
-  if (seenAmong && unseenOf(seenAmong.split("\n").map((metric) => [metric])).length) redraw(drawCurves);
+  if (unseenOf(seenAmong.map((metric) => [metric])).length) redraw(drawCurves);
 }
 
 // ---- Somebody is at work in a chart while it grows ----

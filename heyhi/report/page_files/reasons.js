@@ -59,11 +59,6 @@ function statusButton(value) {
   return button;
 }
 
-/** Write a text where another one is; what is chosen in an equal one stays. */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
 const MOST_REASONS = 8;
 
 /** Say why those are as they are whose status is asked for, the most frequent first; a click shows only these. */
