@@ -83,6 +83,8 @@ def test_a_new_line_of_a_running_experiment_is_seen_without_a_reload(lab: Lab, w
     lab.begun(1)
     page = watch.open(lab.serve())
     seen_rows(page, 2)
+    settled(page, "/^[12] RUNNING · lab . HeyHi$/.test(document.title)")
+    assert page.locator("h1").text_content() == "All known experiments of lab"
     page.evaluate("window.isTheSame = true")
     lab.tell(1, line(1, loss=0.731), line(2, loss=0.5))
     page.get_by_role("gridcell", name="0.5", exact=True).first.wait_for()
