@@ -179,7 +179,7 @@ class Board:
 
     def _look_at_notices(self, *, is_news: bool) -> bool:
         shown, before = self._shown, self._notices.said
-        if not shown.sources or self.is_filling or not self._version:  # the first table comes without what takes long
+        if not shown.sources or self.is_filling:
             return False
         if all(one.state.status is Status.DONE for watched in shown.watched for one in watched.seen):
             self._notices.forget()
