@@ -45,6 +45,7 @@ _KEEP_SECONDS, _KEEP_PART = 60.0, 50  # between two times that what was read is 
 _STALE_SECONDS = 10.0  # after which it is looked whether results were made anew that others are made of
 
 
+_NONE_YET = "no experiment yet: heyhi run --cfg … and heyhi launch … make some, which are shown here as they begin"
 _OF_NOTHING = ("status", "exp_id", "exp_path")  # columns of a table of no experiments
 
 
@@ -234,7 +235,7 @@ class Board:
             "live": True,
             "server": self.server,
             "keys": list(keys.values()),
-            "notices": [*warnings, *self._notices.said],
+            "notices": [*warnings, *self._notices.said, *([] if folders else [_NONE_YET])],
             "phase": FILLING if is_filling else "",
         }
         projects = {

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from heyhi.control.failure import find_error
 from heyhi.control.log_files import LogPart, check_rank, has_text, launch_log_of, part_of, ranks_of
 from heyhi.control.shown_log import plain
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, ResultError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.files import is_there
+from heyhi.text import one_line, readable
 
 if TYPE_CHECKING:
     from heyhi.serve.board import Known
@@ -43,17 +44,19 @@ def piece(
         file: which file earlier pieces were of; where it is another one by now, or was cut, the piece is its begin.
 
     Raises:
-        HeyhiError: there is no such rank or attempt, or the log can't be read.
+        HeyhiError: there is no such rank or attempt.
     """
-    folder = known.folder
-    if at == AT_ERROR:
-        return _at_error(folder, rank, attempt)
-    if at:
+    if at not in ("", AT_ERROR):
         raise HeyhiError(f"at={at}: expected {AT_ERROR}")
-    part = _part_of(folder, rank, attempt)
-    if part is None:
-        return _NOTHING | {"anew": bool(file)}
-    return _piece(part, begin, before, file)
+    folder = known.folder
+    try:
+        if at == AT_ERROR:
+            return _at_error(folder, rank, attempt)
+        part = _part_of(folder, rank, attempt)
+        return _piece(part, begin, before, file) if part is not None else _NOTHING | {"anew": bool(file)}
+    except (ResultError, UnknownError) as error:  # so it is: something else lies in its place
+        nothing = _NOTHING | {"anew": bool(file), "unreadable": one_line(readable(str(error)))}
+        return nothing | ({"error": None} if at else {})
 
 
 _NOTHING = {
