@@ -53,6 +53,7 @@ An experiment is
     needs, needed_by: [{key, id, status, reason}], key: empty for what is no experiment, such as a sweep's best,
     note, excluded, stale: [needs of which there is another result now], mixed: of which configs it is, trial: [lines],
     logs: {size, ranks, attempts} that there are, said: [[log, line]] what the last controller said of it,
+    not_shown: [lines on files of it that lie outside of the results and the project: no link hands them out],
     commands: [[what for, line]] to be typed in the project's folder, what helps it on first
 
 and beside what may be cut `…_in_all`, how many there are: attempts, needs, needed_by, flat.

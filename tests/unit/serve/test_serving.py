@@ -190,6 +190,26 @@ def test_what_lies_in_the_place_of_a_log_is_said_there(
     assert shared.get(f"/experiments/{key}").status == 200
 
 
+@pytest.mark.parametrize("name", ["log.txt", "config.prototxt", "attempts.jsonl", "identity.json"])
+def test_a_link_hands_out_no_file_from_elsewhere(shared: Served, folder: Path, tmp_path: Path, name: str) -> None:
+    (key,) = table(shared)["keys"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text('{"event": "start", "attempt": 1, "host": "secret", "cfg": "secret"}\n')
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(elsewhere)
+    queries = ("", "/log", "/log?at=error", "/log?attempt=1", "/log?from=0")
+    answers = [shared.get(f"/experiments/{key}{query}") for query in queries]
+    assert not any(b"secret" in answer.body for answer in answers)
+    said = answers[name == "log.txt"].text
+    assert f"leads to {elsewhere}, outside of the results and the project" in said
+    inside = folder.parents[3] / "beside.txt"
+    inside.write_text("seen\n")
+    (folder / "log.txt").unlink()
+    (folder / "log.txt").symlink_to(inside)
+    assert json.loads(shared.get(f"/experiments/{key}/log").body)["text"] == "seen\n"
+    inside.unlink()
+
+
 def test_what_has_no_token_is_told_nothing(shared: Served) -> None:
     answers = {
         (answer.status, answer.body)
