@@ -8,7 +8,8 @@ import gzip
 import json
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from starlette.responses import PlainTextResponse, Response
@@ -23,17 +24,45 @@ LEAST_PACKED = 1 << 11  # bytes below which nothing is won
 T = TypeVar("T")
 
 
-class Pieces(Response):
-    """An answer that is sent piece by piece: of one that its reader doesn't take, little lies in buffers."""
+@dataclass
+class Sending:
+    """What a server is sending.
 
-    sending: ClassVar[int] = 0  # bytes of all that are being sent
+    Attributes:
+        bytes: of all answers that aren't sent to their end.
+    """
+
+    bytes: int = 0
+
+
+class Pieces(Response):
+    """An answer that is sent piece by piece: of one that its reader doesn't take, little lies in buffers.
+
+    Args:
+        sending: what its server sends beside it.
+        content: of the answer.
+        status_code: of it.
+        headers: of it.
+        media_type: of it.
+    """
+
+    def __init__(
+        self,
+        sending: Sending,
+        content: bytes,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+    ) -> None:
+        super().__init__(content, status_code, headers, media_type)
+        self._sending = sending
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; where too much waits for readers already, say so instead."""
-        body = bytes(self.body)
-        if Pieces.sending and Pieces.sending + len(body) > MOST_SENDING:
+        body, sending = bytes(self.body), self._sending
+        if sending.bytes and sending.bytes + len(body) > MOST_SENDING:
             return await PlainTextResponse("too much is asked for at once\n", 503)(scope, receive, send)
-        Pieces.sending += len(body)
+        sending.bytes += len(body)
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             for begin in range(0, len(body), PIECE_BYTES):
@@ -41,7 +70,7 @@ class Pieces(Response):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            Pieces.sending -= len(body)
+            sending.bytes -= len(body)
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -79,17 +108,20 @@ def takes_gzip(request: Request) -> bool:
     return "gzip" in request.headers.get("accept-encoding", "")
 
 
-def json_answer(value: object, *, packed: bool) -> Pieces:
+def json_answer(sending: Sending, value: object, *, packed: bool) -> Pieces:
     """Make an answer of what JSON can hold, or of JSON."""
-    return packed_answer(value if isinstance(value, bytes) else _json(value), "application/json", packed=packed)
+    body = value if isinstance(value, bytes) else _json(value)
+    return packed_answer(sending, body, "application/json", packed=packed)
 
 
-def packed_answer(body: bytes, kind: str, *, packed: bool, headers: Mapping[str, str] | None = None) -> Pieces:
+def packed_answer(
+    sending: Sending, body: bytes, kind: str, *, packed: bool, headers: Mapping[str, str] | None = None
+) -> Pieces:
     """Make an answer, packed where that is asked for and wins something."""
     given = {**(headers or {}), "vary": "accept-encoding"}
     if packed and len(body) >= LEAST_PACKED:
         body, given["content-encoding"] = gzip.compress(body, compresslevel=1, mtime=0), "gzip"
-    return Pieces(body, media_type=kind, headers=given)
+    return Pieces(sending, body, media_type=kind, headers=given)
 
 
 def _json(value: Any) -> bytes:
