@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import hashlib
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -21,18 +22,48 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1 << 16
 MOST_SENDING = 64 << 20  # bytes that wait for slow readers, of all together
 LEAST_PACKED = 1 << 11  # bytes below which nothing is won
+LEAST_KEPT = 1 << 18  # bytes from which on it is worth a while to pack them
 T = TypeVar("T")
 
 
-@dataclass
 class Sending:
-    """What a server is sending.
+    """What a server is sending: the same to several readers counts once, and is packed once.
 
     Attributes:
         bytes: of all answers that aren't sent to their end.
     """
 
-    bytes: int = 0
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._readers = Counter[int]()  # of what is being sent, and so has an id of its own
+        self._lock = threading.Lock()
+        self._digest = self._packed = b""
+
+    def begin(self, body: bytes) -> bool:
+        """Take note of a reader; return whether there is room for what it is sent."""
+        if id(body) not in self._readers:
+            if self.bytes and self.bytes + len(body) > MOST_SENDING:
+                return False
+            self.bytes += len(body)
+        self._readers[id(body)] += 1
+        return True
+
+    def end(self, body: bytes) -> None:
+        """Forget a reader."""
+        self._readers[id(body)] -= 1
+        if not self._readers[id(body)]:
+            del self._readers[id(body)]
+            self.bytes -= len(body)
+
+    def pack(self, body: bytes) -> bytes:
+        """Pack an answer; what is large is remembered, until another one is."""
+        if len(body) < LEAST_KEPT:
+            return _packed(body)
+        digest = hashlib.blake2b(body).digest()
+        with self._lock:
+            if digest != self._digest:
+                self._digest, self._packed = digest, _packed(body)
+            return self._packed
 
 
 class Pieces(Response):
@@ -60,9 +91,8 @@ class Pieces(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; where too much waits for readers already, say so instead."""
         body, sending = bytes(self.body), self._sending
-        if sending.bytes and sending.bytes + len(body) > MOST_SENDING:
+        if not sending.begin(body):
             return await PlainTextResponse("too much is asked for at once\n", 503)(scope, receive, send)
-        sending.bytes += len(body)
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             for begin in range(0, len(body), PIECE_BYTES):
@@ -70,7 +100,7 @@ class Pieces(Response):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            sending.bytes -= len(body)
+            sending.end(body)
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -120,8 +150,12 @@ def packed_answer(
     """Make an answer, packed where that is asked for and wins something."""
     given = {**(headers or {}), "vary": "accept-encoding"}
     if packed and len(body) >= LEAST_PACKED:
-        body, given["content-encoding"] = gzip.compress(body, compresslevel=1, mtime=0), "gzip"
+        body, given["content-encoding"] = sending.pack(body), "gzip"
     return Pieces(sending, body, media_type=kind, headers=given)
+
+
+def _packed(body: bytes) -> bytes:
+    return gzip.compress(body, compresslevel=1, mtime=0)
 
 
 def _json(value: Any) -> bytes:

@@ -47,3 +47,16 @@ def test_where_much_waits_for_readers_no_more_is_begun_by_the_same_server(monkey
     assert asyncio.run(statuses_of(answer(one), answer(one))) == [200, 503]
     assert asyncio.run(statuses_of(answer(one), answer(another))) == [200, 200]
     assert one.bytes == another.bytes == 0, "what was sent is counted no more"
+
+
+def test_what_several_are_sent_is_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = b'"' + b"x" * (1 << 20) + b'"'
+    for packed in (False, True):
+        sending = Sending()
+        monkeypatch.setattr(answers, "MOST_SENDING", 1)
+        first, second = (
+            json_answer(sending, bytes(bytearray(table)) if packed else table, packed=packed) for _ in "ab"
+        )
+        assert first.body is second.body
+        assert asyncio.run(statuses_of(first, second)) == [200, 200]
+        assert sending.bytes == 0
