@@ -51,6 +51,7 @@ _STALE_SECONDS = 10.0  # after which it is looked whether results were made anew
 
 
 _MOST_READING = 5  # experiments that are named while their metrics are read
+_NONE_YET = "no experiment yet: heyhi run --cfg … and heyhi launch … make some, which are shown here as they begin"
 _OF_NOTHING = ("status", "exp_id", "exp_path")  # columns of a table of no experiments
 
 
@@ -249,7 +250,12 @@ class Board:
             "tab": name_of(self._project) if self._is_of_all or not shown.sources else label_of(shown.sources),
             "server": self.server,
             "keys": list(keys.values()),
-            "notices": [*warnings, *self._notices.said, *self._being_read()],
+            "notices": [
+                *([] if folders else [_NONE_YET]),
+                *warnings,
+                *self._notices.said,
+                *self._being_read(),
+            ],
             "phase": FILLING if is_filling else "",
         }
         projects = {

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 STALL_SECONDS = 30.0  # after which a reader that takes nothing more is left
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
-_REFUSED = "open the address that `heyhi serve` has printed, with its token; in a notebook, run the cell again\n"
+_REFUSED = (
+    "open the address that `heyhi serve` has printed, with its token and the host that stands there, or localhost:"
+    " by other names nothing is answered; in a notebook, run the cell again\n"
+)
 _PARAMETER = "token"
 KEY_HEADER, KEY_PARAMETER = "heyhi-key", "key"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]\s]+)(?::([0-9]{1,5}))?")

@@ -39,7 +39,8 @@ async function fetchJson(address) {
       lost(FORBIDDEN);
       throw new Error(FORBIDDEN);
     }
-    throw new Error(`${answer.status} ${(await answer.text()).trim().slice(0, 300)}`);
+    const text = `${answer.status} ${(await answer.text()).trim().slice(0, 300)}`;
+    throw Object.assign(new Error(text), { isRefused: answer.status === 400 });
   } finally {
     fetches -= 1;
   }

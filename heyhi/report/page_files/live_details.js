@@ -92,6 +92,7 @@ function liveExperiment(run, amongOthers) {
   const parts = [make("h3", { className: "id", title: data.ids[run] }, data.ids[run]), head];
   if (told.size) parts.push(pairsTable([...told].map(([name, text]) => [spoken(name), text])));
   if (error) parts.push(make("p", { className: "failed" }, `Not all of it: ${error} (it is tried again)`));
+  for (const line of answer?.not_shown ?? []) parts.push(make("p", { className: "failed" }, line));
   if (!answer) {
     if (!error) parts.push(make("p", { className: "quiet" }, "fetching…"));
     return parts;

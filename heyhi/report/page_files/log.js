@@ -122,6 +122,7 @@ class Log {
       if (piece.file !== undefined) this.file = piece.file;
       [this.size, this.begin] = [piece.size, piece.start ?? 0];
       if (!("before" in where)) this.restTo = piece.rest_to; // what is shown of it is cleaned, and shorter
+      this.unreadable = piece.unreadable ?? "";
       return piece;
     } catch (error) {
       if (asked === this.asked) {
@@ -237,6 +238,7 @@ class Log {
   async goToError() {
     const piece = await this.fetch({ at: "error" });
     if (!piece) return;
+    if (this.unreadable) return this.say();
     const isThere = Boolean(piece.error?.text);
     this.told = isThere ? (piece.error.is_traceback ? "" : "no traceback is in it: these are its last lines") : "no error is in it";
     if (!isThere) return this.say();
@@ -299,7 +301,8 @@ class Log {
     this.on.hidden = this.isFollowing;
     const parts = this.told ? [this.told] : [];
     if (this.failed) parts.push(`not fetched: ${this.failed} (it is tried again)`);
-    if (!this.pieces.length) parts.push("nothing is written yet");
+    if (this.unreadable) parts.push(this.unreadable);
+    else if (!this.pieces.length) parts.push("nothing is written yet");
     else {
       if (this.from > this.begin) parts.push(`from byte ${this.from.toLocaleString()}: scroll up for what is before`);
       parts.push(`${(this.size ?? 0).toLocaleString()} bytes`);

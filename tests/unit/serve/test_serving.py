@@ -15,11 +15,12 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.errors.project import FILES, write
 from tests.other_user import as_another_user
 from tests.unit.serve.served import COMMAND, SECONDS, Served, ask, cookie, make_project, serving, table, until
 
@@ -134,6 +135,79 @@ def test_an_experiment_its_curves_and_its_log_are_answered_by_its_key(shared: Se
         assert (answer.status, answer.text.count("\n")) == (400, 1), answer
     assert shared.get(f"{curves}&have={'x' * 100}").status == 400
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def folder(shared: Served) -> Iterator[Path]:
+    """Yield the folder of the experiment that the shared server shows, as a run has left it."""
+    (key,) = table(shared)["keys"]
+    folder = Path(json.loads(shared.get(f"/experiments/{key}").body)["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "log.txt").write_text("said\n")
+    (folder / "attempts.jsonl").write_text('{"event": "start", "attempt": 1}\n')
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_name_that_is_listed_can_be_asked_for_and_one_that_is_too_long_is_not_listed(
+    shared: Served, folder: Path
+) -> None:
+    (key,) = table(shared)["keys"]
+    names = ["a" * 500, "b" * 501, "short", "c" * 5000]
+    (folder / "metrics.jsonl").write_text(json.dumps({"step": 1, **dict.fromkeys(names, 0.5)}) + "\n")
+    curves = f"/curves?keys={key}&points=300"
+    listed = json.loads(shared.get(curves).body)["metrics"][key]
+    assert sorted(listed) == ["a" * 500, "short"]
+    for name in listed:
+        (one,) = json.loads(shared.get(f"{curves}&metrics={name}").body)["curves"][key]
+        assert list(one["y"]) == [name]
+
+
+@pytest.mark.parametrize("name", ["log.txt", "attempts.jsonl"])
+@pytest.mark.parametrize(
+    ("lay", "said"),
+    [
+        (os.mkfifo, "it is a FIFO, no file"),
+        (os.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("/dev/zero"), ""),
+    ],
+)
+def test_what_lies_in_the_place_of_a_log_is_said_there(
+    shared: Served, folder: Path, name: str, lay: Callable[[Path], object], said: str
+) -> None:
+    (key,) = table(shared)["keys"]
+    path = folder / name
+    path.unlink()
+    lay(path)
+    whole = ["", "from=3&file=a-b", "before=9", "rank=0"]
+    for query in ("at=error", *(whole if name == "log.txt" else ["attempt=1"])):
+        answer = shared.get(f"/experiments/{key}/log?{query}")
+        piece = json.loads(answer.body)
+        assert (answer.status, piece["text"], piece["size"]) == (200, "", 0)
+        assert str(path) in piece["unreadable"]
+        assert said in piece["unreadable"]
+    assert shared.get(f"/experiments/{key}").status == 200
+
+
+@pytest.mark.parametrize("name", ["log.txt", "config.prototxt", "attempts.jsonl", "identity.json"])
+def test_a_link_hands_out_no_file_from_elsewhere(shared: Served, folder: Path, tmp_path: Path, name: str) -> None:
+    (key,) = table(shared)["keys"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text('{"event": "start", "attempt": 1, "host": "secret", "cfg": "secret"}\n')
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(elsewhere)
+    queries = ("", "/log", "/log?at=error", "/log?attempt=1", "/log?from=0")
+    answers = [shared.get(f"/experiments/{key}{query}") for query in queries]
+    assert not any(b"secret" in answer.body for answer in answers)
+    said = answers[name == "log.txt"].text
+    assert f"leads to {elsewhere}, outside of the results and the project" in said
+    inside = folder.parents[3] / "beside.txt"
+    inside.write_text("seen\n")
+    (folder / "log.txt").unlink()
+    (folder / "log.txt").symlink_to(inside)
+    assert json.loads(shared.get(f"/experiments/{key}/log").body)["text"] == "seen\n"
+    inside.unlink()
 
 
 def test_what_has_no_token_is_told_nothing(shared: Served) -> None:
@@ -358,6 +432,30 @@ def test_a_warning_is_said_once_however_often_is_looked(project: Path) -> None:
         err = served.end()[2]
     assert err.count("I was asked") == 1
     assert err.count("warning: lr=3 is left out: 'lr' is swept") == 1
+
+
+def test_where_nothing_is_known_it_is_said_and_the_first_experiment_is_taken_up(tmp_path: Path) -> None:
+    write(tmp_path, {**FILES, "run.py": "def main(task, cfg, log_level):\n    return {'accuracy': cfg.seed}\n"})
+    with serving(tmp_path) as served:
+        until(lambda: "notices" in json.loads(served.get("/data").body))
+        assert "heyhi run --cfg … and heyhi launch … make some" in table(served)["notices"][0]
+        run = [sys.executable, "-m", "heyhi", "run", "--cfg", "train", "seed=4"]
+        subprocess.run(run, cwd=tmp_path, capture_output=True, check=True)
+        with stream(served):  # nobody looks where nobody sees it
+            until(lambda: len(table(served)["keys"]) == 1)
+        assert not any("no experiment yet" in line for line in table(served)["notices"])
+
+
+def test_a_damaged_record_is_warned_of_once(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    (record,) = (project / "results/.heyhi/launches").glob("*.json")
+    record.write_text("{\x01")
+    with serving(project) as served:
+        until(lambda: served.get("/data").body != b"{}")
+        key = (table(served)["keys"] or ["0" * 16])[0]
+        served.get(f"/experiments/{key}")
+        err = served.end()[2]
+    assert err.count("can't be read, so what is on record there is left out") == 1
 
 
 def test_a_look_that_fails_is_said_once_and_on_the_page(project: Path, tmp_path: Path) -> None:
