@@ -1,4 +1,4 @@
-"""What of an experiment's folder may be shown: what lies in it, in the results or in the project, wherever links lead."""
+"""What of an experiment may be shown: what lies in its folder, the results or the project, wherever links lead."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def leads_out(path: Path, folder: Path, project: Project) -> str:
     """Return the line that is shown in the place of a file that lies elsewhere; empty where it is none.
 
-    A task, or whoever may write the results, could have a link lead to any file that the server's user reads. The folder
-    itself may lie on another disk.
+    A task, or whoever may write the results, could have a link lead to any file that the server's user reads. The
+    folder itself may lie on another disk.
     """
     real = os.path.realpath(path)
     for root in (project.results_root, project.root, folder):

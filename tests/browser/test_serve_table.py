@@ -459,7 +459,7 @@ def test_texts_stand_out_from_what_they_stand_on(lab: Lab, watch: Watch, theme: 
 # ---- Many ----
 
 
-@pytest.mark.parametrize("count", [10_000, 50_000])
+@pytest.mark.parametrize("count", [10_000, 20_000])
 def test_what_is_done_to_many_rows_depends_on_what_is_seen_of_them(lab: Lab, watch: Watch, count: int) -> None:
     """Work on the main thread is counted by the rows that are looked at: a drawing is bounded by a page of rows."""
     grid(lab)
