@@ -30,6 +30,7 @@ SEARCH_NAME = "search.json"  # of which slots of searches it is the experiment; 
 SEARCHES_NAME, SLOTS_NAME = "searches", "slots"  # folders: results/searches/ID/slots/0007 is a slot's
 SEARCH_ID_DIGITS = 16
 WINNERS_NAME = "winners"  # folder: results/winners/ID.json says what the best of a sweep is
+_SLOTS, _WINNERS = f"/{SLOTS_NAME}/", f"{WINNERS_NAME}/"  # in the path of each
 # What HeyHi itself writes there: never taken for a task's own files.
 _RECORDS = (
     r"(metrics|attempts)\.jsonl|(identity|config_flat|code|result|job|search)\.json|config\.prototxt|configs"
@@ -47,7 +48,7 @@ def is_record(name: str) -> bool:
 def is_slot(exp_path: str) -> bool:
     """Return whether a folder, by its path or exp id, is that of a search's slot, and not an experiment's own."""
     # Plain text, since there may be 10,000 experiments, of which mostly none is one.
-    if f"/{SLOTS_NAME}/" not in exp_path:
+    if _SLOTS not in exp_path:
         return False
     *_, searches, search, slots, slot = ["", "", "", *exp_path.split("/")]
     return (searches, slots) == (SEARCHES_NAME, SLOTS_NAME) and slot.isdigit() and len(search) == SEARCH_ID_DIGITS
@@ -55,6 +56,8 @@ def is_slot(exp_path: str) -> bool:
 
 def is_winner(exp_path: str) -> bool:
     """Return whether a folder, by its path or exp id, stands for the best of a sweep, which is no experiment itself."""
+    if _WINNERS not in exp_path:  # as of nearly all, of which there may be 10,000
+        return False
     end = exp_path[-SEARCH_ID_DIGITS:]
     return f"/{exp_path}".endswith(f"/{WINNERS_NAME}/{end}") and len(end) == SEARCH_ID_DIGITS and end.isalnum()
 

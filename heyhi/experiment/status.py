@@ -70,11 +70,13 @@ class _Look(NamedTuple):
         state: how it is.
         history: of one that is dead, which says why.
         folder: that this is of, where another one was asked about: a slot's, of a search.
+        owner: who has it, and lives.
     """
 
     state: State
     history: History | None = None
     folder: str = ""
+    owner: Owner | None = None
 
 
 def _no_needs(exp_path: str) -> Sequence[str]:
@@ -127,6 +129,10 @@ class Statuses:
         """Return how one is, without what it needs, and without the reason where it is dead."""
         return _shown(self._look(exp_path).state)
 
+    def owner_of(self, exp_path: str) -> Owner | None:
+        """Return who has one, and lives; None of a slot, which is as another one is."""
+        return None if is_slot(exp_path) else self._look(exp_path).owner
+
     def not_done(self) -> dict[str, State]:
         """Return how those of its folders are that are not DONE; one that is costs a single look for its result."""
         # Access takes two thirds of the time of stat.
@@ -140,7 +146,7 @@ class Statuses:
         return self._view.queue.error if self._view is not None else ""
 
     def _find(self, exp_path: str) -> State:
-        state, history, folder = self._look(exp_path)
+        state, history, folder, _ = self._look(exp_path)
         if history is not None:
             return State(state.status, self._why_dead(folder or exp_path, history))
         if state.status is Status.NOT_STARTED:
@@ -285,7 +291,7 @@ def _held(folder: ExperimentDir, owner: Owner, view: View) -> _Look:
     job = owner.find_job(view.queue)
     state = _held_with(job, owner, view)
     waits_again = state.status is Status.PENDING and not (job is not None and job.is_resting)
-    return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, waits_again)}"))
+    return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, waits_again)}"), owner=owner)
 
 
 def _requeues(folder: ExperimentDir, owner: Owner, waits_again: bool) -> str:

@@ -55,28 +55,16 @@ class Bucketing(NamedTuple):
     buckets: int
     points: int
 
-    def sums(
-        self, positions: Positions, series: Mapping[str, Floats], counting: NDArray[np.bool_] | None = None
-    ) -> Sums:
-        """Sum up points.
-
-        Args:
-            positions: of the points, ascending.
-            series: their values.
-            counting: which of them count; all, if not given.
-        """
+    def filled(self, positions: Positions) -> Filled:
+        """Return into which buckets points fall, given their positions, which ascend."""
         import numpy as np
 
         starts = bucket_starts(positions, self.buckets, self.points)
         edges = edges_of(starts)
-        of = {}
-        for name, values in series.items():
-            counts = np.isfinite(values)
-            if counting is not None:
-                counts &= counting
-            summed = values * _SCALE if counts.all() else np.where(counts, values, 0.0) * _SCALE
-            of[name] = np.stack([np.add.reduceat(summed, edges), np.add.reduceat(counts, edges, dtype=np.float64)])
-        return Sums(starts[edges], of)
+        sizes = np.empty(len(edges))
+        np.subtract(edges[1:], edges[:-1], out=sizes[:-1])
+        sizes[-1:] = len(positions) - edges[-1:]
+        return Filled(starts[edges], edges, sizes)
 
     def joined(self, old: Sums, new: Sums) -> Sums:
         """Put the sums of what was before to those of what came after it; a series that is new had nothing before."""
@@ -91,6 +79,43 @@ class Bucketing(NamedTuple):
             for name, sums in new.of.items()
         }
         return Sums(starts[edges], of)
+
+
+class Filled(NamedTuple):
+    """The buckets into which some points fall.
+
+    Attributes:
+        starts: the first position of each.
+        edges: place of its first point.
+        sizes: how many points it has.
+    """
+
+    starts: Positions
+    edges: Positions
+    sizes: Floats
+
+    def sums(self, series: Mapping[str, Floats], counting: NDArray[np.bool_] | None = None) -> Sums:
+        """Sum up points.
+
+        Args:
+            series: their values.
+            counting: which of them count; all, if not given.
+        """
+        import numpy as np
+
+        edges, of = self.edges, {}
+        for name, values in series.items():
+            counts = np.isfinite(values)
+            if counting is not None:
+                counts &= counting
+            both = of[name] = np.empty((2, len(edges)))
+            if counts.all():
+                both[1] = self.sizes
+                np.add.reduceat(values * _SCALE, edges, out=both[0])
+            else:
+                np.add.reduceat(counts, edges, dtype=np.float64, out=both[1])
+                np.add.reduceat(np.where(counts, values, 0.0) * _SCALE, edges, out=both[0])
+        return Sums(self.starts, of)
 
 
 @dataclass
@@ -113,13 +138,14 @@ class CurveMeans:
         """Go on with the next points."""
         import numpy as np
 
-        new = bucketing.sums(positions, metrics)
+        filled = bucketing.filled(positions)
+        new = filled.sums(metrics)
         for name, (_, counts) in new.of.items():
             if name in self.own or counts.sum() < len(positions):
-                own = bucketing.sums(positions, x, np.isfinite(metrics[name]))
+                own = filled.sums(x, np.isfinite(metrics[name]))
                 before = self.own.get(name, self.axes)  # so far it was finite everywhere
                 self.own[name] = own if before is None else bucketing.joined(before, own)
-        axes = bucketing.sums(positions, x)
+        axes = filled.sums(x)
         self.metrics = new if self.metrics is None else bucketing.joined(self.metrics, new)
         self.axes = axes if self.axes is None else bucketing.joined(self.axes, axes)
 

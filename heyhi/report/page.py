@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 # One script, in parts that can be read.
 _SCRIPTS = (
-    *("values.js", "view.js", "plots.js", "drawing.js", "colours.js", "left_out.js", "metrics.js"),
+    *("values.js", "view.js", "plots.js", "drawn_once.js", "drawing.js", "colours.js", "left_out.js", "metrics.js"),
     "metrics_menu.js",
-    *("bundles.js", "curve_traces.js", "curves.js", "overrides.js", "parallel_axes.js", "parallel.js"),
+    *("bundles.js", "curve_traces.js", "merged_lines.js", "curves.js"),
+    *("overrides.js", "parallel_axes.js", "parallel.js"),
     *("search.js", "columns.js", "filters.js", "reasons.js", "table.js", "choosing.js", "keys.js"),
     *("details.js", "controls.js", "live.js", "connection.js", "news.js"),
     *("live_curves.js", "copying.js", "log.js", "live_details.js", "start.js"),

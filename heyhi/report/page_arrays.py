@@ -47,10 +47,13 @@ def _packed_axis(data: bytes) -> str:
     import numpy as np
 
     values = np.frombuffer(data, np.float64)
-    if len(values) > 2 and np.isfinite(values).all() and np.abs(values).max() < MAX_EXACT:
-        steps = np.diff(values, prepend=values[0])
+    if len(values) > 2 and values[0] >= 0 and values[-1] < MAX_EXACT:
+        steps = np.zeros(len(values))
+        with np.errstate(invalid="ignore"):  # of infinities there is no difference
+            np.subtract(values[1:], values[:-1], out=steps[1:])
         halves = 2 * values  # the mean of the steps of a bucket mostly ends in .5
-        if values[0] >= 0 and (steps >= 0).all() and (halves == np.rint(halves)).all():
+        # What never decreases from the first to the last is finite.
+        if (steps >= 0).all() and (halves == np.rint(halves)).all():
             unit = max(int(np.gcd.reduce((2 * steps).astype(np.int64))), 1) / 2
             top = steps.max() / unit
             if top < 1 << 16:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.applications import Starlette
@@ -16,10 +16,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from heyhi.errors import HeyhiError, ResultError, UnknownError, error_text
-from heyhi.serve.answers import in_thread, json_answer, takes_gzip
+from heyhi.serve.answers import Sending, in_thread, json_answer, takes_gzip
 from heyhi.serve.curves import Curves
-from heyhi.serve.details import experiment
-from heyhi.serve.log_pieces import piece
 from heyhi.serve.parameters import RequestError, have_in, integer, keys_in, mark_in, metrics_in, points_in
 from heyhi.serve.static import Static
 from heyhi.text import one_line
@@ -47,7 +45,8 @@ class Answers:
     def __init__(self, board: Board, looking: Looking, news: News, *, pack: bool = True) -> None:
         self._board, self._looking, self._news, self._pack = board, looking, news, pack
         self._curves_of = Curves(board)
-        self._static = Static()
+        self._sending = Sending()
+        self._static = Static(self._sending)
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
         self._told: set[str] = set()
 
@@ -85,11 +84,11 @@ class Answers:
 
         return safely
 
-    async def _made(self, request: Request, work: Callable[[], object]) -> Response:
+    async def _made(self, request: Request, work: Callable[[], object], *, is_dense: bool = False) -> Response:
         """Answer with what JSON can hold, and takes a while to find out."""
         packed = self._pack and takes_gzip(request)
         async with self._room:
-            return await in_thread(lambda: json_answer(work(), packed=packed))
+            return await in_thread(lambda: json_answer(self._sending, work(), packed=packed, is_dense=is_dense))
 
     async def _page(self, request: Request) -> Response:
         return await in_thread(partial(self._static.page, packed=takes_gzip(request)))
@@ -111,18 +110,19 @@ class Answers:
         metrics, axes = (metrics_in(query.getlist(name), name) for name in ("metrics", "x"))
         if not any(self._board.experiment(key) for key in keys):
             raise RequestError(404, "no such experiments")
-        return await self._made(request, lambda: self._curves_of.answer(keys, points, metrics, axes, have))
+        make = partial(self._curves_of.answer, keys, points, metrics, axes, have)
+        return await self._made(request, make, is_dense=True)
 
     async def _experiment(self, request: Request) -> Response:
         known = self._known(request)
-        return await self._made(request, lambda: experiment(known))
+        return await self._made(request, partial(_details_of, known))
 
     async def _log(self, request: Request) -> Response:
         known = self._known(request)
         query = request.query_params
         begin, before, rank, attempt = (integer(query, name) for name in ("from", "before", "rank", "attempt"))
         at, file = (mark_in(query, name) for name in ("at", "file"))
-        make = partial(piece, known, begin=begin, before=before, rank=rank, attempt=attempt, at=at, file=file)
+        make = partial(_piece_of, known, begin=begin, before=before, rank=rank, attempt=attempt, at=at, file=file)
         try:
             return await self._made(request, make)
         except (ResultError, UnknownError):
@@ -152,6 +152,18 @@ def event_of(board: Board, looking: Looking) -> bytes:
     """Return what is told whenever there is news."""
     data = {"server": board.server, "version": board.version, "error": one_line(looking.error)}
     return b"event: version\ndata: " + orjson.dumps(data) + b"\n\n"
+
+
+def _details_of(known: Known) -> dict[str, Any]:
+    from heyhi.serve.details import experiment  # which imports much: a server that starts has no time for it
+
+    return experiment(known)
+
+
+def _piece_of(known: Known, **asked: Any) -> dict[str, Any]:
+    from heyhi.serve.log_pieces import piece  # likewise
+
+    return piece(known, **asked)
 
 
 async def _no_icon(_: Request) -> Response:

@@ -34,14 +34,17 @@ from heyhi.sweep.own_code import stdout_to_stderr
 from heyhi.sweep.target import exp_id_of
 
 if TYPE_CHECKING:
+    from heyhi.experiment.status import State
     from heyhi.project import Project
     from heyhi.report.source import Source
+    from heyhi.serve.watched import Watched
 
 FILLING = "statuses"  # the phase in which little more than statuses are known
 _QUIET = frozenset({"updated", "seconds", *USED})  # columns that change often, and tell little
 _QUIET_SECONDS = 15.0  # after which what has changed in them is news
 _FILLING_SECONDS = 3.0  # between two tables while experiments are read for the first time
 _FIRST_KEEP_SECONDS = 5.0  # after which what was read is kept on disk for the first time
+_SHOWN_SECONDS = 1.0  # for which all that was read is shown before it is kept
 _KEEP_SECONDS, _KEEP_PART = 60.0, 50  # between two times that what was read is kept, and part of the time
 _STALE_SECONDS = 10.0  # after which it is looked whether results were made anew that others are made of
 
@@ -98,7 +101,7 @@ class Board:
         self._changed: dict[int, int] = {}  # place of an experiment -> version at which its row changed last
         self._fields: dict[str, int] = {}  # name of another field -> version at which it changed last
         self._anew = 0  # version at which everything is another
-        self._known: dict[str, tuple[Project, str]] = {}
+        self._known: dict[str, tuple[Project, str, Path]] = {}
 
     @property
     def version(self) -> int:
@@ -142,15 +145,15 @@ class Board:
         changed, has_statuses = 0, False
         # What a sweep file's get_logs_data prints is no part of what a server prints.
         with paused_collection(), stdout_to_stderr():
-            for watched in shown.watched:
-                outcome = watched.look()
+            for watched, share in self._shares():
+                outcome = watched.look(share)
                 changed += outcome.changed
                 has_statuses = has_statuses or outcome.statuses
         if not is_first and shown.look(is_news=bool(changed)):
             is_other = True
             with paused_collection(), stdout_to_stderr():
-                for watched in shown.watched:
-                    watched.look()
+                for watched, share in self._shares():
+                    watched.look(share)
         now = time.monotonic()
         is_told = self._look_at_notices(is_other=is_other)
         is_noted = self._look_at_notes()
@@ -166,16 +169,25 @@ class Board:
             raise shown.error
         return is_news
 
+    def _shares(self) -> list[tuple[Watched, float]]:
+        """Return what is watched, each with its share of all."""
+        count = sum(len(watched.seen) for watched in self._shown.watched) or 1
+        return [(watched, len(watched.seen) / count) for watched in self._shown.watched]
+
     def _look_at_notices(self, *, is_other: bool) -> bool:
         shown, before = self._shown, self._notices.said
-        if not shown.sources or self.is_filling:
+        if not shown.sources or self.is_filling or not self._version:  # the first table comes without what takes long
             return False
         if all(one.state.status is Status.DONE for watched in shown.watched for one in watched.seen):
             self._notices.forget()
         else:
             folders = [watched.plan.outline.folders for watched in shown.watched]
-            self._notices.find(shown.sources, folders, self._aside.view)
+            self._notices.find(shown.sources, folders, self._states, self._aside.view)
         return self._notices.said != before
+
+    def _states(self) -> dict[str, State]:
+        """Return how all those are that aren't DONE."""
+        return {folder: state for watched in self._shown.watched for folder, state in watched.states().items()}
 
     def _look_at_notes(self) -> bool:
         """Return whether people may have noted something since the last look."""
@@ -198,7 +210,7 @@ class Board:
     def _keep(self, now: float) -> None:
         """Remember on disk what was read, so that the next report, and the next server, needn't read it."""
         if self.is_filling:
-            self._next_keep = now  # once all is read
+            self._next_keep = now + _SHOWN_SECONDS
         if now < self._next_keep or self.is_filling:
             return
         for watched in self._shown.watched:
@@ -240,11 +252,12 @@ class Board:
             "phase": FILLING if is_filling else "",
         }
         projects = {
-            folder: watched.plan.reader.project
+            folder: (watched.plan.reader.project, root)
             for watched in reversed(shown.watched)
+            for root in [watched.plan.reader.project.results_root]
             for folder in watched.plan.outline.folders
         }
-        known = {keys[folder]: (projects[folder], folder) for folder in folders}
+        known = {keys[folder]: (project, folder, root) for folder in folders for project, root in [projects[folder]]}
         self._keys = keys
         with self._lock:
             return self._take(whole, known, table)
@@ -259,7 +272,7 @@ class Board:
         left = len(found) - _MOST_READING
         return found if left <= 0 else [*found[:_MOST_READING], f"reading the metrics of {left} more"]
 
-    def _take(self, whole: dict[str, Any], known: dict[str, tuple[Project, str]], table: PlainTable) -> bool:
+    def _take(self, whole: dict[str, Any], known: dict[str, tuple[Project, str, Path]], table: PlainTable) -> bool:
         before, self._known = self._whole, known
         is_same = bool(before) and all(before[name] == whole[name] for name in ("ids", "keys"))
         is_same = is_same and before["runs"]["columns"] == whole["runs"]["columns"]
@@ -338,8 +351,8 @@ class Board:
         found = self._known.get(key)
         if found is None:
             return None
-        project, folder = found
-        return Known(project, ExperimentDir(Path(folder), project.results_root))
+        project, folder, root = found
+        return Known(project, ExperimentDir(Path(folder), root))
 
 
 def _is_same_but(then: Sequence[Any], row: Sequence[Any], places: Sequence[int]) -> bool:

@@ -41,6 +41,7 @@ _LEAST_POINTS, _MOST_POINTS = 32, 2_048  # of a curve
 _MOST_BYTES = 32 << 20  # that are remembered
 _NUMBER_BYTES, _OWN_BYTES = 8, 5_000
 _MOST_SENT = 8 << 20  # bytes of numbers, of an answer
+_KEEP_SECONDS = 3.0
 _LEAST_NEWS = 16  # experiments of which something is written to disk
 _MOST_NAMES = 50_000  # of metrics, that an answer lists
 _STAMP_DIGITS = 16
@@ -69,8 +70,9 @@ class Curves:
         self._board, self._most_bytes = board, most_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, int], _Kept] = OrderedDict()
-        self._stores: dict[tuple[Path, int], _Store] = {}
+        self._stores: dict[tuple[Path | None, int], _Store] = {}
         self._bytes = 0
+        self._keeping: threading.Timer | None = None
 
     @property
     def remembered(self) -> int:
@@ -124,7 +126,7 @@ class Curves:
             names_left -= len(own)
             if names_left >= 0:
                 names[key] = own
-        self._store()
+        self._keep_later()
         return {
             "points": buckets,
             "x": names_of_axes(seen),
@@ -150,7 +152,10 @@ class Curves:
     def _of(self, key: str, known: Known, buckets: int, wanted: frozenset[str]) -> _Found:
         place = key, buckets
         with self._lock:
-            store = self._stores.setdefault((known.project.state_root, buckets), _Store(known.project, buckets))
+            of = known.folder.results_root, buckets
+            store = self._stores.get(of)
+            if store is None:
+                store = self._stores[of] = _Store(known.project, buckets)
             kept = self._kept.get(place)
             if kept is None:
                 kept = self._kept[place] = _Kept(known.folder, store, key)
@@ -170,9 +175,18 @@ class Curves:
                 self._bytes -= forgotten.counted
         return found
 
-    def _store(self) -> None:
+    def _keep_later(self) -> None:
+        """Keep on disk what was read, once those have their answers who ask now: a page asks for some at a time."""
+        with self._lock:
+            if self._keeping is None and any(store.is_due for store in self._stores.values()):
+                self._keeping = threading.Timer(_KEEP_SECONDS, self.keep)
+                self._keeping.daemon = True
+                self._keeping.start()
+
+    def keep(self) -> None:
         """Keep on disk what was read, where it is much of what is known."""
         with self._lock:
+            self._keeping = None
             due = []
             for store in self._stores.values():
                 if store.is_due:
@@ -304,6 +318,8 @@ def _chosen(sets: Iterable[CurveSet], wanted: Collection[str], axes: Collection[
 
 def _printable(part: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same with names as JSON can send them, and as the table has them."""
+    if all(map(str.isascii, part)):
+        return dict(part)
     return {printable(name): value for name, value in part.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -86,13 +87,16 @@ class Looking:
                 self._viewers -= 1
 
     def _run(self) -> None:
+        is_first = True
         while not self._is_over:
             begin = time.monotonic()
             error, is_news = "", False
             try:
-                is_news = self._board.look()
+                with _all_stays() if is_first else contextlib.nullcontext():
+                    is_news = self._board.look()
             except Exception as problem:  # the next look may find it mended
                 error = error_text(problem)
+            is_first = False
             is_news, self.error = is_news or error != self.error, error
             if is_news and not self._is_over:
                 self._told()
@@ -116,3 +120,16 @@ class Looking:
                 else:
                     self._changing.wait()
             self._is_woken = False
+
+
+@contextlib.contextmanager
+def _all_stays() -> Iterator[None]:
+    """Don't look for garbage among the many objects that come now to stay, neither now nor later."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from heyhi.text import one_line, shell_line
 
 if TYPE_CHECKING:
     from heyhi.control.attendance import Commands
+    from heyhi.experiment.status import State
     from heyhi.report.source import Source
     from heyhi.slurm.commands import View
 
@@ -30,17 +31,24 @@ class Notices:
         self._next = 0.0
         self._is_old = False
 
-    def find(self, sources: Sequence[Source], folders: Sequence[Sequence[str]], view: View) -> None:
+    def find(
+        self,
+        sources: Sequence[Source],
+        folders: Sequence[Sequence[str]],
+        states: Callable[[], Mapping[str, State]],
+        view: View,
+    ) -> None:
         """Look whether there are others.
 
         Args:
             sources: what is shown.
             folders: exp paths of the experiments of each.
+            states: returns how those are that aren't DONE.
             view: what Slurm says of jobs.
         """
         now = time.monotonic()
         if now >= self._next:
-            said = self._find(sources, folders, view)
+            said = self._find(sources, folders, states(), view)
             took = time.monotonic() - now
             self._next = now + took + max(_LEAST_SECONDS, _PART * took)
             self.said = [one_line(line) for line in said[:_MOST]]
@@ -49,7 +57,9 @@ class Notices:
         """All is done: there is nothing to be said."""
         self.said, self._next = [], 0.0
 
-    def _find(self, sources: Sequence[Source], folders: Sequence[Sequence[str]], view: View) -> list[str]:
+    def _find(
+        self, sources: Sequence[Source], folders: Sequence[Sequence[str]], states: Mapping[str, State], view: View
+    ) -> list[str]:
         from heyhi.control.attendance import Attendance
         from heyhi.control.survey import Part, Survey
 
@@ -59,7 +69,7 @@ class Notices:
             else Part.of_manifest(source.project, source.manifest)
             for source, its in zip(sources, folders, strict=True)
         ]
-        survey = Survey.of_parts(parts, view)
+        survey = Survey(parts, states, view.queue.error)
         attendance = Attendance.of(survey)
         needs_somebody = attendance.unknown or attendance.alone or (attendance.dead and not attendance.living)
         said = attendance.lines(_commands(sources), reasons=survey.reasons) if needs_somebody else []

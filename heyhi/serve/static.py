@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from heyhi.report.page import live_page, static_files
-from heyhi.serve.answers import Pieces, packed_answer, takes_gzip
+from heyhi.serve.answers import Pieces, Sending, packed_answer, takes_gzip
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -19,9 +19,14 @@ _VERSION = "v"
 
 
 class Static:
-    """The page of `heyhi serve`, and what it fetches beside its data."""
+    """The page of `heyhi serve`, and what it fetches beside its data.
 
-    def __init__(self) -> None:
+    Args:
+        sending: what the server is sending.
+    """
+
+    def __init__(self, sending: Sending) -> None:
+        self._sending = sending
         self._packed: dict[str, bytes] = {}
 
     @cached_property
@@ -45,7 +50,7 @@ class Static:
 
     def page(self, *, packed: bool) -> Pieces:
         """Return the page."""
-        return packed_answer(self._text, "text/html", packed=packed)
+        return packed_answer(self._sending, self._text, "text/html", packed=packed)
 
     def file(self, name: str, request: Request) -> Pieces:
         """Return a file; where a browser has it, only that it is so."""
@@ -57,10 +62,10 @@ class Static:
             "vary": "accept-encoding",
         }
         if f'"{version}"' in request.headers.get("if-none-match", ""):
-            return Pieces(b"", 304, headers)
+            return Pieces(self._sending, b"", 304, headers)
         body = self._files[name]
         if takes_gzip(request):
             if name not in self._packed:
                 self._packed[name] = gzip.compress(body, compresslevel=_LEVEL, mtime=0)
             body, headers["content-encoding"] = self._packed[name], "gzip"
-        return Pieces(body, 200, headers, "text/css" if name.endswith(".css") else "text/javascript")
+        return Pieces(self._sending, body, 200, headers, "text/css" if name.endswith(".css") else "text/javascript")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,15 +25,21 @@ from heyhi.serve.long_readings import LongReadings
 from heyhi.text import one_line
 
 if TYPE_CHECKING:
+    from heyhi.experiment.owner import Owner
     from heyhi.report.parts import Plan
     from heyhi.report.readings import Entry
     from heyhi.slurm.aside import Aside
 
 Mark = tuple[int, int] | None  # time of change and number of a folder; None where there is none
 _NEVER: Mark = (0, 0)
-_QUIET_CPU = 0.02  # seconds of a look for what is DONE, in turn
+# Seconds of a look, for all that is shown, and each in turn: of 10,000 not all can be looked at each time.
+_FILES_CPU = 0.04  # for the files of what runs or waits
+_ALIVE_CPU = 0.02  # for whether its processes still run
+_UNHELD_CPU = 0.03  # for a close look at how that is which no process of this machine has
+_CLOSELY_CPU = 0.003  # at the rest
+_STOPPED_CPU = 0.004  # for what may be started again
+_QUIET_CPU = 0.007  # for what is DONE
 _QUIET_SECONDS = 0.25  # where a file system takes its time to answer
-_LIVELY_CPU = 0.15  # for how those are that run or wait, in turn
 _READING_SECONDS = 1.0
 _DEPENDENT_SECONDS = 10.0
 _COSTLY = 0.05  # seconds of CPU of a reading that isn't repeated at each look
@@ -42,9 +49,14 @@ _FILES: tuple[tuple[str, int], ...] = (
     (METRICS_NAME, 3),
     (ATTEMPTS_NAME, 6),
 )  # each with where its numbers begin in a stamp
+_ATTEMPTS = slice(6, 9)
 _SMALL = 1_000  # experiments of which all files are looked at each time
-_STEP = 100  # experiments between two looks at the clock
+_STEP, _FEW_STEP = 100, 10  # experiments between two looks at the clock
 _JOB = re.compile(r"job (\d+)")
+
+
+_DONE, _NOT_STARTED = State(Status.DONE), State(Status.NOT_STARTED)
+_NOTHING_READ = Reading(Status.NOT_STARTED.value)
 
 
 class Seen:
@@ -61,21 +73,66 @@ class Seen:
         entry: of it, once it was read.
         when: when it was read last, by `time.monotonic`.
         cost: seconds of CPU that took.
+        owner: the process of this machine that has it: as long as that runs, and no file says otherwise, it is as it
+            was.
+        attempts: stamp of those when it was found out how it is.
     """
 
-    __slots__ = ("cost", "entry", "folder", "is_read", "kept", "mark", "reading", "stamp", "state", "when")
+    __slots__ = (
+        "attempts",
+        "cost",
+        "entry",
+        "folder",
+        "is_read",
+        "kept",
+        "mark",
+        "owner",
+        "reading",
+        "stamp",
+        "state",
+        "when",
+    )
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.mark: Mark = _NEVER
         self.stamp: Stamp = UNKNOWN
         self.kept: Stamp = UNKNOWN
-        self.state = State(Status.NOT_STARTED)
-        self.reading = Reading(Status.NOT_STARTED.value)
+        self.state = _NOT_STARTED
+        self.reading = _NOTHING_READ
         self.is_read = True
         self.entry: Entry | None = None
         self.when = 0.0
         self.cost = 0.0
+        self.owner: Owner | None = None
+        self.attempts: Stamp = UNKNOWN
+
+    def is_held(self, mark: Mark, look: Look) -> bool:
+        """Return whether who had it has it still, by what costs little."""
+        is_same = mark == self.mark and look.stamp[_ATTEMPTS] == self.attempts
+        return is_same and self.owner is not None and self.owner.runs
+
+
+class _Turn:
+    """Some of many at a time: who hasn't come to its turn in a look does in the next one.
+
+    Args:
+        cpu: seconds that what is done with them may take.
+    """
+
+    def __init__(self, cpu: float) -> None:
+        self._cpu, self._last = cpu, -1
+
+    def of(self, places: Iterable[int], share: float) -> Iterator[int]:
+        """Yield places, those whose turn it is first, as long as a share of the time isn't over."""
+        every = sorted(places)
+        turn = bisect_right(every, self._last)
+        cpu, begin = time.thread_time(), time.monotonic()
+        for number, place in enumerate([*every[turn:], *every[:turn]]):
+            if number and number % _FEW_STEP == 0 and _is_over(share * self._cpu, cpu, begin):
+                return
+            self._last = place
+            yield place
 
 
 @dataclass
@@ -106,7 +163,11 @@ class Watched:
         self._lively: set[int] = set()  # what is looked at each time
         self._dependent: set[int] = set()  # what isn't started and needs something
         self._unread: dict[int, Look] = {}
-        self._lively_turn = self._quiet_turn = 0
+        self._stopped: set[int] = set()  # what has ended, and isn't DONE: it may be started again
+        self._files, self._alive = _Turn(_FILES_CPU), _Turn(_ALIVE_CPU)
+        self._closely, self._unheld, self._startable = _Turn(_CLOSELY_CPU), _Turn(_UNHELD_CPU), _Turn(_STOPPED_CPU)
+        self._quiet_turn = 0
+        self._share = 1.0
         self._round = 0
         self._next_dependent = 0.0
         self._jobs: dict[int, str] = {}  # place -> job that its reason names
@@ -123,7 +184,7 @@ class Watched:
         if before is not None:
             self._is_begun = before._is_begun
         for place, one in enumerate(self.seen):
-            self._children.setdefault(os.path.dirname(one.folder), []).append(place)  # noqa: PTH120 (10,000 of them)
+            self._children.setdefault(one.folder.rpartition("/")[0], []).append(place)
             if one.folder in known:
                 self._sort(place, one, is_settled=one.folder not in lively)
                 if not one.is_read:
@@ -149,19 +210,24 @@ class Watched:
 
     # --- looking
 
-    def look(self) -> Outcome:
-        """Look at what may have changed, and read what has."""
+    def look(self, share: float = 1.0) -> Outcome:
+        """Look at what may have changed, and read what has.
+
+        Args:
+            share: of all that is shown, which may take its part of what a look may take.
+        """
         found = Outcome()
+        self._share = share
         statuses = self._statuses()
         if self._new:
             self._begin(statuses, found)
             if len(self._unread) <= _FEW:  # else how they are is shown first
                 self._read(found)
             return found
-        lively = self._lively_changed()
-        places = dict.fromkeys([*self._appeared(), *self._of_jobs(), *lively, *self._quiet_changed()])
+        places = dict.fromkeys([*self._appeared(), *self._of_jobs(), *self._lively_changed(), *self._ended()])
+        places |= dict.fromkeys([*self._stopped_changed(), *self._quiet_changed()])
         self._examine(places, statuses, found)
-        self._examine_lively([place for place in self._in_turn() if place not in places], statuses, found)
+        self._examine_closely(places, statuses, found)
         self._examine_dependent(places, statuses, found)
         self._read(found)
         return found
@@ -190,7 +256,7 @@ class Watched:
                 one.mark, one.kept = _mark(one.folder), kept.stamps[place]
                 one.stamp, one.reading = one.kept, rows[place]
                 if place not in changed:
-                    one.state = State(Status.DONE)
+                    one.state = _DONE
             new = sorted(changed)
             found.changed += len(self.seen)
         elif len(new) > _FEW:
@@ -222,12 +288,21 @@ class Watched:
     def _lively_changed(self) -> list[int]:
         """Return the places of those that run or wait, or were written to just now, whose files have changed."""
         found = []
-        for place in self._lively:
+        for place in self._files.of(self._lively, self._share):
             one = self.seen[place]
             waits = one.state.status is Status.PENDING
             if _mark(one.folder) != one.mark or (not waits and look_at(one.folder).stamp != one.stamp):
                 found.append(place)
         return found
+
+    def _ended(self) -> list[int]:
+        """Return the places of those whose process runs no more."""
+        owners = ((place, self.seen[place].owner) for place in self._alive.of(self._lively, self._share))
+        return [place for place, owner in owners if owner is not None and not owner.runs]
+
+    def _stopped_changed(self) -> list[int]:
+        """Return the places of those that have ended and may have been started again."""
+        return [place for place in self._startable.of(self._stopped, self._share) if not _is_marked(self.seen[place])]
 
     def _quiet_changed(self) -> list[int]:
         """Return the places of others that have changed, as far as their turn came; of all where one has."""
@@ -237,7 +312,7 @@ class Watched:
         is_small = count <= _SMALL
         for number in range(count):
             is_asked = number % _STEP == 0 and not found  # the clock
-            if is_asked and (time.thread_time() - cpu > _QUIET_CPU or time.monotonic() - begin > _QUIET_SECONDS):
+            if is_asked and number and _is_over(self._share * _QUIET_CPU, cpu, begin):
                 break
             place = self._quiet_turn = (self._quiet_turn + 1) % count
             self._round += not place
@@ -251,27 +326,20 @@ class Watched:
                 found.append(place)
         return found
 
-    def _in_turn(self) -> list[int]:
-        """Return the places of those that run or wait, those whose turn it is first."""
-        places = sorted(self._lively)
-        turn = self._lively_turn % len(places) if places else 0
-        return places[turn:] + places[:turn]
-
     # --- what has changed
 
     def _examine(self, places: Iterable[int], statuses: Statuses, found: Outcome) -> None:
         for place in places:
             self._examine_one(place, statuses, found)
 
-    def _examine_lively(self, places: Sequence[int], statuses: Statuses, found: Outcome) -> None:
-        cpu, begin = time.thread_time(), time.monotonic()
-        for number, place in enumerate(places):
-            if number % 10 == 0 and (
-                time.thread_time() - cpu > _LIVELY_CPU or time.monotonic() - begin > _READING_SECONDS
-            ):
-                return
-            self._lively_turn += 1
-            self._examine_one(place, statuses, found)
+    def _examine_closely(self, done: Collection[int], statuses: Statuses, found: Outcome) -> None:
+        """Look closely at some of those that run or wait, whose files say nothing new."""
+        left = self._lively.difference(done)
+        unheld = {place for place in left if self.seen[place].owner is None}
+        for places, turn in ((unheld, self._unheld), (left - unheld, self._closely)):
+            for place in turn.of(places, self._share):
+                self.seen[place].owner = None
+                self._examine_one(place, statuses, found)
 
     def _examine_dependent(self, done: Iterable[int], statuses: Statuses, found: Outcome) -> None:
         """Look at those that wait for others where any of these has changed, and now and then."""
@@ -292,9 +360,14 @@ class Watched:
         view = self._aside.view
         view.begin_one()
         if look.is_done:
-            state = State(Status.DONE)
+            state, one.owner = _DONE, None
+        elif one.is_held(mark, look):
+            state = one.state
         else:
             state = statuses.of(one.folder)
+            owner = statuses.owner_of(one.folder) if _is_settled(mark) else None
+            one.owner = owner if owner is not None and not owner.root and owner.runs else None
+            one.attempts = look.stamp[_ATTEMPTS]
             if view.queue.error and state.status.is_alive and one.state.status.is_alive and view.is_asked:
                 state = one.state  # as it was last known
         is_other = state.status is not one.state.status
@@ -331,6 +404,10 @@ class Watched:
             self._lively.add(place)
         else:
             self._lively.discard(place)
+        if place in self._lively or status is Status.DONE or one.mark is None:
+            self._stopped.discard(place)
+        else:
+            self._stopped.add(place)
         if status in (Status.NOT_STARTED, Status.BLOCKED) and self.plan.needs.get(one.folder):
             self._dependent.add(place)
         else:
@@ -415,6 +492,11 @@ class Watched:
         if all(one.is_read for one in self.seen):
             kept = Remembered(self.readings(), [one.kept for one in self.seen])
             self.plan.reader.remember(self.plan.outline.folders, self.plan.growing, kept)
+
+
+def _is_over(seconds: float, cpu: float, begin: float) -> bool:
+    """Return whether what began then has taken its time."""
+    return time.thread_time() - cpu > seconds or time.monotonic() - begin > _QUIET_SECONDS
 
 
 def _is_marked(one: Seen) -> bool:

@@ -66,8 +66,8 @@ def note(page: Any) -> str:
 def test_curves_are_asked_for_of_the_drawn_rows_and_metrics_by_pixels(lab: Lab, watch: Watch) -> None:
     lab.make([{"lr": lr / 100, "seed": 0} for lr in range(1, 41)])
     context = watch.context()
-    page = watch.open(lab.serve(), "#lines=20", context=context, wait=False)
-    questions = asked(page)
+    questions = asked(context)
+    page = watch.open(lab.serve(), "#lines=20", context=context)
     settled(page, "document.getElementById('curves').data.length === 20")
     assert sum(len(one["keys"][0].split(",")) for one in questions) == 20
     assert {tuple(one["metrics"]) for one in questions} == {("val_accuracy",)}

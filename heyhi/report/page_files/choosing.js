@@ -13,8 +13,10 @@ function linkTable(element) {
     colourBoxes();
   });
   element.addEventListener("keydown", onKey);
-  table.search.fixed("heyhi", filterTests.length ? (_, { row }) => filterTests.every((test) => test(row)) : null);
-  table.draw(false);
+  if (filterTests.length) {
+    table.search.fixed("heyhi", (_, { row }) => filterTests.every((test) => test(row)));
+    table.draw(false);
+  } else colourBoxes(); // it is drawn already
   readShown();
   reachFirst();
   showFilters();

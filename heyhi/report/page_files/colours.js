@@ -17,7 +17,7 @@ const colourAt = (place) => shade(PALETTE[place % PALETTE.length], Math.floor(pl
  * Where few could be drawn, by the place among all of these: they keep their colours, whatever is sorted and chosen.
  */
 function lineColours() {
-  const all = gathered(Infinity);
+  const all = gathered(PALETTE.length + 1); // all of them, or too many
   const drawn = all.length <= PALETTE.length ? all : gathered(mostLines());
   const first = new Map(drawn.map((bundle) => [bundle, Math.min(...bundle.runs)]));
   // What is drawn only since it is chosen changes nothing of the others.

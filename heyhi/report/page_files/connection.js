@@ -16,6 +16,7 @@ let lookError = ""; // what the server says of its own last look
 let tries = 0;
 let [nextTry, nextNews, silence] = [null, null, null]; // timers
 let [isFetching, isNews, lastNews] = [false, false, -Infinity];
+let heardMeanwhile = null; // what the server has said of its state while that was fetched
 let fetches = 0; // that are under way
 
 /** Fetch JSON from the server; what goes wrong is an Error whose message can be shown. */
@@ -65,7 +66,8 @@ async function bringNews() {
     if (isConnected()) lost(error.message);
   } finally {
     isFetching = false;
-    if (isNews) wantNews();
+    if (isNews || isNewTo(heardMeanwhile)) wantNews();
+    heardMeanwhile = null;
   }
 }
 
@@ -119,8 +121,11 @@ function heard({ data: text }) {
   lookError = typeof said.error === "string" ? said.error : "";
   answered();
   watchSilence();
-  if (said.server !== data?.server || said.version !== data?.version) wantNews();
+  if (isFetching) heardMeanwhile = said; // of what is on its way, perhaps
+  else if (isNewTo(said)) wantNews();
 }
+
+const isNewTo = (said) => said !== null && (said.server !== data?.server || said.version !== data?.version);
 
 /** A connection may be gone without a sign, as that of a computer that has slept. */
 function watchSilence() {

@@ -58,7 +58,7 @@ function drawCurves() {
         for (const line of made.used) {
           overs.add(line.over);
           ranges.x.push(...extent(line.x));
-          ranges.y.push(...extent(line.y.filter(Number.isFinite)));
+          ranges.y.push(...finiteExtent(line.y));
         }
       });
     const off = leftOutOf(traces.slice(before), { logX, logY });
@@ -67,7 +67,7 @@ function drawCurves() {
     found.axes.push({ own, over: [...overs].join(", ") || over, suffix, ranges, why });
   });
 
-  showCurves(traces, found.axes, { logX, logY, metrics });
+  showCurves(merged(traces), found.axes, { logX, logY, metrics });
   showLegend([...drawn], colours, { metrics, byMetric, multiples });
   noteCurves([...drawn], found, metrics);
   colourBoxes();
@@ -95,6 +95,7 @@ const chartsAcross = (count) => (count === 1 ? 1 : byId("curves").clientWidth < 
 
 /** Draw the charts, side by side where there are several. */
 function showCurves(traces, charts, { logX, logY, metrics }) {
+  if (isLive && !areCurvesLinked && !traces.length && curvesPending()) return; // an empty plot takes its time, too
   const across = chartsAcross(charts.length);
   const down = Math.ceil(charts.length / across);
   byId("curves").style.setProperty("--rows", String(down));
@@ -130,7 +131,8 @@ function showCurves(traces, charts, { logX, logY, metrics }) {
   if (!traces.length) Object.assign(axes, { xaxis: { visible: false }, yaxis: { visible: false } });
   // A zoom stays while lines come and go, and ends when the axes mean something else.
   axes.uirevision = [...metrics, charts.length, ...charts.map(({ over }) => over), logX, logY].join("\n");
-  Plotly.react("curves", traces, layout(axes), modeBar());
+  drawOnce("curves", traces, layout(axes));
+  linkCurves();
   if (isLive) pointAgain();
 }
 

@@ -3,6 +3,7 @@
 /** Count the values of lines that a logarithmic axis has no place for; what only lies behind them isn't counted. */
 function leftOutOf(traces, { logX, logY }) {
   const found = { count: 0, isAll: false };
+  if (!logX && !logY) return found;
   let left = 0;
   const isOff = (value, log) => log && value <= 0 && value !== null;
   for (const { x, y, hoverinfo } of traces) {

@@ -3,14 +3,15 @@
 const MOST_LINES = 1000; // that are drawn at once
 // Points of all lines of a metric. They are drawn as SVG: Plotly's other kind compiles code as it runs, which the page's
 // policy forbids, and needs WebGL, which remote desktops lack.
-const MOST_DRAWN = 128_000;
+const MOST_DRAWN = 64_000;
 const FEWEST_POINTS = 50; // of a line
-const MOST_KEYS = 125; // experiments of one request: an address has its bounds
+const MOST_KEYS = 250; // experiments of one request: an address has its bounds
 const MOST_NAMES = 20; // metrics of one request
 const MOST_ASKED = 100_000; // points of one request
 const MOST_KEPT_CURVES = 64e6; // characters of packed numbers
 const REQUESTS = 2; // at the same time
 const PROBED = 20; // experiments that are asked which metrics there are
+const FIRST_PART = 400; // milliseconds before a part of what was asked for is drawn
 const FIRST_PAUSE = 1000; // milliseconds before what failed is tried again; then twice as long, up to
 const LAST_PAUSE = 30_000;
 
@@ -79,6 +80,16 @@ function wantCurves(bundles, metrics, width) {
   askCurves();
 }
 
+/** Ask for what will be drawn before the table is made, where nothing sorts or filters it. */
+function wantCurvesAhead() {
+  const metrics = drawnMetrics();
+  if (table || metrics.length !== 1 || TURNS.some((name) => seen(name) !== null)) return;
+  shownRows = [...Array(rowCount()).keys()];
+  wantCurves(gathered(mostLines()), metrics, byId("curves").clientWidth);
+}
+
+const TURNS = ["sort", "search", "status", "why", "only", "filter"];
+
 /** Return which of the wanted metrics of an experiment aren't there, or are of an older state. */
 function lackingOf(key) {
   const [{ asked }, { metrics, points }] = [keptOf(key), wantedCurves];
@@ -88,6 +99,7 @@ function lackingOf(key) {
 
 function askCurves() {
   if (retryTimer !== null) return;
+  if (!requests) askedSince = performance.now();
   while (requests < REQUESTS) {
     const batch = nextBatch();
     if (!batch) break;
@@ -96,7 +108,7 @@ function askCurves() {
   showFetching();
 }
 
-let requests = 0;
+let [requests, askedSince] = [0, 0];
 
 /** Return what to ask for next, or null. */
 function nextBatch() {
@@ -205,13 +217,14 @@ function forgetCurves(runs) {
 /** Draw what came: at once where nothing else is under way, else not more often than drawing is cheap. */
 function drawSoon() {
   clearTimeout(drawTimer);
-  const rest = Math.max(250, 3 * drawingTook) - (performance.now() - lastDrawing);
+  // What comes soon is drawn at once.
+  const due = Math.max(askedSince + FIRST_PART, lastDrawing + Math.max(250, 3 * drawingTook));
   drawTimer = setTimeout(
     () => {
       drawTimer = null;
       redraw(drawCurves);
     },
-    requests > 1 || nextBatch() ? Math.max(rest, 0) : 0,
+    requests > 1 || nextBatch() ? Math.max(due - performance.now(), 0) : 0,
   );
 }
 

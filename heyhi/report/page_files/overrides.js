@@ -51,7 +51,7 @@ function drawScatter() {
   ]);
 }
 
-const [MOST_DOTS, MOST_PATHS] = [2000, 600]; // of a plot: more take long to draw, and lie upon one another
+const [MOST_DOTS, MOST_PATHS] = [1000, 600]; // of a plot: more take long to draw, and lie upon one another
 let pickedBy = null; // returns the rows in a frame that was dragged, also those that aren't drawn
 
 /** Return some of the rows, evenly, with what is chosen and what else has to be seen. */
@@ -101,7 +101,7 @@ function showOverrides(traces, extra) {
   extra = { height: byId("overrides").clientHeight, ...extra }; // what Plotly measured may be of another drawing
   // Points and rows show what is chosen: the frame that a drag leaves behind is done with at the next drawing.
   drawings += 1;
-  Plotly.react("overrides", traces, { ...layout(extra), selections: [], selectionrevision: drawings }, modeBar());
+  drawOnce("overrides", traces, { ...layout(extra), selections: [], selectionrevision: drawings });
 }
 
 function nothingToDraw(leftOut = []) {
@@ -123,9 +123,15 @@ const rowsOf = (points) => [
   ...new Set(points.flatMap(({ data: trace, pointNumber }) => trace.meta?.rows[pointNumber] ?? [])),
 ];
 
+let areCurvesLinked = false;
+
+function linkCurves() {
+  if (!areCurvesLinked) byId("curves").on("plotly_click", ({ points, event }) => choose(rowsOfLine(points[0]), event));
+  areCurvesLinked = true;
+}
+
 function linkPlots() {
   followWidth();
-  byId("curves").on("plotly_click", ({ points, event }) => choose(points[0].data.meta.rows, event));
   byId("overrides").on("plotly_click", ({ points, event }) => choose(rowsOf(points.slice(0, 1)), event));
   byId("overrides").on("plotly_selected", (selected) => {
     const frame = selected?.range;

@@ -12,6 +12,7 @@ function show(part) {
   readMetrics();
   chosen = new Set(); // by its places in what was shown before
   showControls();
+  if (isLive) wantCurvesAhead();
   showHead();
   for (const id of ["curves-card", "overrides-card"]) byId(id).hidden = !data.ids.length;
   showTable();

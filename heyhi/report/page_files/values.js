@@ -62,7 +62,9 @@ function numbers(place) {
 }
 
 function unpacked(packed) {
-  const bytes = Uint8Array.from(atob(packed.slice(1)), (c) => c.charCodeAt(0));
+  const text = atob(packed.slice(1));
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = text.charCodeAt(i);
   const Type = { f: Float32Array, d: Float64Array, i: Int32Array }[packed[0]];
   return Type ? new Type(bytes.buffer) : fromSteps(bytes, packed[0] === "1" ? Uint8Array : Uint16Array);
 }
@@ -70,7 +72,10 @@ function unpacked(packed) {
 /** Return numbers that never decrease: packed are the first, a unit, and each one's distance to the one before in units. */
 function fromSteps(bytes, Type) {
   let [value, unit] = new Float64Array(bytes.buffer, 0, 2);
-  return Float64Array.from(new Type(bytes.buffer, 16), (steps) => (value += unit * steps));
+  const steps = new Type(bytes.buffer, 16);
+  const found = new Float64Array(steps.length);
+  for (let i = 0; i < steps.length; i += 1) found[i] = value += unit * steps[i];
+  return found;
 }
 
 /** Sort texts, those of numbers by size. */
@@ -83,8 +88,26 @@ const spread = (count, most) =>
     : [...Array(most).keys()].map((i) => Math.round((i * (count - 1)) / (most - 1)));
 
 /** Return the smallest and the largest of any number of numbers. */
-const extent = (values) =>
-  values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (let i = 0; i < values.length; i += 1) {
+    low = Math.min(low, values[i]); // NaN, where one is that
+    high = Math.max(high, values[i]);
+  }
+  return [low, high];
+}
+
+/** Return the same of those that are finite. */
+function finiteExtent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (let i = 0; i < values.length; i += 1) {
+    const value = values[i];
+    if (!Number.isFinite(value)) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
 
 /** Return whether numbers ask for a logarithmic axis, as learning rates do. */
 function spansOrders(values) {

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ from heyhi.cli.selection import select
 from heyhi.control.survey import Part
 from heyhi.errors import HeyhiError, SweepError
 from heyhi.experiment.claim import Claim
+from heyhi.experiment.owner import Owner, read_parent_and_start
 from heyhi.report.read import Reader
 from heyhi.report.source import Source
 from heyhi.serve import board as board_module
 from heyhi.serve import long_readings, shown_sources, watched
 from heyhi.serve.board import Board
 from heyhi.sweep.known import LaunchRecord, note_known, write_launch
-from tests.unit.serve.boards import Sweep, cells, looked, merged, shown, whole
+from tests.unit.serve.boards import LONG_AGO, Sweep, cells, looked, merged, shown, whole
 
 
 def look_at_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +192,77 @@ def test_a_wiped_and_a_removed_folder_are_not_started_again(sweep: Sweep) -> Non
     board.look()
     assert [cells(whole(board), place)["status"] for place in range(3)] == ["NOT_STARTED", "NOT_STARTED", "DONE"]
     assert shown(board) == sweep.reported()
+
+
+def look_at_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the parts of a look that take turns be over at once."""
+    names = [name for name in vars(watched) if name.endswith("_CPU")]
+    for name in {*names} - {"_FILES_CPU", "_ALIVE_CPU"}:
+        monkeypatch.setattr(watched, name, -1.0)
+    monkeypatch.setattr(watched, "_STEP", 2)
+    monkeypatch.setattr(watched, "_FEW_STEP", 1)
+
+
+def test_of_many_that_run_one_whose_process_has_died_is_seen_by_the_next_look(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_at_few_at_a_time(monkeypatch)
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        started = read_parent_and_start(process.pid)
+        assert started is not None
+        for number, folder in enumerate(sweep.folders):
+            sweep.start(number)
+            owner = Owner.this_process("process")
+            if number == 1:
+                owner = replace(owner, pid=process.pid, started=started[1])
+            (folder.path / "claim.json").write_text(json.dumps(asdict(owner)))
+        sweep.age()
+        looked(board := sweep.board())
+        assert {row[0] for row in whole(board)["runs"]["rows"]} == {"RUNNING"}
+        for _ in range(3):  # the last of which has looked at others closely
+            assert not board.look()
+        process.kill()
+    board.look()
+    assert [cells(whole(board), place)["status"] for place in range(6)] == ["RUNNING", "DEAD", *["RUNNING"] * 4]
+    assert shown(board) == sweep.reported()
+
+
+def test_of_many_that_have_ended_one_that_starts_again_is_seen_by_the_next_look(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_at_few_at_a_time(monkeypatch)
+    for number in range(6):
+        sweep.start(number)
+        sweep.end(number)
+        if number != 1:
+            sweep.finish(number)
+    sweep.age()
+    looked(board := sweep.board())
+    board.look()
+    assert cells(whole(board), 1)["status"] == "DEAD"
+    claim = Claim.acquire(sweep.folders[1].path)
+    assert isinstance(claim, Claim)
+    board.look()
+    assert cells(whole(board), 1)["status"] == "RUNNING"
+    claim.release()
+
+
+def test_of_many_each_is_looked_at_closely_in_its_turn(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    look_at_few_at_a_time(monkeypatch)
+    for number, folder in enumerate(sweep.folders):
+        sweep.start(number)
+        (folder.path / "claim.json").write_text(json.dumps(asdict(Owner.this_process("process"))))
+    sweep.age()
+    looked(board := sweep.board())
+    claim = sweep.folders[3].path / "claim.json"
+    mark = sweep.folders[3].path.stat().st_mtime_ns
+    claim.write_text("{}")  # in place: neither the folder nor what a table is made of tells of it
+    os.utime(claim, (LONG_AGO, LONG_AGO))
+    assert sweep.folders[3].path.stat().st_mtime_ns == mark
+    for _ in range(7):
+        board.look()
+    assert shown(board) == sweep.reported()
+    assert cells(whole(board), 3)["status"] != "RUNNING"
 
 
 def test_a_later_attempt_strikes_what_it_has_logged_again(sweep: Sweep) -> None:

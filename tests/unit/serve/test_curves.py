@@ -265,7 +265,11 @@ def many(root: Path, count: int = 20) -> list[str]:
 
 def test_the_next_server_need_not_read_what_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = many(tmp_path)
+    monkeypatch.setattr(curves_module, "_KEEP_SECONDS", 0.0)
     first = Curves(Shown(tmp_path)).answer(keys, 500, ["loss"])
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()
     write(tmp_path / "e3", steps(5, 30))
     changed = Curves(Shown(tmp_path)).answer(["e3"], 500, ["loss"])
     reads: list[str] = []
@@ -282,7 +286,9 @@ def test_the_next_server_need_not_read_what_stays_as_it_is(tmp_path: Path, monke
 @pytest.mark.parametrize("damage", ["cut", "bytes", "folder", "other columns"])
 def test_what_is_kept_on_disk_may_be_damaged(tmp_path: Path, damage: str) -> None:
     keys = many(tmp_path)
-    first = Curves(Shown(tmp_path)).answer(keys, 500, ["loss"])
+    server = Curves(Shown(tmp_path))
+    first = server.answer(keys, 500, ["loss"])
+    server.keep()
     (kept,) = tmp_path.rglob("live-curves-*")
     if damage == "cut":
         os.truncate(kept, 500)

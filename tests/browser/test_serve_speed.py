@@ -1,0 +1,89 @@
+"""What a page does to show much: it is counted, since times depend on who else uses the machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.browser.served import Lab, Watch, settled
+from tests.browser.test_serve_plots import set_control
+
+# Counts what is drawn: calls of Plotly, and lines and points that it writes.
+COUNTING = """
+  window.drawn = [];
+  let [lines, points, plotly] = [0, 0, undefined];
+  const { setAttribute } = Element.prototype;
+  Element.prototype.setAttribute = function (name, value) {
+    if (name === "d" && this.classList.contains("js-line")) lines += 1;
+    if (name === "d" && this.classList.contains("point")) points += 1;
+    return setAttribute.call(this, name, value);
+  };
+  Object.defineProperty(window, "Plotly", {
+    configurable: true,
+    get: () => plotly,
+    set(found) {
+      const { react } = (plotly = found);
+      plotly.react = function (plot, traces, ...others) {
+        [lines, points] = [0, 0];
+        const answer = react.call(this, plot, traces, ...others);
+        window.drawn.push({ plot, traces: traces.length, lines, points });
+        return answer;
+      };
+    },
+  });
+"""
+LINES = "document.getElementById('curves').data.reduce((sum, { meta }) => sum + (meta.lines?.length ?? 1), 0)"
+COUNT = 300
+
+
+def opened(lab: Lab, watch: Watch, view: str) -> tuple[Any, list[str]]:
+    """Open the page of many experiments; second come the addresses that it asks for."""
+    lab.make([{"lr": lr / 1000, "seed": 0} for lr in range(1, COUNT + 1)], epochs=80)
+    context = watch.context()
+    context.add_init_script(COUNTING)
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page = watch.open(lab.serve(), view, context=context)
+    settled(page, f"{LINES} === {COUNT}")
+    return page, asked
+
+
+def test_hundreds_of_lines_are_few_traces_and_each_is_drawn_once(lab: Lab, watch: Watch) -> None:
+    page, asked = opened(lab, watch, "#lines=Infinity&seeds=0")
+    found = [one for one in page.evaluate("drawn") if one["plot"] == "curves" and one["lines"] > 10]
+    assert [one["lines"] for one in found] in ([COUNT], [250, COUNT], [COUNT - 250, COUNT]), "each line once a drawing"
+    assert found[-1]["traces"] <= 50, "a colour is a trace"
+    dots = [one for one in page.evaluate("drawn") if one["plot"] == "overrides" and one["points"] > 10]
+    assert len(dots) == 1
+    assert len([one for one in asked if one.startswith("curves")]) == 2
+    assert len([one for one in asked if one == "data"]) == 1, "it is fetched while the scripts are"
+
+
+def test_a_line_among_hundreds_is_told_of_and_chosen(lab: Lab, watch: Watch) -> None:
+    page, _ = opened(lab, watch, "#lines=Infinity&seeds=0")
+    place = page.evaluate("""() => {
+      const plot = document.getElementById("curves");
+      const { xaxis, yaxis } = plot._fullLayout;
+      const { left, top } = plot.getBoundingClientRect();
+      const trace = plot.data.at(-1);
+      const point = trace.meta.starts[2] + 40;
+      const [x, y] = [trace.x[point], trace.y[point]];
+      return { x: left + xaxis._offset + xaxis.d2p(x), y: top + yaxis._offset + yaxis.d2p(y) };
+    }""")
+    page.mouse.move(place["x"], place["y"])
+    page.wait_for_selector("#curves .hovertext")
+    told = page.locator("#curves .hovertext").text_content()
+    page.mouse.down()
+    page.mouse.up()
+    settled(page, "document.querySelectorAll('tr[aria-selected=true]').length === 1")
+    chosen = page.locator("tr[aria-selected=true]").text_content()
+    rate = told.split("lr=")[1].split("val")[0]
+    assert rate in chosen, (told, chosen)
+    assert page.evaluate(LINES) == COUNT
+    on_top = page.evaluate("document.getElementById('curves').data.at(-1)")
+    assert on_top["meta"]["label"] == f"lr={rate}", "what is chosen lies on top, apart from the others"
+
+
+def test_a_hundred_lines_and_fewer_are_a_trace_each(lab: Lab, watch: Watch) -> None:
+    page, _ = opened(lab, watch, "#lines=Infinity&seeds=0")
+    set_control(page, "lines", "100")
+    settled(page, "document.getElementById('curves').data.length === 100")
