@@ -112,7 +112,7 @@ class Served:
             parts = urllib.parse.urlsplit(self.address)
             self._host, self._port = str(parts.hostname), int(parts.port or 0)
             self._asking = self._connection()
-            self._cookie = self._admitted(f"{parts.path}?{parts.query}")
+            self._shown = self._admitted(f"{parts.path}?{parts.query}")
         except BaseException:
             self.end()
             raise
@@ -133,7 +133,7 @@ class Served:
     def look_on(self) -> None:
         """Have somebody look at it, from now to the end."""
         listening = self._connection()
-        listening.request("GET", "/events", headers={"Cookie": self._cookie})
+        listening.request("GET", "/events", headers=self._shown)
         answer = listening.getresponse()
         if answer.status != 200:
             raise CommandFailed(f"/events answered {answer.status}")
@@ -191,7 +191,7 @@ class Served:
 
     def get(self, path: str) -> Any:
         """Ask for something as the page does, and return the JSON that is answered."""
-        headers = {"Cookie": self._cookie, "Accept-Encoding": "gzip"}
+        headers = {**self._shown, "Accept-Encoding": "gzip"}
         try:
             self._asking.request("GET", path, headers=headers)
             answer = self._asking.getresponse()
@@ -227,18 +227,18 @@ class Served:
                 return found[0]
         raise self._broken("printed no address")
 
-    def _admitted(self, path: str) -> str:
-        """Show the token, and return the cookie that is given for it."""
+    def _admitted(self, path: str) -> dict[str, str]:
+        """Show the token, and return the cookie and the key that are given for it, as headers."""
         try:
             self._asking.request("GET", path)
             answer = self._asking.getresponse()
-            answer.read()
+            key = re.search(rb'data-key="(\w+)"', answer.read())
         except OSError as error:
             raise self._broken(f"doesn't answer where it says that it is ({error})") from None
         cookie = answer.headers.get("Set-Cookie", "").partition(";")[0]
-        if not cookie:
-            raise CommandFailed(f"heyhi serve gave no cookie: {answer.status}")
-        return cookie
+        if not cookie or key is None:
+            raise CommandFailed(f"heyhi serve gave no cookie or no key: {answer.status}")
+        return {"Cookie": cookie, "HeyHi-Key": key[1].decode()}
 
     def _connection(self) -> http.client.HTTPConnection:
         made = http.client.HTTPConnection(self._host, self._port, timeout=MOST_SECONDS)

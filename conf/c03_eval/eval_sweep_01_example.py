@@ -19,8 +19,3 @@ def yield_sweep() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each point as (config, overrides)."""
     for point in heyhi.grid(noise=[0.0, 0.2, 0.4]):
         yield CFG, point
-
-
-def get_logs_data(handle: heyhi.Handle) -> dict[str, Any]:
-    """Return the table's columns for one evaluation; empty until it is done."""
-    return {"test_accuracy": handle.result()["test_accuracy"]} if handle.is_done() else {}

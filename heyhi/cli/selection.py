@@ -385,15 +385,14 @@ class Selection:
 
         A sweep file that was expanded alike before isn't composed again.
         """
-        from heyhi.control.survey import Part
         from heyhi.experiment.slots import shown_folders
+        from heyhi.report.known_sources import known_sources
         from heyhi.report.source import Source
         from heyhi.sweep.manifest import Manifest
 
         composed_again = partial(self.composed_again, is_look=True)
         if not self.named:
-            folders = shown_folders(Part.of_index(self.project).folders)
-            return Source.of_experiments(self.project, folders, composed_again, is_newest_first=True)
+            return known_sources(self.project, composed_again)
         # Configs first: a wrong one is said before anything is written.
         expanded = {i: self._expand_config(w) for i, w in enumerate(self.named) if isinstance(w, ConfigWord)}
         found: list[Source] = []

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 def serve(args: argparse.Namespace) -> int:
     """Show experiments in a browser while they run."""
+    from heyhi.cli.told_once import ToldOnce
+
+    # What is wrong is met by each look, and by whoever else reads the same file.
+    with contextlib.redirect_stderr(ToldOnce(sys.stderr)):
+        return _serve(args)
+
+
+def _serve(args: argparse.Namespace) -> int:
     from heyhi.cli.selection import project_for
     from heyhi.cli.whose import only_looks
     from heyhi.extras import check, load
@@ -33,8 +41,9 @@ def serve(args: argparse.Namespace) -> int:
 
     words = [word for pair in args.given for word in pair]
     listening = listen(args.host, args.port, project.results_root, words)
+    board = Board(project, sources, is_of_all=not words)
     kept = KeptToken(project.results_root, args.host, listening.port)
-    return run_server(Board(project, sources), listening, kept, is_child=args.child, opens=args.open)
+    return run_server(board, listening, kept, is_child=args.child, opens=args.open)
 
 
 def _sources(project: Project, args: argparse.Namespace) -> Callable[[], Sequence[Source]]:
@@ -44,16 +53,12 @@ def _sources(project: Project, args: argparse.Namespace) -> Callable[[], Sequenc
         HeyhiError: a word is wrong.
     """
     from heyhi.cli.selection import select
-    from heyhi.cli.told_once import ToldOnce
-
-    stream = ToldOnce(sys.stderr)
 
     def look() -> Sequence[Source]:
-        with contextlib.redirect_stderr(stream):
-            found = select(project, args).sources()
-            for source in found:
-                for warning in source.warnings:
-                    print(f"warning: {warning}", file=stream, flush=True)
+        found = select(project, args).sources()
+        for source in found:
+            for warning in source.warnings:
+                print(f"warning: {warning}", file=sys.stderr, flush=True)
         return found
 
     # A wrong word is said before anything is served; what was found is what is looked at first.

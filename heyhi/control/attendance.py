@@ -6,7 +6,7 @@ A Snakemake that somebody has started by hand counts as one (`heyhi.sweep.sign_o
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -33,10 +33,16 @@ class Commands(NamedTuple):
     Attributes:
         start: command for those that are NOT_STARTED; empty: none is named.
         again: for those that are DEAD.
+        mark: written around each command, by which who shows the text finds it.
     """
 
     start: str = ""
     again: str = ""
+    mark: str = ""
+
+    def shown(self, command: str) -> str:
+        """Return a command as a text has it."""
+        return f"{self.mark}{command}{self.mark}" if self.mark not in command or not self.mark else command
 
 
 NO_COMMANDS = Commands()
@@ -122,7 +128,7 @@ class Attendance:
         loose = sum(status.is_alive for status, _ in left.values())
         over = sum(path in survey.ended for path in dead)
         trials = sum(map(is_slot, dead)) - over
-        ended = next(filter(None, (_ended(project, alone) for project in projects)), None) if alone else None
+        ended = last_of(projects, alone)
         slots = list(filter(is_slot, (*alone, *dead)))
         is_stuck = bool(slots) and len(stuck_slots(slots)) == len(alone) + len(dead)
         return cls(
@@ -144,7 +150,7 @@ class Attendance:
     @property
     def notices(self) -> list[str]:
         """What is to be known of Slurm, as long as it lasts."""
-        silence = [f"Slurm doesn't answer: {self.silence}: what is said of jobs was last known"] if self.silence else []
+        silence = [silence_line(self.silence)] if self.silence else []
         return [*silence, *(text for text in self.troubles if not (self.silence and text.startswith(NO_ANSWER)))]
 
     @property
@@ -170,8 +176,13 @@ class Attendance:
         """
         if self.unknown:
             return [*self.notices, f"nobody knows whether a controller runs these: {self.unknown}"]
-        commands = NO_COMMANDS if self.is_stuck else commands
         lines = [*self.notices, *(_living_line(controller, count, self.left) for controller, count in self.living)]
+        return [*lines, *self.unattended(commands, reasons=reasons)]
+
+    def unattended(self, commands: Commands = NO_COMMANDS, *, reasons: Collection[str] = ()) -> list[str]:
+        """Say which ones nobody runs, what would, and what the last controller said; arguments are those of `lines`."""
+        commands = NO_COMMANDS if self.is_stuck else commands
+        lines = []
         if self.loose and not self.living:
             some = f"the {self.loose} that wait or run" if self.loose > 1 else "the one that waits or runs"
             goes = "they go on by themselves" if self.loose > 1 else "it goes on by itself"
@@ -181,7 +192,9 @@ class Attendance:
             which = f"the {count} that are NOT_STARTED" if count > 1 else "the one that is NOT_STARTED"
             which = f"{count} of these" if self.idle else which
             what = _all(count) if count == self.left else which
-            starts = f": {commands.start} starts {'them' if count > 1 else 'it'}" if commands.start else ""
+            starts = (
+                f": {commands.shown(commands.start)} starts {'them' if count > 1 else 'it'}" if commands.start else ""
+            )
             if starts and self.trials:
                 starts += f", and goes on with the {self.trials} that {'are' if self.trials > 1 else 'is'} DEAD"
             lines.append(f"no controller runs {what}{starts}")
@@ -200,15 +213,25 @@ class Attendance:
         # What goes on with another config is left, unless that is said.
         option = f" {CONTINUE_OPTION}" if self.were_done else ""
         them = "them" if self.dead > 1 else "it"
-        again = f"{commands.again}{option} starts" if commands.again else ""
+        again = f"{commands.shown(commands.again + option)} starts" if commands.again else ""
         if not (self.trials and commands.start):
             return f": {again} {them} again" if again else ""
-        launch = f": {commands.start}{option} goes on with"
+        launch = f": {commands.shown(commands.start + option)} goes on with"
         if not self.over:
             return f"{launch} {them}"
         count = self.dead - self.over
         which = f"{count} that {'are' if count > 1 else 'is'} not over for the search"
         return f"{launch} the {which}" + (f", and {again} all {self.dead} again" if again else "")
+
+
+def silence_line(why: str) -> str:
+    """Say that Slurm doesn't answer, and why."""
+    return f"Slurm doesn't answer: {why}: what is said of jobs was last known"
+
+
+def last_of(projects: Iterable[Project], folders: Sequence[str]) -> Ended | None:
+    """Return the last controller that was to run some experiments, and lives no more; None where there is none."""
+    return next(filter(None, (_ended(project, folders) for project in projects)), None) if folders else None
 
 
 def ended_lines(ended: Ended | None, reasons: Collection[str] = ()) -> list[str]:

@@ -298,6 +298,16 @@ def read_last_owner(folder: str | Path) -> Owner | None:
     return chain[-1].owner if chain else None
 
 
+def file_of(owner: Owner, folder: Path) -> Path | None:
+    """Return the file by which an owner has an experiment, and which it touches; None where it has none any more.
+
+    Raises:
+        UnknownError: a claim file can't be read.
+    """
+    chain = read_chain(folder) if owner.nonce else []
+    return chain[-1].path if chain and chain[-1].nonce == owner.nonce else None
+
+
 def _living_owner(link: Link, queue: Queue | None = None) -> Owner | None:
     """Return the owner of a claim if it lives."""
     owner = link.owner

@@ -14,7 +14,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.metrics_file import Damage, all_blocks, counting_lines
 from heyhi.experiment.names import Status
 from heyhi.experiment.records import History
-from heyhi.experiment.status import find_job_id, find_status
+from heyhi.experiment.status import find_job_id, find_status, is_done
 from heyhi.experiment.unclaimed import find_owner
 from heyhi.project import RESULTS_VARIABLE, Project, find_project
 
@@ -104,7 +104,7 @@ class Handle:
 
     def is_done(self) -> bool:
         """Return whether it has a result."""
-        return self.get_status() is Status.DONE
+        return is_done(self.exp_path)
 
     def is_running(self) -> bool:
         """Return whether some process runs it."""

@@ -58,11 +58,21 @@ class Reached(NamedTuple):
 
     def text(self, now: float | None) -> str:
         """Say so: `step 1200 of 5000, about 12 min left`; None for one that doesn't run."""
-        said = f"{re.split('[/.]', self.counter)[-1]} {_number(self.value)}"
+        said = f"{self._name} {_number(self.value)}"
         if self.total:
             said += f" of {_number(self.total)}"
         left = self.seconds_left(now) if now is not None else None
         return f"{said}, about {duration(left)} left" if left else said
+
+    def short(self, now: float) -> str:
+        """Say the same in a cell: `step 1200/5000 · 12 min left`."""
+        of = f"/{_number(self.total)}" if self.total else ""
+        left = self.seconds_left(now)
+        return f"{self._name} {_number(self.value)}{of}{f' · {duration(left)} left' if left is not None else ''}"
+
+    @property
+    def _name(self) -> str:
+        return re.split("[/.]", self.counter)[-1]
 
 
 def reached_by(folder: ExperimentDir) -> Reached | None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +27,7 @@ from heyhi.experiment.names import (
     is_winner,
     result_of,
 )
+from heyhi.files import age_of
 from heyhi.text import MAX_LINE, one_line, readable, shorten
 
 if TYPE_CHECKING:
@@ -140,6 +143,10 @@ class Statuses:
         # One may have ended between the two looks.
         return {path: state for path in missing if (state := self.of(path)).status is not Status.DONE}
 
+    def view(self) -> View:
+        """Return what Slurm says of jobs; it is asked for what isn't known yet."""
+        return self._ask()
+
     @property
     def silence(self) -> str:
         """Why Slurm didn't answer; empty where it did, or wasn't asked."""
@@ -230,14 +237,33 @@ def _shown(state: State) -> State:
     return state if is_short else state._replace(reason=one_line(state.reason))
 
 
+_shared_view: ContextVar[Callable[[], View] | None] = ContextVar("_shared_view", default=None)
+
+
+@contextlib.contextmanager
+def asking_once(view: Callable[[], View]) -> Iterator[None]:
+    """Have all that ask how experiments are meanwhile take the same answer of Slurm's: a squeue for each is many.
+
+    Args:
+        view: returns what Slurm says of jobs.
+    """
+    token = _shared_view.set(view)
+    try:
+        yield
+    finally:
+        _shared_view.reset(token)
+
+
 def find_state(exp_path: Path | str, view: View | None = None, *, why_dead: bool = True) -> State:
     """Return how an experiment is, without what it needs: it is never BLOCKED here.
 
     Args:
         exp_path: its folder.
-        view: what Slurm says of jobs; default: ask it, if need be.
+        view: what Slurm says of jobs; default: that of `asking_once`; else it is asked, if need be.
         why_dead: find out why a dead one is dead, which may take a call of sacct.
     """
+    if view is None and (shared := _shared_view.get()) is not None:
+        view = shared()
     statuses = Statuses(view=view)
     return statuses.of(str(exp_path)) if why_dead else statuses.look(str(exp_path))
 
@@ -245,6 +271,25 @@ def find_state(exp_path: Path | str, view: View | None = None, *, why_dead: bool
 def find_status(exp_path: Path | str, view: View | None = None) -> Status:
     """Return the status of an experiment, without what it needs and without the reason."""
     return find_state(exp_path, view, why_dead=False).status
+
+
+def is_done(exp_path: Path | str) -> bool:
+    """Return whether an experiment is DONE: its result says so, and Slurm needn't be asked."""
+    path = str(exp_path)
+    if is_slot(path):
+        return find_status(path) is Status.DONE
+    try:
+        if _exists(result_of(path)):
+            return True
+        if is_winner(path) or not _exists(path):
+            return False
+        from pathlib import Path
+
+        from heyhi.experiment.folder import ExperimentDir
+
+        return RESULT_NAME in ExperimentDir(Path(path)).look_anew()
+    except (HeyhiError, OSError):  # UNKNOWN
+        return False
 
 
 def find_job_id(exp_path: Path | str) -> str:
@@ -288,14 +333,48 @@ def _held_with(job: Job | None, owner: Owner, view: View) -> State:
 
 
 def _held(folder: ExperimentDir, owner: Owner, view: View) -> _Look:
+    from heyhi.slurm.commands import Phase
+
     job = owner.find_job(view.queue)
     state = _held_with(job, owner, view)
+    asked = view.queue.asked
+    if job is not None and job.phase is Phase.WAITING and owner.kind == "process" and asked is not None:
+        from heyhi.experiment.claim import file_of
+
+        claim = file_of(owner, folder.path)
+        if claim is not None and _is_changed_since(claim, asked):
+            state = State(Status.RUNNING, f"job {job.job_id} has just started")
     waits_again = state.status is Status.PENDING and not (job is not None and job.is_resting)
-    return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, waits_again)}"), owner=owner)
+    return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, waits_again, asked)}"), owner=owner)
 
 
-def _requeues(folder: ExperimentDir, owner: Owner, waits_again: bool) -> str:
-    """Say how often the job of a living owner was queued again; nothing where it wasn't."""
+def _is_changed_since(path: Path, asked: float) -> bool:
+    """Return whether a file was changed after Slurm was asked: then it knows more than the answer.
+
+    Args:
+        path: the file.
+        asked: when, by `time.monotonic`.
+    """
+    with contextlib.suppress(OSError):
+        changed = path.stat().st_mtime
+        seconds = time.monotonic() - asked
+        if time.time() - changed >= seconds:
+            return False
+        with contextlib.suppress(OSError):  # read-only for us: our own clock must do
+            return age_of(path, changed) < seconds
+        return True
+    return False
+
+
+def _requeues(folder: ExperimentDir, owner: Owner, waits_again: bool, asked: float | None) -> str:
+    """Say how often the job of a living owner was queued again; nothing where it wasn't.
+
+    Args:
+        folder: of the experiment.
+        owner: of it.
+        waits_again: whether Slurm has said that its job waits.
+        asked: when it was asked that; None where it wasn't, or didn't answer.
+    """
     if not owner.root:
         return ""
     from heyhi.experiment.records import Start
@@ -306,6 +385,12 @@ def _requeues(folder: ExperimentDir, owner: Owner, waits_again: bool) -> str:
     last = next((one for one in reversed(attempts) if isinstance(one, Start)), None)
     if last is None or not owner.job or last.job_id != owner.job:
         return ""
+    # An answer that is older than this start says nothing of what came after it.
+    waits_again = (
+        waits_again
+        and asked is not None
+        and not (attempts[-1] is last and _is_changed_since(folder.path / ATTEMPTS_NAME, asked))
+    )
     count = last.restart_count + waits_again
     return f", requeued {count} times" if count > 1 else ", requeued once" if count else ""
 

@@ -21,15 +21,16 @@ from heyhi.report.page_content import Detail as Detail
 from heyhi.report.page_content import PageData as PageData
 from heyhi.report.page_libraries import read_libraries
 from heyhi.report.page_payload import payload_of
+from heyhi.text import readable
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 # One script, in parts that can be read.
 _SCRIPTS = (
-    *("values.js", "view.js", "plots.js", "drawn_once.js", "drawing.js", "colours.js", "left_out.js", "metrics.js"),
-    "metrics_menu.js",
-    *("bundles.js", "curve_traces.js", "merged_lines.js", "curves.js"),
+    *("texts.js", "values.js", "view.js", "plots.js", "drawn_once.js", "drawing.js", "colours.js", "left_out.js"),
+    *("metrics.js", "metrics_menu.js"),
+    *("bundles.js", "far_lines.js", "curve_traces.js", "merged_lines.js", "curves.js"),
     *("overrides.js", "parallel_axes.js", "parallel.js"),
     *("search.js", "columns.js", "filters.js", "reasons.js", "table.js", "choosing.js", "keys.js"),
     *("details.js", "controls.js", "live.js", "connection.js", "news.js"),
@@ -61,7 +62,7 @@ def render_page(page: PageData, *, folder: Path) -> str:
     return _template("page.html").render(
         **scripts,
         hashes=list(map(_hash, scripts.values())),
-        title=payload["title"],
+        title=readable(payload["title"]),
         library_style=libraries.tables_style,
         style="".join(map(_own, _STYLES)),
         data=_json(payload),

@@ -26,7 +26,7 @@ from heyhi.experiment.kinds import dotted_items
 from heyhi.experiment.metrics_file import Damage, sum_up
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import End, History, Record, Start, to_records, wrong_fields
-from heyhi.experiment.status import State, Statuses, no_best
+from heyhi.experiment.status import State, Statuses, asking_once, no_best
 from heyhi.experiment.used import NOTHING, Sums, sums_of, used_so_far
 from heyhi.files import read_bounded
 from heyhi.project import Project
@@ -46,7 +46,7 @@ from heyhi.report.readings import THEN, Entry, Reading, Readings, printable, pri
 from heyhi.text import readable
 
 Collector = Callable[[Handle], Mapping[str, Any]]
-_FORMAT = 9
+_FORMAT = 10
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
@@ -124,9 +124,10 @@ class Reader:
         for _ in range(len(folders) - len(changed)):
             tick()
         found, stamps = {}, {}
-        for place, entry in zip(changed, entries_at(changed), strict=True):
-            found[place], stamps[place] = self._read(entry, statuses, kept, place)
-            tick()
+        with asking_once(statuses.view):
+            for place, entry in zip(changed, entries_at(changed), strict=True):
+                found[place], stamps[place] = self._read(entry, statuses, kept, place)
+                tick()
         if kept is None:
             kept = Remembered(Readings.of(list(found.values())), list(stamps.values()))
             is_news = any(kept.stamps)
@@ -309,7 +310,10 @@ def _collected(collector: Collector, entry: Entry, project: Project, problems: l
         found = collector(handle)
         if not isinstance(found, Mapping):
             raise TypeError(f"it returned {found!r:.100}; expected a dict")
-        return {str(key): _cell(value) for key, value in found.items()}
+        flat: dict[str, Any] = {}
+        for key, value in found.items():  # a dict has columns of its own, as in a result
+            flat |= dict(dotted_items(value, f"{key}.")) if isinstance(value, dict) else {str(key): value}
+        return {key: _cell(value) for key, value in flat.items()}
     except HeyhiError as error:
         problems.append(str(error))
     except (Exception, SystemExit) as error:  # a user's code may raise anything; the other rows must come

@@ -26,7 +26,6 @@ from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.kept_expansion import RememberedExpansion
 from heyhi.sweep.manifest import SUFFIX, Manifest, by_own_name, looked_at_root, project_of
 from heyhi.sweep.own_code import stdout_to_stderr
-from heyhi.sweep.recency import by_name, in_order_of, newest_first
 from heyhi.sweep.target import target_of
 from heyhi.sweep.write_manifest import write_manifest
 
@@ -123,13 +122,13 @@ class Source:
         return cls(manifest, _aimed(project, manifest), *_sheet_of(project, manifest))
 
     @classmethod
+    def of_search(cls, manifest: Manifest, project: Project) -> Source:
+        """Report all trials of a search by this project, whoever has launched it."""
+        return cls(manifest, _aimed(project, manifest))
+
+    @classmethod
     def of_experiments(
-        cls,
-        project: Project,
-        folders: Sequence[str],
-        recomposed: Callable[[Sequence[str]], Expansion],
-        *,
-        is_newest_first: bool = False,
+        cls, project: Project, folders: Sequence[str], recomposed: Callable[[Sequence[str]], Expansion]
     ) -> list[Source]:
         """Report experiments that were named themselves, by the manifests that each was expanded into last.
 
@@ -137,21 +136,16 @@ class Source:
             project: whose experiments they are.
             folders: their exp paths.
             recomposed: composes those that are in no manifest.
-            is_newest_first: what was launched last comes first, each in the order of its sweep; else they come as they
-                were named.
         """
-        folders = by_name(folders) if is_newest_first else folders
         index = ManifestIndex.open(project).find_all(folders)
         known: dict[Path, list[str]] = {}
         for folder in folders:
             if folder in index:
                 known.setdefault(index[folder], []).append(folder)
         sources, said = [], []
-        for path in newest_first(project, known) if is_newest_first else known:
-            its = known[path]
+        for path, its in known.items():
             try:
                 manifest = Manifest.open(path)
-                its = in_order_of(manifest, its) if is_newest_first else its
                 only = tuple(target_of(folder, manifest.project_root) for folder in its)
                 manifest.check_has(only)
             except ManifestError as error:  # as if it were gone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from heyhi.project import Project
 from heyhi.report.source import Source
 from heyhi.sweep.label import label_together
 from heyhi.sweep.manifest import Manifest
@@ -16,6 +17,16 @@ def label_of(sources: Sequence[Source]) -> str:
     """Return the name of a table of one or several sweeps, which its files have."""
     manifests = [source.manifest for source in sources]
     return label_together([m.label for m in manifests], [m.digest for m in manifests])
+
+
+def title_of_known(project: Project) -> str:
+    """Return the title of all that is known."""
+    return f"All known experiments of {name_of(project)}"
+
+
+def name_of(project: Project) -> str:
+    """Return what a project is called: as it says, else as its folder."""
+    return project.name or project.root.name
 
 
 def title_of(manifests: Sequence[Manifest]) -> str:

@@ -18,6 +18,7 @@ LINE = "line"  # the number of a line, where there is nothing else
 # What tells when a line was written, if it never decreases; else it may be how long something took.
 _CLOCKS = ("seconds", "second", "time", "elapsed", "timestamp", "walltime", "runtime", "minutes", "hours")
 _AFTER_COUNTERS = 100
+_NEARLY_ALL = 0.9
 _ENOUGH = 10  # values of another name's number that never decrease are no accident
 
 
@@ -95,18 +96,32 @@ def names_of_axes(runs: Iterable[Sequence[HasAxes]]) -> list[str]:
         runs: the sets of metrics of each.
 
     Returns:
-        names, first those that most metrics can be drawn over; of others than counters those that decrease in no
-        experiment, then `LINE`.
+        names, first those that most metrics can be drawn over, counters before times; of others than counters those
+        that decrease in no experiment, then `LINE`.
     """
     metrics: Counter[str] = Counter()
+    have: Counter[str] = Counter()  # experiments
+    offered: Counter[str] = Counter()  # metrics of these that can be drawn over something
     no_axis: set[str] = set()
     for sets in runs:
-        own: set[str] = set()
+        own: Counter[str] = Counter()
         for one in sets:
-            own.update(one.x)
             for name in one.x:
-                metrics[name] += len(one.y)
+                own[name] += len(one.y)
+        metrics.update(own)
+        have.update(own.keys())
+        offered.update(dict.fromkeys(own, max(own.values(), default=0)))
         no_axis.update(name for one in sets for name in one.y if name not in own)
     found = [name for name in metrics if is_axis_name(name) or (name not in no_axis and name != LINE)]
-    found.sort(key=lambda name: (not is_axis_name(name), -metrics[name], rank(name) or ()))
+    most = max((have[name] for name in found), default=0)
+
+    def place(name: str) -> tuple[object, ...]:
+        # A few odd experiments turn no axis for all: what nearly all have counts as what all have, and what tells a
+        # time comes after a counter that most have, since it may mean another thing in each.
+        own = rank(name) or ()
+        if not own or 2 * have[name] < most or metrics[name] < _NEARLY_ALL * offered[name]:
+            return not own, True, -metrics[name], own
+        return False, False, own[0] >= _AFTER_COUNTERS, -most if have[name] >= _NEARLY_ALL * most else -have[name], own
+
+    found.sort(key=place)
     return [*found, LINE] if LINE in metrics else found

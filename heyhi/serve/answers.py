@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import threading
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
@@ -23,19 +24,49 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1 << 16
 MOST_SENDING = 64 << 20  # bytes that wait for slow readers, of all together
 LEAST_PACKED = 1 << 11  # bytes below which nothing is won
+LEAST_KEPT = 1 << 18  # bytes from which on it is worth a while to pack them
 _GZIP = 16 + zlib.MAX_WBITS
 T = TypeVar("T")
 
 
-@dataclass
 class Sending:
-    """What a server is sending.
+    """What a server is sending: the same to several readers counts once, and is packed once.
 
     Attributes:
         bytes: of all answers that aren't sent to their end.
     """
 
-    bytes: int = 0
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._readers = Counter[int]()  # of what is being sent, and so has an id of its own
+        self._lock = threading.Lock()
+        self._digest = self._packed = b""
+
+    def begin(self, body: bytes) -> bool:
+        """Take note of a reader; return whether there is room for what it is sent."""
+        if id(body) not in self._readers:
+            if self.bytes and self.bytes + len(body) > MOST_SENDING:
+                return False
+            self.bytes += len(body)
+        self._readers[id(body)] += 1
+        return True
+
+    def end(self, body: bytes) -> None:
+        """Forget a reader."""
+        self._readers[id(body)] -= 1
+        if not self._readers[id(body)]:
+            del self._readers[id(body)]
+            self.bytes -= len(body)
+
+    def pack(self, body: bytes, *, is_dense: bool) -> bytes:
+        """Pack an answer; what is large is remembered, until another one is."""
+        if len(body) < LEAST_KEPT:
+            return _packed(body, is_dense=is_dense)
+        digest = hashlib.blake2b(body).digest()
+        with self._lock:
+            if digest != self._digest:
+                self._digest, self._packed = digest, _packed(body, is_dense=is_dense)
+            return self._packed
 
 
 class Pieces(Response):
@@ -63,9 +94,8 @@ class Pieces(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; where too much waits for readers already, say so instead."""
         body, sending = bytes(self.body), self._sending
-        if sending.bytes and sending.bytes + len(body) > MOST_SENDING:
+        if not sending.begin(body):
             return await PlainTextResponse("too much is asked for at once\n", 503)(scope, receive, send)
-        sending.bytes += len(body)
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             for begin in range(0, len(body), PIECE_BYTES):
@@ -73,7 +103,7 @@ class Pieces(Response):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
         finally:
-            sending.bytes -= len(body)
+            sending.end(body)
 
 
 async def in_thread(work: Callable[[], T]) -> T:
@@ -132,11 +162,13 @@ def packed_answer(sending: Sending, body: bytes, kind: str, *, packed: bool, is_
     """Make an answer, packed where that is asked for and wins something."""
     given = {"vary": "accept-encoding"}
     if packed and len(body) >= LEAST_PACKED:
-        packing = zlib.compressobj(
-            1, wbits=_GZIP, strategy=zlib.Z_HUFFMAN_ONLY if is_dense else zlib.Z_DEFAULT_STRATEGY
-        )
-        body, given["content-encoding"] = packing.compress(body) + packing.flush(), "gzip"
+        body, given["content-encoding"] = sending.pack(body, is_dense=is_dense), "gzip"
     return Pieces(sending, body, media_type=kind, headers=given)
+
+
+def _packed(body: bytes, *, is_dense: bool) -> bytes:
+    packing = zlib.compressobj(1, wbits=_GZIP, strategy=zlib.Z_HUFFMAN_ONLY if is_dense else zlib.Z_DEFAULT_STRATEGY)
+    return packing.compress(body) + packing.flush()
 
 
 def _json(value: Any) -> bytes:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from heyhi.errors import HeyhiError, ResultError, UnknownError, error_text
+from heyhi.errors import HeyhiError, error_text
 from heyhi.serve.answers import Sending, in_thread, json_answer, takes_gzip
 from heyhi.serve.curves import Curves
 from heyhi.serve.parameters import RequestError, have_in, integer, keys_in, mark_in, metrics_in, points_in
@@ -125,8 +125,6 @@ class Answers:
         make = partial(_piece_of, known, begin=begin, before=before, rank=rank, attempt=attempt, at=at, file=file)
         try:
             return await self._made(request, make)
-        except (ResultError, UnknownError):
-            raise
         except HeyhiError as error:  # there is no such rank or attempt
             raise RequestError(400, one_line(str(error))) from None
 

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,7 +25,7 @@ from heyhi.report.plain_table import PlainTable
 from heyhi.report.readings import USED
 from heyhi.report.shaped import numbered
 from heyhi.report.table import plain_table_of
-from heyhi.report.titles import title_of
+from heyhi.report.titles import label_of, name_of, title_of, title_of_known
 from heyhi.serve.notices import Notices
 from heyhi.serve.shown_sources import ShownSources
 from heyhi.serve.wire import key_of
@@ -34,13 +35,13 @@ from heyhi.sweep.own_code import stdout_to_stderr
 from heyhi.sweep.target import exp_id_of
 
 if TYPE_CHECKING:
-    from heyhi.experiment.status import State
     from heyhi.project import Project
     from heyhi.report.source import Source
     from heyhi.serve.watched import Watched
 
 FILLING = "statuses"  # the phase in which little more than statuses are known
-_QUIET = frozenset({"updated", "seconds", *USED})  # columns that change often, and tell little
+_PROGRESS = "progress"  # column of how far those are that run
+_QUIET = frozenset({"updated", "seconds", _PROGRESS, *USED})  # columns that change often, and tell little
 _QUIET_SECONDS = 15.0  # after which what has changed in them is news
 _FILLING_SECONDS = 3.0  # between two tables while experiments are read for the first time
 _FIRST_KEEP_SECONDS = 5.0  # after which what was read is kept on disk for the first time
@@ -50,6 +51,7 @@ _STALE_SECONDS = 10.0  # after which it is looked whether results were made anew
 
 
 _MOST_READING = 5  # experiments that are named while their metrics are read
+_NONE_YET = "no experiment yet: heyhi run --cfg … and heyhi launch … make some, which are shown here as they begin"
 _OF_NOTHING = ("status", "exp_id", "exp_path")  # columns of a table of no experiments
 
 
@@ -73,22 +75,24 @@ class Board:
     Args:
         project: around the working directory.
         sources: returns what is shown, as it is now.
+        is_of_all: whether that is all that is known, which has a title of its own.
 
     Attributes:
         server: names this one among all that are started.
         woken: called where there is something to be looked at now.
     """
 
-    def __init__(self, project: Project, sources: Callable[[], Sequence[Source]]) -> None:
+    def __init__(self, project: Project, sources: Callable[[], Sequence[Source]], *, is_of_all: bool = False) -> None:
         self.server = secrets.token_hex(8)
         self.woken: Callable[[], object] = lambda: None
         self._project = project
+        self._is_of_all = is_of_all
         self._aside = Aside(lambda: self.woken())
         self._shown = ShownSources(project, sources, self._aside)
         self._notices = Notices()
         self._noted: list[tuple[int, int]] = []
         self._groups: list[int] = []
-        self._is_grouped_anew = False
+        self._is_grouped_anew = self._has_progress = False
         self._keys: dict[str, str] = {}
         self._next_quiet = self._next_table = self._next_stale = 0.0
         self._next_keep = time.monotonic() + _FIRST_KEEP_SECONDS
@@ -155,7 +159,7 @@ class Board:
                 for watched, share in self._shares():
                     watched.look(share)
         now = time.monotonic()
-        is_told = self._look_at_notices(is_other=is_other)
+        is_told = self._look_at_notices(is_news=is_other or has_statuses)
         is_noted = self._look_at_notes()
         self._is_due = self._is_due or bool(changed) or is_other or is_told or is_noted or self._may_be_stale(now)
         self._is_due = self._is_due or self.is_unfinished or (self._has_quiet and now >= self._next_quiet)
@@ -174,20 +178,16 @@ class Board:
         count = sum(len(watched.seen) for watched in self._shown.watched) or 1
         return [(watched, len(watched.seen) / count) for watched in self._shown.watched]
 
-    def _look_at_notices(self, *, is_other: bool) -> bool:
+    def _look_at_notices(self, *, is_news: bool) -> bool:
         shown, before = self._shown, self._notices.said
-        if not shown.sources or self.is_filling or not self._version:  # the first table comes without what takes long
+        if not shown.sources or self.is_filling:
             return False
         if all(one.state.status is Status.DONE for watched in shown.watched for one in watched.seen):
             self._notices.forget()
         else:
-            folders = [watched.plan.outline.folders for watched in shown.watched]
-            self._notices.find(shown.sources, folders, self._states, self._aside.view)
+            aside = self._aside
+            self._notices.find(shown.sources, shown.watched, aside.view, aside.silence, is_news=is_news)
         return self._notices.said != before
-
-    def _states(self) -> dict[str, State]:
-        """Return how all those are that aren't DONE."""
-        return {folder: state for watched in self._shown.watched for folder, state in watched.states().items()}
 
     def _look_at_notes(self) -> bool:
         """Return whether people may have noted something since the last look."""
@@ -228,6 +228,7 @@ class Board:
         labels = [source.manifest.label for source in shown.sources]
         table = plain_table_of(parts, labels) if parts else PlainTable({name: [] for name in _OF_NOTHING})
         folders = table.columns["exp_path"]
+        table = self._with_progress(table, folders)
         is_filling, is_first = self.is_filling, not self._version  # the first table comes without what takes long
         self._is_grouped_anew = self._is_grouped_anew or is_other
         if parts and not (is_filling or is_first) and (self._is_grouped_anew or len(self._groups) != len(folders)):
@@ -238,7 +239,7 @@ class Board:
         page = plain_page_of(
             table,
             self._project,
-            title_of([source.manifest for source in shown.sources]),
+            self._title(),
             groups=self._groups if len(self._groups) == len(folders) else (),
             searches=[part.searched for part in parts if part.searched is not None],
         )
@@ -246,9 +247,15 @@ class Board:
         warnings = [warning for source in shown.sources for warning in source.warnings]
         whole = table_payload(page) | {
             "live": True,
+            "tab": name_of(self._project) if self._is_of_all or not shown.sources else label_of(shown.sources),
             "server": self.server,
             "keys": list(keys.values()),
-            "notices": [*warnings, *self._notices.said, *self._being_read()],
+            "notices": [
+                *([] if folders else [_NONE_YET]),
+                *warnings,
+                *self._notices.said,
+                *self._being_read(),
+            ],
             "phase": FILLING if is_filling else "",
         }
         projects = {
@@ -262,6 +269,11 @@ class Board:
         with self._lock:
             return self._take(whole, known, table)
 
+    def _title(self) -> str:
+        if self._is_of_all:
+            return title_of_known(self._project)
+        return title_of([source.manifest for source in self._shown.sources])
+
     def _being_read(self) -> list[str]:
         """Say which metrics take long to read: until they are, the rows lack them."""
         found = [
@@ -271,6 +283,21 @@ class Board:
         ]
         left = len(found) - _MOST_READING
         return found if left <= 0 else [*found[:_MOST_READING], f"reading the metrics of {left} more"]
+
+    def _with_progress(self, table: PlainTable, folders: Sequence[str]) -> PlainTable:
+        """Return the table with how far those are that run; it has that as long as others wait, too."""
+        watched = self._shown.watched
+        progress = {folder: text for one in watched for folder, text in one.progress().items()}
+        statuses = table.columns["status"]
+        self._has_progress = bool(progress) or (self._has_progress and any(Status(one).is_alive for one in statuses))
+        if not self._has_progress:
+            return table
+        columns: dict[str, list[Any]] = {}
+        for name, column in table.columns.items():
+            columns[name] = column
+            if name == "status":
+                columns.setdefault(_PROGRESS, [progress.get(folder) for folder in folders])
+        return replace(table, columns=columns | table.columns)  # a task may log something of that name
 
     def _take(self, whole: dict[str, Any], known: dict[str, tuple[Project, str, Path]], table: PlainTable) -> bool:
         before, self._known = self._whole, known

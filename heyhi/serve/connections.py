@@ -7,6 +7,7 @@ and none of them lasts long.
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -14,10 +15,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MOST_KNOWN = 200
 MOST_UNKNOWN = 100
 UNKNOWN_SECONDS = 10.0
+_TOO_LARGE = 431  # its headers are
+# What any port of a machine sets is sent to all of them.
+_COOKIES = "clear the cookies of this address in your browser: another program of it has set more than is taken here\n"
+_DROPPED_SECONDS = 2.0  # for which more of what is too large is taken: else the answer may be lost, too
 _WRONG = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 12\r\n"
-    b"content-security-policy: default-src 'none'; frame-ancestors 'none'\r\nx-content-type-options: nosniff\r\n"
-    b"referrer-policy: no-referrer\r\ncache-control: no-store\r\nconnection: close\r\n\r\nbad request\n"
+    "HTTP/1.1 {}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {}\r\n"
+    "content-security-policy: default-src 'none'; frame-ancestors 'none'\r\nx-content-type-options: nosniff\r\n"
+    "referrer-policy: no-referrer\r\ncache-control: no-store\r\nconnection: close\r\n\r\n{}"
 )
 
 
@@ -65,6 +70,8 @@ class Connections:
         connections = self
 
         class Protocol(H11Protocol):
+            _is_refused = False
+
             def connection_made(self, transport: Any) -> None:
                 super().connection_made(transport)
                 connections.begin(self.client, transport)
@@ -73,8 +80,19 @@ class Connections:
                 connections.end(self.client, self.transport)
                 super().connection_lost(exc)
 
+            def data_received(self, data: bytes) -> None:
+                if not self.transport.is_closing() and not self._is_refused:
+                    super().data_received(data)
+
             def send_400_response(self, msg: str) -> None:
-                self.transport.write(_WRONG)
-                self.transport.close()
+                # It is called where an error of h11 is caught, which alone knows what was wrong.
+                is_large = getattr(sys.exception(), "error_status_hint", 0) == _TOO_LARGE
+                status = "431 Request Header Fields Too Large" if is_large else "400 Bad Request"
+                text = _COOKIES if is_large else "bad request\n"
+                self._is_refused = True
+                self.transport.write(_WRONG.format(status, len(text), text).encode())
+                if is_large and self.transport.can_write_eof():
+                    self.transport.write_eof()
+                self.loop.call_later(_DROPPED_SECONDS if is_large else 0, self.transport.close)
 
         return Protocol

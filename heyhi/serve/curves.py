@@ -28,6 +28,7 @@ from heyhi.report.x_axes import names_of_axes
 from heyhi.serve import stored_curves
 from heyhi.serve.long_readings import LONG_BYTES
 from heyhi.serve.memory import give_back
+from heyhi.serve.parameters import MOST_METRIC
 from heyhi.serve.stored_curves import Stored
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Curves:
             count = len(arrays.packed)
             sets[key] = [curve_set(one, list(one.x), arrays) for one in shown]
             sent += sum(map(len, arrays.packed[count:]))
-            own = [name for menu in found.menus for name in menu.y]
+            own = [name for menu in found.menus for name in menu.y if len(name) <= MOST_METRIC]
             names_left -= len(own)
             if names_left >= 0:
                 names[key] = own

@@ -31,6 +31,7 @@ from heyhi.experiment.used import sums_of, used_so_far
 from heyhi.files import is_there
 from heyhi.report.page_data import MOST_CONFIG_BYTES, attempt_rows, end_of_file
 from heyhi.report.page_payload import shown_value
+from heyhi.serve.inside import leads_out
 from heyhi.serve.wire import key_of
 from heyhi.sweep.index import ManifestIndex
 from heyhi.text import readable, shorten
@@ -57,10 +58,12 @@ def experiment(known: Known) -> dict[str, Any]:
     rows = {row.asked: row for row in survey.rows}
     row = rows[path]
     today = _or(None, lambda: Translation.of(project))
-    history = _or(History([]), folder.history)
+    files = (folder.config_path, folder.flat_config_path, folder.identity_path, folder.attempts_path)
+    outside = {path: line for path in files if (line := leads_out(path, folder.path, project))}
+    history = History([]) if folder.attempts_path in outside else _or(History([]), folder.history)
     ranks = ranks_of(folder)
     dead = [need for need in needs[:MOST_NEEDS] if rows[need].status is Status.DEAD]
-    config = _config_of(folder, today)
+    config = _Config() if outside else _config_of(folder, today)
     if config is None:
         config = _or(None, lambda: _planned(survey, path)) or _Config()
     commands = commands_for_one(project, folder, row.status, words=config.words, blocked_by=dead, has_log=0 in ranks)
@@ -74,6 +77,7 @@ def experiment(known: Known) -> dict[str, Any]:
         "folder": readable(path),
         "project": readable(str(project.root)),
         **config.shown(),
+        "not_shown": list(outside.values()),
         "attempts": [_texts(one) for one in attempt_rows(history.attempts)[-MOST_ATTEMPTS:]],
         "attempts_in_all": len(history.starts),
         "used": _used(folder, history, row.status),

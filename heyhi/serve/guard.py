@@ -1,8 +1,10 @@
 """Who may ask a server, and what: whoever has its token, by GET, at a name of its own.
 
-The token stands in the address that is printed, and then in a cookie. Everybody else gets the same answer, whatever
-they ask for: nothing is told of what there is. What `heyhi.show` puts into a notebook has a ticket in the token's place
-(see `tickets`), since notebooks are saved, and shared.
+The token stands in the address that is printed, which gives a browser two things. A cookie opens the page and its
+files, in which nothing is told of experiments: a browser sends it to every port of the machine, and so to servers of
+other users. A key opens the rest: it lies in the storage of the page's own origin, and only its scripts send it.
+Everybody else gets the same answer, whatever they ask for: nothing is told of what there is. What `heyhi.show` puts
+into a notebook has a ticket in the token's place (see `tickets`), since notebooks are saved, and shared.
 """
 
 from __future__ import annotations
@@ -26,10 +28,17 @@ if TYPE_CHECKING:
 
 STALL_SECONDS = 30.0  # after which a reader that takes nothing more is left
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
-_REFUSED = "open the address that `heyhi serve` has printed, with its token; in a notebook, run the cell again\n"
+_REFUSED = (
+    "open the address that `heyhi serve` has printed, with its token and the host that stands there, or localhost:"
+    " by other names nothing is answered; in a notebook, run the cell again\n"
+)
 _PARAMETER = "token"
+KEY_HEADER, KEY_PARAMETER = "heyhi-key", "key"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]\s]+)(?::([0-9]{1,5}))?")
-_PATH = re.compile(rb"/(?:[\w.-]+/?)*")  # that an answer may lead to: nothing that a browser takes for another host
+# What the cookie alone opens.
+_OPEN = re.compile(r"/(static/[^/]*|favicon\.ico)?")
+# Where the key may stand in the address: an EventSource sends no headers.
+_STREAM = "/events"
 # Plotly and the table write styles, and draw downloads as blobs.
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
@@ -41,7 +50,8 @@ _ENTER = """\
 <html lang="en">
 <meta charset="utf-8">
 <title>HeyHi</title>
-<script src="/static/enter.js"></script>
+<script src="/static/enter.js" data-key="{}"></script>
+<noscript>this page needs JavaScript</noscript>
 """
 
 
@@ -51,12 +61,12 @@ class Admission(NamedTuple):
     Attributes:
         is_let_in: whether it is answered by the app.
         cookie: to be set first; the answer leads to the same address without its token then.
-        by_script: whether a script of ours has to go there: a cookie isn't sent where another site leads to.
+        key: that the page is given for its storage; empty where it isn't shown what opens it.
     """
 
     is_let_in: bool = False
     cookie: str = ""
-    by_script: bool = False
+    key: str = ""
 
 
 class Guard:
@@ -86,7 +96,8 @@ class Guard:
         self._app, self._token, self._port, self._names = app, token, port, frozenset(names)
         self._tickets = Tickets(token)
         self._in_notebook = in_notebook
-        self._frame_token = derived(token, "frame")
+        # None of them tells another, nor the token.
+        self._cookie, self._frame_cookie, self._key = (derived(token, what) for what in ("cookie", "frame", "key"))
         self._admitted, self._leave = admitted, leave
         self._headers = [
             (b"content-security-policy", (_CSP + (_NOTEBOOKS if in_notebook else "'none'")).encode()),
@@ -125,7 +136,9 @@ class Guard:
         if not self._admitted(scope.get("client")):
             return await _answer(send_guarded, 503, "too many connections\n", [(b"connection", b"close")])
         if admission.cookie:
-            return await _lead_on(scope, send_guarded, admission)
+            # By a script: it gives the key to the storage, and a cookie isn't sent where another site leads to.
+            cookie = (b"set-cookie", admission.cookie.encode())
+            return await _answer(send_guarded, 200, _ENTER.format(admission.key), [cookie], "text/html")
         return await self._app(scope, receive, send_guarded)
 
     def _admission(self, scope: Scope) -> Admission:
@@ -142,24 +155,43 @@ class Guard:
         # tunnel's may be another than ours, and that of another tunnel ours.
         cookie = f"heyhi-{match[2] or '80'}"
         cookies = _cookies(headers)
-        has_frame = self._in_notebook and _has(cookies, f"{cookie}-frame", self._frame_token)
+        has_frame = self._in_notebook and _has(cookies, f"{cookie}-frame", self._frame_cookie)
         site, mode, dest = ((headers.get(f"sec-fetch-{name}") or [""])[0] for name in ("site", "mode", "dest"))
-        given = _split(scope)[0]
+        given = _given(scope, _PARAMETER)
         if dest == "iframe":
-            if not self._in_notebook or mode != "navigate" or not (has_frame or self._opens(given)):
+            if not self._in_notebook or mode != "navigate":
                 return Admission()
             # A frame of localhost in a page of 127.0.0.1 is another site's. Partitioned: the cookie is for frames in
             # pages of that site alone.
-            value = f"{cookie}-frame={self._frame_token}; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"
-            return Admission(True, value if given else "")
+            value = f"{cookie}-frame={self._frame_cookie}; Path=/; HttpOnly; Secure; SameSite=None; Partitioned"
+            if not given:
+                return self._by_cookie(scope, has_frame)
+            # The storage of a frame may be closed, or last as long as the frame: its ticket brings the key again.
+            is_again = has_frame and len(given) == 1 and self._tickets.is_ours(given[0])
+            return Admission(True, value, self._key) if is_again else self._by_address(given, value, is_known=has_frame)
         is_from_here = site in ("", "none", "same-origin")
-        is_known = _has(cookies, cookie, self._token) or has_frame
+        is_known = _has(cookies, cookie, self._cookie) or has_frame
         if not given:
-            return Admission(is_from_here and is_known)
-        if not (is_from_here or (mode == "navigate" and dest == "document")) or not (is_known or self._opens(given)):
+            return self._by_cookie(scope, is_from_here and is_known)
+        if not (is_from_here or (mode == "navigate" and dest == "document")):
             return Admission()
-        value = f"{cookie}={self._token}; Path=/; HttpOnly; SameSite=Strict"
-        return Admission(True, value, not is_from_here or (not site and match[1] not in LOOPBACK))
+        value = f"{cookie}={self._cookie}; Path=/; HttpOnly; SameSite=Strict"
+        return self._by_address(given, value, is_known=is_known)
+
+    def _by_address(self, given: list[bytes], cookie: str, *, is_known: bool) -> Admission:
+        """Let through who shows the token or a ticket; of one that counts no more, who has been here with it before."""
+        if self._opens(given):
+            return Admission(True, cookie, self._key)
+        return Admission(True, cookie) if is_known else Admission()
+
+    def _by_cookie(self, scope: Scope, is_known: bool) -> Admission:
+        """Let through who has the cookie, and the key where that is asked for."""
+        if not is_known or _OPEN.fullmatch(scope["path"]):
+            return Admission(is_known)
+        keys = [one.encode("latin-1") for one in _headers_of(scope).get(KEY_HEADER, [])]
+        if scope["path"] == _STREAM:
+            keys += _given(scope, KEY_PARAMETER)
+        return Admission(len(keys) == 1 and secrets.compare_digest(keys[0], self._key.encode()))
 
     def _is_own(self, name: str, port: str, scope: Scope) -> bool:
         """Whether a request is for us, and not for a name that somebody has lead to this machine."""
@@ -195,23 +227,11 @@ def _cookies(headers: dict[str, list[str]]) -> list[tuple[str, str]]:
     return [(name.strip(), value.strip()) for name, _, value in pairs]
 
 
-def _split(scope: Scope) -> tuple[list[bytes], list[bytes]]:
-    """Take a query apart: what is given for a token, and the rest as it stands."""
-    begin = f"{_PARAMETER}=".encode()
-    parts = [part for part in scope.get("query_string", b"").split(b"&") if part]
-    given = [part.removeprefix(begin) for part in parts if part.startswith(begin)]
-    return given, [part for part in parts if not part.startswith(begin)]
-
-
-async def _lead_on(scope: Scope, send: Send, admission: Admission) -> None:
-    """Give the cookie, and lead to the same address without the token; a browser keeps what stands behind its #."""
-    cookie = (b"set-cookie", admission.cookie.encode())
-    if admission.by_script:
-        return await _answer(send, 200, _ENTER, [cookie], "text/html")
-    path = scope.get("raw_path") or scope["path"].encode()
-    rest = b"&".join(_split(scope)[1])
-    target = (path if _PATH.fullmatch(path) else b"/") + (b"?" + rest if rest else b"")
-    return await _answer(send, 303, "", [cookie, (b"location", target)])
+def _given(scope: Scope, name: str) -> list[bytes]:
+    """Return what an address gives for a parameter, as it stands."""
+    begin = f"{name}=".encode()
+    parts = scope.get("query_string", b"").split(b"&")
+    return [part.removeprefix(begin) for part in parts if part.startswith(begin)]
 
 
 async def _answer(

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from heyhi.control.failure import find_error
 from heyhi.control.log_files import LogPart, check_rank, has_text, launch_log_of, part_of, ranks_of
 from heyhi.control.shown_log import plain
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, ResultError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.files import is_there
+from heyhi.serve.inside import leads_out
+from heyhi.text import one_line, readable
 
 if TYPE_CHECKING:
     from heyhi.serve.board import Known
@@ -43,17 +45,22 @@ def piece(
         file: which file earlier pieces were of; where it is another one by now, or was cut, the piece is its begin.
 
     Raises:
-        HeyhiError: there is no such rank or attempt, or the log can't be read.
+        HeyhiError: there is no such rank or attempt.
     """
-    folder = known.folder
-    if at == AT_ERROR:
-        return _at_error(folder, rank, attempt)
-    if at:
+    if at not in ("", AT_ERROR):
         raise HeyhiError(f"at={at}: expected {AT_ERROR}")
-    part = _part_of(folder, rank, attempt)
-    if part is None:
-        return _NOTHING | {"anew": bool(file)}
-    return _piece(part, begin, before, file)
+    folder = known.folder
+    try:
+        if at == AT_ERROR:
+            return _at_error(known, rank, attempt)
+        part = _part_of(folder, rank, attempt)
+        if part is None:
+            return _NOTHING | {"anew": bool(file)}
+        outside = leads_out(part.path, known.folder.path, known.project)
+        return _NOTHING | {"unreadable": outside} if outside else _piece(part, begin, before, file)
+    except (ResultError, UnknownError) as error:  # so it is: something else lies in its place
+        nothing = _NOTHING | {"anew": bool(file), "unreadable": one_line(readable(str(error)))}
+        return nothing | ({"error": None} if at else {})
 
 
 _NOTHING = {
@@ -167,10 +174,12 @@ def _end_of_part(data: bytes) -> int:
     return len(data)
 
 
-def _at_error(folder: ExperimentDir, rank: int | None, attempt: int | None) -> dict[str, Any]:
-    found = find_error(folder, rank=rank, attempt=attempt, most=_ERROR_BYTES)
+def _at_error(known: Known, rank: int | None, attempt: int | None) -> dict[str, Any]:
+    found = find_error(known.folder, rank=rank, attempt=attempt, most=_ERROR_BYTES)
     if found is None:
         return _NOTHING | {"error": None}
+    if outside := leads_out(found.part.path, known.folder.path, known.project):
+        return _NOTHING | {"error": None, "unreadable": outside}
     lines = found.lines if found.lines[-1] else found.lines[:-1]
     first, last = found.traceback or (max(len(lines) - _LAST_LINES, 0), len(lines))
     begin = found.start + sum(map(len, lines[:first])) + first

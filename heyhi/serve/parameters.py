@@ -10,7 +10,7 @@ from heyhi.text import in_line, shorten
 
 MOST_KEYS = 500
 LEAST_POINTS, MOST_POINTS = 16, 4000
-MOST_METRICS, MOST_METRIC = 200, 1000  # how many names, and characters of one
+MOST_METRICS, MOST_METRIC = 200, 500  # how many names, and characters of one: longer ones aren't listed either
 MOST_MARK = 64  # characters of what the page was sent to be given back
 _MOST = 1 << 53  # beyond which JavaScript has no integers
 _KEY = re.compile(f"[0-9a-f]{{{KEY_DIGITS}}}")

@@ -21,7 +21,11 @@ def derived(token: str, what: str) -> str:
 def make_ticket(token: str) -> str:
     """Make a ticket of the server that has a token."""
     text = f"{secrets.token_hex(8)}.{int(time.time()) + TICKET_SECONDS}"
-    return f"{text}.{derived(token, text)[:_SIGNED]}"
+    return f"{text}.{_signature(token, text)}"
+
+
+def _signature(token: str, text: str) -> str:
+    return derived(token, f"ticket {text}")[:_SIGNED]  # no other secret is one
 
 
 class Tickets:
@@ -35,13 +39,17 @@ class Tickets:
         self._token = token
         self._used: dict[bytes, float] = {}  # ticket -> when it would have ended
 
+    def is_ours(self, given: bytes) -> bool:
+        """Return whether this is a ticket, be it one that counts no more."""
+        text, _, signature = given.rpartition(b".")
+        right = _signature(self._token, text.decode("ascii", "replace")).encode()
+        return hmac.compare_digest(right, signature)
+
     def use(self, given: bytes) -> bool:
         """Return whether this is a ticket that counts, which it does no more."""
-        text, _, signature = given.rpartition(b".")
-        right = derived(self._token, text.decode("ascii", "replace"))[:_SIGNED].encode()
-        if not hmac.compare_digest(right, signature):
+        if not self.is_ours(given):
             return False
-        now, until = time.time(), float(text.rpartition(b".")[2])
+        now, until = time.time(), float(given.split(b".")[1])
         self._used = {ticket: end for ticket, end in self._used.items() if end > now}
         if until < now or given in self._used:
             return False

@@ -13,11 +13,14 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.errors import error_text
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, Status, is_winner
-from heyhi.experiment.status import State, Statuses
+from heyhi.experiment.pace import reached_by
+from heyhi.experiment.status import State, Statuses, asking_once
 from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Look, Remembered, Stamp, look_at
 from heyhi.report.read import is_to_be_read
 from heyhi.report.readings import Reading, Readings
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from heyhi.report.parts import Plan
     from heyhi.report.readings import Entry
     from heyhi.slurm.aside import Aside
+    from heyhi.slurm.commands import View
 
 Mark = tuple[int, int] | None  # time of change and number of a folder; None where there is none
 _NEVER: Mark = (0, 0)
@@ -76,6 +80,7 @@ class Seen:
         owner: the process of this machine that has it: as long as that runs, and no file says otherwise, it is as it
             was.
         attempts: stamp of those when it was found out how it is.
+        progress: how far it is, while it runs; empty where nothing says so.
     """
 
     __slots__ = (
@@ -87,6 +92,7 @@ class Seen:
         "kept",
         "mark",
         "owner",
+        "progress",
         "reading",
         "stamp",
         "state",
@@ -106,6 +112,7 @@ class Seen:
         self.cost = 0.0
         self.owner: Owner | None = None
         self.attempts: Stamp = UNKNOWN
+        self.progress = ""
 
     def is_held(self, mark: Mark, look: Look) -> bool:
         """Return whether who had it has it still, by what costs little."""
@@ -207,6 +214,11 @@ class Watched:
     def states(self) -> dict[str, State]:
         """Return how those are that aren't DONE."""
         return {one.folder: one.state for one in self.seen if one.state.status is not Status.DONE}
+
+    def progress(self) -> dict[str, str]:
+        """Return how far those are that run, by their exp paths, where something says so."""
+        running = (self.seen[place] for place in self._lively)
+        return {one.folder: one.progress for one in running if one.progress and one.state.status is Status.RUNNING}
 
     # --- looking
 
@@ -370,6 +382,9 @@ class Watched:
             one.attempts = look.stamp[_ATTEMPTS]
             if view.queue.error and state.status.is_alive and one.state.status.is_alive and view.is_asked:
                 state = one.state  # as it was last known
+        is_known = one.mark is not _NEVER
+        if is_known and one.state.status is Status.PENDING and (mark != one.mark or look.stamp != one.stamp):
+            self._aside.ask_soon()  # its files tell of something that the last answer may not know
         is_other = state.status is not one.state.status
         is_new = one.mark is _NEVER
         if is_other or is_new:
@@ -417,6 +432,16 @@ class Watched:
 
     def _read(self, found: Outcome) -> None:
         """Read what has changed, as much as a look has time for."""
+        with asking_once(self._view):
+            self._read_due(found)
+
+    def _view(self) -> View:
+        """Return what Slurm has said last, for who asks it while an experiment is read."""
+        view = self._aside.view
+        view.begin_one()
+        return view
+
+    def _read_due(self, found: Outcome) -> None:
         begin = time.monotonic()
         due = [place for place in self._unread if self._is_due(self.seen[place], begin)]
         for at in range(0, len(due), _STEP):
@@ -472,6 +497,9 @@ class Watched:
         else:
             one.stamp = UNKNOWN
             self._lively.add(place)
+        is_running = one.state.status is Status.RUNNING
+        reached = reached_by(ExperimentDir(Path(one.folder))) if is_running else None
+        one.progress = reached.short(time.time()) if reached is not None else ""
         one.is_read, one.when = True, time.monotonic()
         one.cost = time.thread_time() - begin
         if one.state.status is Status.DONE and one.kept:

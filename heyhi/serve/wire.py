@@ -1,12 +1,14 @@
 """What the server and its page say to each other: addresses, and the JSON behind them.
 
-All are GET (405 else), with the cookie that the address with ?token=… gives; else 403, whatever is asked for. A wrong
+All are GET (405 else), with the cookie that the address with ?token=… gives, and all but the page and its files with
+the key that it gives, too (the header HeyHi-Key; for /events ?key=…); else 403, whatever is asked for. A wrong
 parameter is 400, an unknown experiment 404, what can't be read 500, too much at once 503: each a line of text.
 
 An experiment is addressed by its key, which follows from its exp path alone: an address that was kept leads to the same
 experiment after the server was started again. No address holds a path.
 
-    /                           the page; with ?token=… it gives the cookie, and leads to itself without
+    /                           the page; with ?token=… it gives the cookie and the key, and leads to
+                                itself without
     /static/NAME?v=HASH         its scripts and styles, for good; without ?v= they are asked for each time
     /events                     server-sent events: `version` (data: {"server", "version", "error"}) at first, and
                                 whenever there is news or another error of a look (its text; empty: none). An event
@@ -51,6 +53,7 @@ An experiment is
     needs, needed_by: [{key, id, status, reason}], key: empty for what is no experiment, such as a sweep's best,
     note, excluded, stale: [needs of which there is another result now], mixed: of which configs it is, trial: [lines],
     logs: {size, ranks, attempts} that there are, said: [[log, line]] what the last controller said of it,
+    not_shown: [lines on files of it that lie outside of the results and the project: no link hands them out],
     commands: [[what for, line]] to be typed in the project's folder, what helps it on first
 
 and beside what may be cut `…_in_all`, how many there are: attempts, needs, needed_by, flat.
@@ -63,6 +66,7 @@ A piece of a log is whole lines, at most 64 KB of it:
     again, longer, from `to` on,
     file: which file it is, to be given back as `file`; anew: it is another one by now, or was cut: the piece is its
     begin, and what came before is no more
+    unreadable (only where there is one): why the log, or what is on record of attempts, can't be read
     error (only with at=error): null, or {is_traceback, at, to: which bytes, text, rank: whose log it is}; the piece
     begins there
 """

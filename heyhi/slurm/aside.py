@@ -15,17 +15,21 @@ from heyhi.slurm.commands import Job, Ledger, Queue, SlurmError, View, account
 QUEUE_SECONDS = 2.5  # between two calls of squeue
 LEDGER_SECONDS = 10.0  # of sacct
 _PART = 10  # of the time that may be spent on either
+_SOON_PART = 2  # likewise, where something is known to have changed
+_MOST_SECONDS = 60.0  # between two calls, however long they take
 _FIRST_SECONDS = 1.0  # for which the first answer is waited for
-_AFTER_ERROR_SECONDS = 10.0
+_AFTER_ERROR_SECONDS = 4.0
+_LATE_SECONDS = 5.0  # after which it is said that there is no answer
 _TRIES = 4  # to find out how a job has ended: accounts come late
 _NOTHING_YET = "it hasn't answered yet"
+_LATE = f"squeue: no answer for more than {_LATE_SECONDS:g} s"
 
 
 class Aside:
-    """Ask Slurm in a thread of its own.
+    """Ask Slurm in threads of their own: one for squeue, one for sacct, which may be away while the other answers.
 
     Args:
-        told: called from that thread whenever there is an answer.
+        told: called from these threads whenever there is an answer.
 
     Attributes:
         view: what Slurm has said last, for who finds out how experiments are.
@@ -36,7 +40,11 @@ class Aside:
         self._changing = threading.Condition()
         self._is_over = False
         self._thread: threading.Thread | None = None
-        self._is_queue_wanted = self._is_soon = self._is_busy = False
+        self._ledger_thread: threading.Thread | None = None
+        self._is_queue_wanted = self._is_soon = self._is_ledger_asked = False
+        self._is_looked_at = False  # whether anybody wanted to know of the queue since the last look began
+        self._asked_since: float | None = None  # squeue, which hasn't answered yet
+        self._usual_seconds = 0.0  # of its last call that was answered
         self._answer: Queue | None = None
         self._known: dict[str, Job | None] = {}
         self._tries: dict[str, int] = {}
@@ -49,10 +57,25 @@ class Aside:
         """Whether anything that was asked has had no answer at all yet."""
         with self._changing:
             has_none = self._answer is None and self._is_queue_wanted
-            return self._is_busy or has_none or not self._wanted.keys() <= self._known.keys()
+            is_asked = self._asked_since is not None or self._is_ledger_asked
+            return is_asked or has_none or not self._wanted.keys() <= self._known.keys()
+
+    @property
+    def silence(self) -> str:
+        """Why Slurm doesn't answer, as far as this look wanted to know; empty where it does."""
+        with self._changing:
+            if not self._is_looked_at:
+                return ""
+            if self._answer is not None and self._answer.error:
+                return self._answer.error
+            late = max(_LATE_SECONDS, 2 * self._usual_seconds)
+            is_late = self._asked_since is not None and time.monotonic() - self._asked_since > late
+            return _LATE if is_late else ""
 
     def begin_look(self) -> None:
         """Take up what was answered since the last look."""
+        with self._changing:
+            self._is_looked_at = False
         self.view.begin_look()
 
     def ask_soon(self) -> None:
@@ -70,9 +93,12 @@ class Aside:
     def last(self) -> Queue | None:
         """Return the last answer of squeue, and have it asked again; None where it hasn't answered yet."""
         with self._changing:
-            self._is_queue_wanted = True
+            self._is_queue_wanted = self._is_looked_at = True
             is_first = self._thread is None
-            self._start()
+            if is_first:
+                self._thread = threading.Thread(target=self._run_queue, name="heyhi-squeue", daemon=True)
+                self._thread.start()
+            self._changing.notify_all()
             if is_first:
                 self._changing.wait_for(lambda: self._answer is not None, _FIRST_SECONDS)
             return self._answer
@@ -83,8 +109,10 @@ class Aside:
             found = {one: self._known[one] for one in ids if one in self._known}
             new = [one for one in ids if one and one not in self._known and one not in self._wanted]
             self._wanted |= dict.fromkeys(new, 0.0)
-            if new:
-                self._start()
+            if new and self._ledger_thread is None:
+                self._ledger_thread = threading.Thread(target=self._run_ledger, name="heyhi-sacct", daemon=True)
+                self._ledger_thread.start()
+            self._changing.notify_all()
             return found, self._ledger_error
 
     def is_open(self, job_id: str) -> bool:
@@ -92,48 +120,59 @@ class Aside:
         with self._changing:
             return job_id in self._wanted
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="heyhi-slurm", daemon=True)
-            self._thread.start()
-        self._changing.notify_all()
-
-    def _run(self) -> None:
-        next_queue = next_ledger = 0.0
+    def _run_queue(self) -> None:
+        due = soon = 0.0
         while True:
             with self._changing:
                 while not self._is_over:
                     now = time.monotonic()
-                    is_wanted = self._is_queue_wanted or self._is_soon
-                    due = [next_queue] if is_wanted else []
-                    due += [max(next_ledger, min(self._wanted.values()))] if self._wanted else []
-                    if due and min(due) <= now:
+                    times = [due] * self._is_queue_wanted + [soon] * self._is_soon
+                    if times and min(times) <= now:
                         break
-                    self._changing.wait(min(due) - now if due else None)
+                    self._changing.wait(min(times) - now if times else None)
                 if self._is_over:
                     return
-                asks_queue = is_wanted and next_queue <= now
-                ids = [one for one, when in self._wanted.items() if when <= now] if next_ledger <= now else []
-                if asks_queue:
-                    self._is_queue_wanted = self._is_soon = False
-                self._is_busy = True
-            if asks_queue:
-                next_queue = self._ask_queue()
-            if ids:
-                next_ledger = self._ask_ledger(ids)
-            with self._changing:
-                self._is_busy = False
+                self._is_queue_wanted = self._is_soon = False
+                self._asked_since = now
+            due, soon = self._ask_queue()
             self._told()
 
-    def _ask_queue(self) -> float:
-        """Ask squeue; return when it may be asked again."""
-        start, answer = time.monotonic(), Queue()
+    def _ask_queue(self) -> tuple[float, float]:
+        """Ask squeue; return when it may be asked again, and when where something is known to have changed."""
+        answer = Queue()
         is_there = answer.has_answer
+        now, seconds = time.monotonic(), answer.seconds
         with self._changing:
-            self._answer = answer
+            self._answer, self._asked_since = answer, None
+            # One that had to wait while Slurm was away doesn't say how busy it is.
+            usual = min(seconds, self._usual_seconds) if self._usual_seconds else seconds
+            if is_there:
+                self._usual_seconds = seconds
             self._changing.notify_all()
-        least = QUEUE_SECONDS if is_there else _AFTER_ERROR_SECONDS
-        return start + max(least, _PART * answer.seconds)
+        if not is_there:  # how long that took says nothing of when it is back
+            return now + _AFTER_ERROR_SECONDS, now + _AFTER_ERROR_SECONDS
+        start = now - seconds
+        due = max(start + min(max(QUEUE_SECONDS, _PART * usual), _MOST_SECONDS), now)
+        return due, min(due, max(start + QUEUE_SECONDS, now + _SOON_PART * usual))
+
+    def _run_ledger(self) -> None:
+        due = 0.0
+        while True:
+            with self._changing:
+                while not self._is_over:
+                    now = time.monotonic()
+                    when = max(due, min(self._wanted.values())) if self._wanted else None
+                    if when is not None and when <= now:
+                        break
+                    self._changing.wait(when - now if when is not None else None)
+                if self._is_over:
+                    return
+                ids = [one for one, asked in self._wanted.items() if asked <= now]
+                self._is_ledger_asked = True
+            due = self._ask_ledger(ids)
+            with self._changing:
+                self._is_ledger_asked = False
+            self._told()
 
     def _ask_ledger(self, ids: list[str]) -> float:
         """Ask sacct; return when it may be asked again."""
@@ -155,7 +194,9 @@ class Aside:
                     del self._wanted[one]
                 else:
                     self._wanted[one] = now + LEDGER_SECONDS * 2**tries
-        return start + max(LEDGER_SECONDS if not error else 3 * LEDGER_SECONDS, _PART * (now - start))
+        if error:
+            return now + 3 * LEDGER_SECONDS
+        return start + min(max(LEDGER_SECONDS, _PART * (now - start)), now - start + _MOST_SECONDS)
 
 
 class _LastQueue(Queue):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from heyhi.serve.tickets import make_ticket
-from tests.unit.serve.served import Served, make_project, serving, table
+from tests.unit.serve.served import Served, ask, make_project, serving, table
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +116,82 @@ def test_a_frame_of_a_notebook_shows_the_page_also_when_it_is_loaded_again(
             page.goto(f"http://{host}:{port}/")
             page.frame_locator("iframe").locator("body[data-ready]").wait_for()
         child.stdin.close()
+
+
+def test_a_server_at_another_port_reads_nothing_with_the_cookie_that_it_is_sent(page: Any, served: Served) -> None:
+    told: list[str] = []
+
+    class Stranger(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.append(self.headers.get("Cookie", ""))
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    page.goto(served.address)
+    page.wait_for_selector("body[data-ready]")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stranger = page.context.new_page()
+        stranger.goto(f"http://127.0.0.1:{server.server_port}/")
+        assert stranger.evaluate("Object.keys(localStorage)") == []
+        server.shutdown()
+    stolen = next(cookie for cookie in told if cookie)
+    (key,) = table(served)["keys"]
+    for path in (
+        "/data",
+        f"/curves?keys={key}&points=100",
+        f"/experiments/{key}",
+        f"/experiments/{key}/log",
+        "/events",
+    ):
+        assert ask(served.port, path, headers={"Cookie": stolen}).status == 403
+    assert b'data-key=""' in ask(served.port, "/?token=x", headers={"Cookie": stolen}).body
+
+
+def test_another_tab_of_the_browser_needs_no_token(page: Any, served: Served) -> None:
+    page.goto(served.address)
+    page.wait_for_selector("body[data-ready]")
+    other = page.context.new_page()
+    other.goto(f"http://127.0.0.1:{served.port}/#view=abc")
+    other.wait_for_selector("body[data-ready]")
+    page.goto(f"http://127.0.0.1:{served.port}/?token=of-a-server-before")
+    page.wait_for_selector("body[data-ready]")
+    assert page.evaluate("location.search") == ""
+
+
+def test_a_page_without_the_key_says_which_address_to_open(page: Any, served: Served) -> None:
+    page.goto(served.address)
+    page.wait_for_selector("body[data-ready]")
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    page.get_by_text("open the address that `heyhi serve` prints now").wait_for()
+    page.goto(served.address)
+    page.wait_for_selector("body[data-ready]")
+
+
+def test_where_the_storage_is_closed_it_is_said(page: Any, served: Served) -> None:
+    page.add_init_script("Storage.prototype.setItem = () => { throw new DOMException('no', 'SecurityError'); }")
+    page.goto(served.address)
+    page.get_by_text("keeps a key in the browser's storage").wait_for()
+
+
+@pytest.mark.parametrize("path", ["//evil.invalid", "/\\evil.invalid", "/%0d%0ax"])
+def test_the_token_leads_to_no_other_host(page: Any, served: Served, path: str) -> None:
+    """What the address leads to is of the server, whatever its path is."""
+    page.goto(f"http://127.0.0.1:{served.port}{path}?token={served.token}")
+    page.wait_for_function("location.search === ''")
+    assert page.evaluate("location.host") == f"127.0.0.1:{served.port}"
+
+
+def test_many_cookies_of_another_port_are_said(page: Any, served: Served, site: tuple[Path, int]) -> None:
+    page.goto(served.address)
+    page.wait_for_selector("body[data-ready]")
+    other = page.context.new_page()
+    other.goto(f"http://127.0.0.1:{site[1]}/")
+    other.evaluate("for (let i = 0; i < 40; i += 1) document.cookie = `j${i}=${'x'.repeat(3500)};path=/`")
+    page.reload()
+    page.get_by_text("clear the cookies of this address").wait_for()

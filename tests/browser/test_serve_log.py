@@ -50,6 +50,21 @@ def test_the_end_of_a_log_follows_what_is_written_as_text(lab: Lab, watch: Watch
     assert "follows" in note(page)
 
 
+def test_a_bar_that_goes_back_is_followed_into_the_next_attempt(lab: Lab, watch: Watch) -> None:
+    folder = one(lab, "".join(f"line {n}\n" for n in range(200)) + "\r".join(f"{n} %" for n in range(30)))
+    page = open_log(lab, watch)
+    settled(page, AT_END)
+    write(folder, "\r40 %")
+    settled(page, f"{TEXT}.endsWith('40 %')")
+    settled(page, AT_END)
+    write(folder, "\r50 %\nValueError: boom\n")
+    settled(page, f"{TEXT}.endsWith('boom\\n')")
+    attempt(folder, 1, "ValueError: boom")
+    write(folder, "the second attempt\n")
+    settled(page, f"{TEXT}.endsWith('the second attempt\\n')")
+    assert "follows" in note(page)
+
+
 def test_who_scrolls_up_is_left_there_until_the_button_goes_on(lab: Lab, watch: Watch) -> None:
     folder = one(lab, "".join(f"line {n}\n" for n in range(500)))
     page = open_log(lab, watch)

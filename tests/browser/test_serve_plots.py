@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from heyhi.report.page import PageData
-from tests.browser.served import Lab, Watch, append, line, settled
+from tests.browser.served import Lab, Watch, append, attempt, line, settled
 
 DRAWN = """() => document.getElementById("curves").data.map(({ x, y, name, mode, xaxis }) =>
   ({ x: [...x], y: [...y], name, mode, xaxis: xaxis ?? "x" }))"""
@@ -82,6 +82,15 @@ def test_curves_are_asked_for_of_the_drawn_rows_and_metrics_by_pixels(lab: Lab, 
     page.locator("#table tbody tr").nth(30).locator("td").nth(2).click()
     settled(page, "document.getElementById('curves').data.length === 21")
     assert [len(one["keys"][0].split(",")) for one in questions] == [1], "what is chosen is drawn as well"
+
+
+def test_the_first_20_are_those_that_have_logged_something(lab: Lab, watch: Watch) -> None:
+    folders = lab.expand([{"lr": lr / 100, "seed": 0} for lr in range(1, 61)])
+    for folder in folders[35:]:
+        append(folder, line(1, loss=1.0), line(2, loss=0.5))
+        attempt(folder)
+    page = watch.open(lab.serve(), "#lines=20")
+    settled(page, "document.getElementById('curves').data.length === 20")
 
 
 def test_a_curve_grows_and_zoom_choice_and_what_is_told_of_a_point_stay(lab: Lab, watch: Watch) -> None:

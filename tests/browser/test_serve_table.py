@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from heyhi.experiment.alike import kind_of
+from heyhi.text import readable
 from tests.browser.served import Lab, Watch, append, attempt, line, settled
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&amp;\u202e"
@@ -82,6 +83,8 @@ def test_a_new_line_of_a_running_experiment_is_seen_without_a_reload(lab: Lab, w
     lab.begun(1)
     page = watch.open(lab.serve())
     seen_rows(page, 2)
+    settled(page, "/^[12] RUNNING · lab . HeyHi$/.test(document.title)")
+    assert page.locator("h1").text_content() == "All known experiments of lab"
     page.evaluate("window.isTheSame = true")
     lab.tell(1, line(1, loss=0.731), line(2, loss=0.5))
     page.get_by_role("gridcell", name="0.5", exact=True).first.wait_for()
@@ -331,12 +334,27 @@ def test_hostile_names_overrides_reasons_and_notes_stay_text(lab: Lab, watch: Wa
     page.reload()
     page.get_by_role("button", name="1 DEAD").click()
     settled(page)
-    assert page.locator("#notices code").inner_text() == HOSTILE
+    assert page.locator("#notices code").inner_text() == readable(HOSTILE)
+    assert page.locator("h1").inner_text() == page.title() == readable(HOSTILE)
     assert page.locator("body img").count() == 0
     assert HOSTILE[:-1] in page.locator("#reasons").inner_text()
     page.locator("#find").fill("onerror=alert(1)>&amp;")
     seen_rows(page, 1)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_runs_says_how_far_it_is_and_since_when_by_the_clock_of_the_one_who_looks(lab: Lab, watch: Watch) -> None:
+    lab.launch([1])
+    lab.begun(1)
+    lab.tell(1, line(3, loss=0.5))
+    page = watch.open(lab.serve())
+    page.get_by_role("gridcell", name="step 30", exact=True).wait_for()
+    (reason,) = cells(page, "reason")
+    assert re.search(r" since \d", reason) and "+00:00" not in reason and not re.search(r"\dT\d", reason)
+    assert page.locator("#notices").is_hidden(), "nobody is needed"
+    lab.tell(1, "end")
+    page.get_by_role("button", name="1 DONE").wait_for()
+    settled(page, "![...document.querySelectorAll('#table th')].some((one) => one.textContent.trim() === 'progress')")
 
 
 # ---- Keys ----
@@ -441,7 +459,7 @@ def test_texts_stand_out_from_what_they_stand_on(lab: Lab, watch: Watch, theme: 
 # ---- Many ----
 
 
-@pytest.mark.parametrize("count", [10_000, 50_000])
+@pytest.mark.parametrize("count", [10_000, 20_000])
 def test_what_is_done_to_many_rows_depends_on_what_is_seen_of_them(lab: Lab, watch: Watch, count: int) -> None:
     """Work on the main thread is counted by the rows that are looked at: a drawing is bounded by a page of rows."""
     grid(lab)

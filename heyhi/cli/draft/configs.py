@@ -26,9 +26,8 @@ def yield_sweep() -> Iterator[tuple[str, dict[str, Any]]]:
         yield {config}, overrides
 
 
-def get_logs_data(handle: heyhi.Handle) -> dict[str, Any]:
-    """Return the table's columns for one experiment; empty until it is done."""
-    return handle.result() if handle.is_done() else {{}}
+# What the table shows of an experiment is the last and best value of each metric, and what the task has returned. A
+# function get_logs_data(handle) here can choose something else: `heyhi docs sweeps`.
 '''
 _RATES = ("lr", "learning_rate", "base_lr", "init_lr", "blr")
 

@@ -12,6 +12,10 @@ const drawnBundles = () =>
     .map(describe)
     .sort((a, b) => a.on - b.on);
 
+/** Return whether a run has a curve of some metrics, as far as is known. */
+const hasCurve = (run, metrics) =>
+  data.curves[run]?.some((set) => metrics.some((metric) => Object.hasOwn(set.y, metric))) || (isLive && mayHaveCurve(run, metrics));
+
 const mostLines = () => Math.min(Number(byId("lines").value), isLive ? MOST_LINES : Infinity);
 
 /** Put the runs of the first rows together that are drawn as one; `isExtra` is what is drawn since it is chosen. */
@@ -22,11 +26,13 @@ function gathered(limit) {
   };
   const keysOf = (row) => data.members[row].map((run) => keyOfRun(row, run));
   const bundles = new Map();
+  const metrics = drawnMetrics();
   let begun = 0;
   for (const row of shownRows) {
     const keys = keysOf(row).filter((key) => !bundles.has(key));
     if (!keys.length) continue;
     if (begun >= limit) break;
+    if (limit < Infinity && (metrics.length || isLive) && !data.members[row].some((run) => hasCurve(run, metrics))) continue;
     begun += 1; // a row's runs are drawn or not, all of them
     keys.forEach((key) => bundles.set(key, { rows: [], runs: [], isExtra: false }));
   }
@@ -40,6 +46,20 @@ function gathered(limit) {
       if (!bundle.rows.includes(row)) bundle.rows.push(row);
     }
   return [...bundles.values()];
+}
+
+/** Return what names bundles beside one another: without what all of them share. */
+function namesAmong(bundles) {
+  const runs = bundles.flatMap((bundle) => bundle.runs);
+  const telling = runColumns.filter(
+    ({ kind, values }) => kind === "override" && runs.some((run) => values[run] !== values[runs[0]]),
+  );
+  return ({ runs: own, name }) => {
+    const parts = telling
+      .filter(({ values }) => values[own[0]] !== null && own.every((run) => values[run] === values[own[0]]))
+      .map((column) => named(column, column.values[own[0]]));
+    return (!data.table && parts.join(" ")) || name;
+  };
 }
 
 /** Tell what a plot needs to know of runs that are drawn as one. */
@@ -144,8 +164,22 @@ function band(lines) {
   const seeds = lines.map(oneAtEach);
   const from = seeds.map(() => ({ i: 0 }));
   const result = { x: placesOf(seeds), mean: [], error: [], count: [] };
-  for (const at of result.x) {
-    const values = seeds.map((line, i) => valueAt(line, at, from[i])).filter(Number.isFinite);
+  let before = [];
+  const places = result.x;
+  result.x = [];
+  for (const at of places) {
+    const all = seeds.map((line, i) => valueAt(line, at, from[i]));
+    const own = [...all.keys()].filter((i) => Number.isFinite(all[i]));
+    // No run leads from there to here: the mean of some is not joined to that of others.
+    if (before.length && own.length && !own.some((i) => before.includes(i))) {
+      result.x.push(result.x.at(-1) + (at - result.x.at(-1)) / 2);
+      result.mean.push(NaN);
+      result.error.push(0);
+      result.count.push(0);
+    }
+    before = own;
+    result.x.push(at);
+    const values = own.map((i) => all[i]);
     const count = values.length;
     const mean = values.reduce((sum, value) => sum + value, 0) / count;
     const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);

@@ -38,7 +38,7 @@ function lineColours() {
 
 /** Return functions row -> colour and line -> colour, and the legend's entries, for what the Colour control says. */
 function colouring() {
-  const column = columnNamed(byId("colour").value);
+  const column = chosenColumn(byId("colour").value);
   if (!column) {
     const colours = lineColours();
     const ofRuns = (runs) => colours.get(runs[0]) ?? NONE;

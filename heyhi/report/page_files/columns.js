@@ -25,6 +25,7 @@ function cellText(column, row) {
   if (value === null) return "";
   if (column.kind === "time" && isNumber(value)) return new Date(1000 * asNumber(value)).toLocaleString();
   if (column.kind === "duration" && isNumber(value)) return duration(asNumber(value));
+  if (column.name === "reason") return withLocalTimes(exactText(value));
   if (!column.numeric) return exactText(value);
   if (!isMean() || column.kind === "part") return shortNumber(value);
   const error = valueOf(`${column.name}.${data.spread}`, row);
@@ -105,7 +106,13 @@ function columnOptions(column) {
 }
 
 /** Write a text so that DataTables, which takes what has an & for markup when it searches, searches for the text. */
-const filterText = (text) => (text.includes("&") ? escapeHtml(text) : text);
+const filterText = (text) => (text.includes("&") ? markupOf(text) : text);
 
 /** Escape what goes where a library takes markup only. */
-const escapeHtml = (text) => make("span", {}, text).innerHTML;
+const escapeHtml = (text) => markupOf(readable(text));
+
+function markupOf(text) {
+  const element = make("span");
+  element.textContent = text;
+  return element.innerHTML;
+}

@@ -25,7 +25,7 @@ async function fetchJson(address) {
   try {
     let answer;
     try {
-      answer = await fetch(address, { signal: AbortSignal.timeout(PATIENCE) });
+      answer = await fetch(address, { headers: { "HeyHi-Key": ownKey() }, signal: AbortSignal.timeout(PATIENCE) });
     } catch (error) {
       lost("");
       throw new Error("the server doesn't answer", { cause: error });
@@ -39,9 +39,29 @@ async function fetchJson(address) {
       lost(FORBIDDEN);
       throw new Error(FORBIDDEN);
     }
-    throw new Error(`${answer.status} ${(await answer.text()).trim().slice(0, 300)}`);
+    const text = `${answer.status} ${(await answer.text()).trim().slice(0, 300)}`;
+    throw Object.assign(new Error(text), { isRefused: answer.status === 400 });
   } finally {
     fetches -= 1;
+  }
+}
+
+let handedKey = ""; // in a frame whose storage is closed
+
+/** Take the key away that enter.js has put into the address. */
+function takeKey() {
+  handedKey = seen("heyhi-key") ?? "";
+  if (!handedKey) return;
+  view.delete("heyhi-key");
+  writeAddress();
+}
+
+/** Return what the server wants to be shown beside the cookie, as it is now: another tab may have brought a new one. */
+function ownKey() {
+  try {
+    return localStorage.getItem("heyhi-key") ?? handedKey;
+  } catch {
+    return handedKey; // storage is closed to this page
   }
 }
 
@@ -95,7 +115,7 @@ function connect() {
   if (document.hidden && data) return;
   clearTimeout(nextTry);
   disconnect();
-  events = new EventSource("events");
+  events = new EventSource(`events?key=${encodeURIComponent(ownKey())}`);
   events.addEventListener("open", answered);
   events.addEventListener("version", heard);
   const begun = performance.now();

@@ -4,13 +4,17 @@ function fillSelect(id, values, wanted) {
   const select = byId(id);
   // What somebody has chosen, then what is shown, then what is suggested.
   const kept = [seen(id), select.dataset.filled ? select.value : null, wanted];
-  select.replaceChildren(...values.map(([value, text]) => make("option", { value }, cut(text, 60))));
+  select.replaceChildren(...values.map(([value, text]) => make("option", { value }, nameText(text))));
   select.dataset.filled = "true";
   const value = kept.find((one) => values.some(([known]) => known === one));
   if (value !== undefined) select.value = value;
 }
 
 const byName = (found) => found.map((column) => [column.name, column.name]);
+
+/** Return a column's name as a value that can't be the empty one, which means that none is chosen. */
+const valueNamed = (name) => (name === "" || name.startsWith("=") ? `=${name}` : name);
+const chosenColumn = (value) => (value === "" ? undefined : columnNamed(value.startsWith("=") ? value.slice(1) : value));
 
 /** Fill the controls by the data; what is chosen stays where it is still there. */
 function showControls() {
@@ -23,7 +27,7 @@ function showControls() {
   fillSearches();
   fillSelect("colour", [
     ["", hasSeeds ? "each group of seeds" : data.table ? "each row" : "each experiment"],
-    ...byName([...statuses, ...varied, ...metricColumns()]),
+    ...[...statuses, ...varied, ...metricColumns()].map(({ name }) => [valueNamed(name), name]),
   ]);
   byId("seeds-label").hidden = !hasSeeds;
   if (seen("lines") === null) byId("lines").value = rowCount() <= 20 ? "Infinity" : "20";
@@ -47,8 +51,8 @@ function showMetrics() {
 
 function showMetricsChosen() {
   const metrics = drawnMetrics();
-  byId("metric").textContent =
-    metrics.length > 1 ? `${cut(metrics[0], 24)} and ${metrics.length - 1} more` : cut(metrics[0] ?? "none", 30);
+  const more = metrics.length - 1;
+  setText(byId("metric"), more > 0 ? `${nameText(metrics[0], 24)} and ${more} more` : nameText(metrics[0] ?? "none", 30));
   byId("multiples-label").hidden = metrics.length < 2;
 }
 
@@ -91,10 +95,23 @@ function onControl(control) {
   }
   if (control.id === "scatter-y") colourBoxes();
   showSmoothing();
+  if (control.id === "smooth" && tookSmoothing > SLOW) return void drawSmoothedSoon();
   // The best row is marked in both plots, and a row has one colour.
   if (control.closest("#search-card")) return redraw(drawSearch);
   const both = ["colour", "scatter-y", "lines", "seeds"].includes(control.id);
   redraw(...(both ? [drawCurves, drawOverrides] : control.closest("#curves-card") ? [drawCurves] : [drawOverrides]));
+}
+
+// Where many lines are drawn, a slider that is moved draws when it rests: each drawing would hold it up.
+const [SLOW, RESTS] = [60, 200]; // milliseconds
+let [tookSmoothing, smoothTimer] = [0, null];
+
+function drawSmoothedSoon() {
+  clearTimeout(smoothTimer);
+  smoothTimer = setTimeout(() => {
+    smoothTimer = null;
+    redraw(drawCurves);
+  }, RESTS);
 }
 
 const showSmoothing = () => (byId("smooth-value").textContent = byId("smooth").value);
@@ -108,13 +125,20 @@ function suggestLog() {
 
 // ---- Title, notes and statuses ----
 
+/** Name the tab shortly, first what goes on. */
+function tabTitle() {
+  const running = statusColumn()?.counts?.get("RUNNING");
+  return `${running ? `${running} RUNNING · ` : ""}${cut(data.tab, 40)} – HeyHi`;
+}
+
 function showHead() {
-  document.title = data.title;
+  document.title = readable(isLive ? tabTitle() : data.title);
   setText(byId("title"), data.title);
+  byId("title").title = readable(data.title); // of a long one, only the first lines are shown
   const reading = data.phase === "statuses" ? " · reading metrics…" : "";
   setText(byId("made"), `${countsText()} · ${new Date(data.made).toLocaleString()}${reading}`);
   const notes = byId("notes");
-  if (data.notes.join("\n") !== [...notes.children].map(({ textContent }) => textContent).join("\n"))
+  if (readable(data.notes.join("\n")) !== [...notes.children].map(({ textContent }) => textContent).join("\n"))
     notes.replaceChildren(...data.notes.map((note) => make("li", {}, note)));
   notes.hidden = !data.notes.length;
   if (isLive) showNotices();

@@ -6,14 +6,19 @@ const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
  * Return the traces of a bundle's metric; none where it has no such curve.
  *
  * What is worked out, a band or a smooth line, is so of the means of a long curve's parts; else all is drawn that there
- * is. `used` are all curves; `dotted` the runs that no mean counts, `apart` those that are over something else.
+ * is. `used` are all curves; `dotted` the runs that no mean counts, `apart` those that are over something else, `far` the
+ * lines that are left out. What runs still is as other lines are where there is no band beside it.
  */
 function bundleTraces(bundle, style) {
-  const curves = (runs) => runs.map((run) => curve(run, style.metric, style.over)).filter((line) => line);
-  const [all, others] = [curves(bundle.counting), curves(bundle.others)];
+  const found = (runs) => runs.map((run) => curve(run, style.metric, style.over)).filter((line) => line);
+  const [far, isFar] = [[], style.reach.isFar];
+  const curves = (runs) => found(runs).filter((line) => !isFar(line) || (far.push(line), false));
+  const [all, notCounting] = [curves(bundle.counting), curves(bundle.others)];
   const over = commonAxis(all, style.over);
   const [counting, apart] = [all.filter((line) => line.over === over), all.filter((line) => line.over !== over)];
   const isBand = counting.length > 1;
+  const running = isBand ? [] : notCounting.filter((line) => UNDER_WAY.has(whyNot(line.run)));
+  const others = notCounting.filter((line) => !running.includes(line));
   const isSmooth = isBand || style.weight > 0;
   const shown = (line) => (isSmooth ? smoothLine(line, style.weight) : line); // beside a band as the band is
   const thin = [
@@ -23,19 +28,23 @@ function bundleTraces(bundle, style) {
   const traces = thin.map((trace, i) => ({ ...trace, showlegend: style.inLegend && !counting.length && i === 0 }));
   const lines = counting.map(shown);
   if (isBand) traces.push(...meanTraces(lines, bundle, style));
-  else if (lines.length === 1) {
-    if (style.weight && style.showRaw) traces.push(rawTrace(counting[0], bundle, style));
-    traces.push(lineTrace(lines[0], bundle, style));
-  }
+  else
+    for (const line of [...running, ...counting]) {
+      if (style.weight && style.showRaw) traces.push(rawTrace(line, bundle, style));
+      traces.push(lineTrace(shown(line), bundle, style));
+    }
   return {
     traces,
     isBand,
-    used: [...all, ...others],
+    used: [...all, ...notCounting],
+    far,
     dotted: others.map((line) => line.run),
     apart: apart.map((line) => line.run),
-    ofParts: isSmooth && [...all, ...others].some((line) => line.isThin),
+    ofParts: isSmooth && [...all, ...notCounting].some((line) => line.isThin),
   };
 }
+
+const UNDER_WAY = new Set(["RUNNING", "PENDING"]); // statuses of what may count one day
 
 /** Return over what a band is: what is asked for, where a run has it, else what most runs have. */
 function commonAxis(lines, wanted) {

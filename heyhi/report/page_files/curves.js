@@ -26,26 +26,33 @@ function drawCurves() {
   const traces = [];
   const drawn = new Set();
   const found = { axes: [], elsewhere: new Map(), ofParts: false, isThin: false, offLog: 0 };
+  [found.far, found.high] = [new Map(), new Map()];
+  const isAnyOn = bundles.some(({ on, runs }) => on && runs.some((run) => hasCurve(run, metrics)));
+  found.isNoneOn = chosen.size > 0 && !isAnyOn;
   for (const some of ["bands", "notFinite", "dotted", "apart"]) found[some] = new Set();
   curveColours = new Map();
 
   charts.forEach((own, chart) => {
     const [over, suffix] = [axisFor(own), chart ? String(chart + 1) : ""];
     const [ranges, overs, before] = [{ x: [], y: [] }, new Set(), traces.length];
-    for (const bundle of sights[chart] ? bundles : [])
+    const seenBundles = sights[chart] ? bundles : [];
+    const reaches = own.map((metric) => reachOf(seenBundles, metric, over));
+    const heights = own.map(() => []);
+    for (const bundle of seenBundles)
       own.forEach((metric, place) => {
         const color = byMetric ? colourAt(place) : colours.ofLine(bundle);
         const style = {
-          ...{ metric, over, color, logY, xaxis: `x${suffix}`, yaxis: `y${suffix}`, axisName: over },
+          ...{ metric, over, color, reach: reaches[place], logY, xaxis: `x${suffix}`, yaxis: `y${suffix}`, axisName: over },
           name: own.length > 1 ? `${bundle.name} · ${metric}` : bundle.name,
           weight: Number(byId("smooth").value),
           showRaw: bundles.length * own.length <= 30,
           dash: byMetric || own.length === 1 ? "solid" : DASHES[place % DASHES.length],
-          faint: chosen.size > 0 && !bundle.on,
+          faint: isAnyOn && !bundle.on,
           inLegend: chart === 0 && bundles.length * own.length <= 40,
           meta: { rows: bundle.rows },
         };
         const made = bundleTraces(bundle, style);
+        for (const line of made.far) found.far.set(line.run, farText(line, reaches[place].over));
         if (!made.used.length) return;
         traces.push(...made.traces);
         drawn.add(bundle);
@@ -58,9 +65,12 @@ function drawCurves() {
         for (const line of made.used) {
           overs.add(line.over);
           ranges.x.push(...extent(line.x));
-          ranges.y.push(...finiteExtent(line.y));
+          const heightsOf = finiteExtent(line.y);
+          ranges.y.push(...heightsOf);
+          heights[place].push([line.run, ...heightsOf]);
         }
       });
+    if (!logY) heights.flatMap(highOnes).forEach(([run, height]) => found.high.set(run, Math.max(height, found.high.get(run) ?? 0)));
     const off = leftOutOf(traces.slice(before), { logX, logY });
     found.offLog += off.count;
     const why = off.isAll ? NOTHING_ABOVE : "";
@@ -71,6 +81,7 @@ function drawCurves() {
   showLegend([...drawn], colours, { metrics, byMetric, multiples });
   noteCurves([...drawn], found, metrics);
   colourBoxes();
+  tookSmoothing = performance.now() - began;
   if (isLive) tookDrawing(began);
 }
 
@@ -79,6 +90,8 @@ function axisFor(metrics) {
   const [wanted, possible] = [byId("x").value, axesOf(metrics)];
   return possible.includes(wanted) ? wanted : (possible[0] ?? wanted);
 }
+
+const farText = (line, over) => (line.over === over ? `far from the others' ${over}` : `over ${line.over}, far from the others' ${over}`);
 
 /** Keep what has to be said of some lines. */
 function tell(found, lines, metric, over) {
@@ -101,6 +114,7 @@ function showCurves(traces, charts, { logX, logY, metrics }) {
   byId("curves").style.setProperty("--rows", String(down));
   // Plotly measures its box when it is made and when the window changes, and not when the box does.
   const axes = { height: byId("curves").clientHeight, annotations: [] };
+  const firstOver = new Map(); // what charts are over -> the axis of the first of them
   charts.forEach(({ own, over, suffix, ranges, why }, i) => {
     const [column, line] = [i % across, Math.floor(i / across)];
     const domain = (place, count, gap) => {
@@ -108,8 +122,11 @@ function showCurves(traces, charts, { logX, logY, metrics }) {
       return [place * (size + gap), place * (size + gap) + size];
     };
     const [low, high] = domain(line, down, 0.24 / down);
+    if (!firstOver.has(over)) firstOver.set(over, `x${suffix}`);
+    const first = firstOver.get(over);
     axes[`xaxis${suffix}`] = {
       ...axisNumbers(ranges.x, logX),
+      ...(first === `x${suffix}` ? {} : { matches: first }), // what is over the same is zoomed together
       title: axisTitle(over),
       domain: domain(column, across, 0.1),
       anchor: `y${suffix}`,
@@ -145,16 +162,17 @@ function showLegend(drawn, colours, { metrics, byMetric, multiples }) {
   if (metrics.length > 1 && !multiples)
     metrics.forEach((metric, i) => {
       const color = byMetric ? colourAt(i) : "currentColor";
-      entries.push(make("span", { className: "key" }, dashed(byMetric ? 0 : i, color), cut(metric, 40)));
+      entries.push(make("span", { className: "key" }, dashed(byMetric ? 0 : i, color), nameText(metric, 40)));
     });
   if (colours.legend) {
-    entries.push(make("span", { className: "key quiet" }, `${cut(colours.legend.title, 40)}:`));
+    entries.push(make("span", { className: "key quiet" }, `${nameText(colours.legend.title, 40)}:`));
     for (const { name, color } of colours.legend.entries)
-      entries.push(make("span", { className: "key" }, swatch(color), cut(name, 40)));
+      entries.push(make("span", { className: "key" }, swatch(color), nameText(name, 40)));
   } else {
     const order = new Map(shownRows.map((row, place) => [row, place]));
     const sorted = [...drawn].sort((a, b) => (order.get(a.rows[0]) ?? Infinity) - (order.get(b.rows[0]) ?? Infinity));
-    for (const bundle of sorted.slice(0, MOST_NAMED)) entries.push(legendButton(bundle, byMetric, colours));
+    const nameOf = namesAmong(sorted);
+    for (const bundle of sorted.slice(0, MOST_NAMED)) entries.push(legendButton(bundle, nameOf(bundle), byMetric, colours));
     if (sorted.length > MOST_NAMED)
       entries.push(make("span", { className: "key quiet" }, `and ${sorted.length - MOST_NAMED} more`));
   }
@@ -162,18 +180,18 @@ function showLegend(drawn, colours, { metrics, byMetric, multiples }) {
 }
 
 /** Make an entry of the legend; a click chooses what it names. */
-function legendButton(bundle, byMetric, colours) {
+function legendButton(bundle, name, byMetric, colours) {
   const button = make(
     "button",
     {
       type: "button",
       className: "key",
-      title: bundle.runs.map((run) => data.ids[run]).join("\n"),
+      title: [bundle.name, ...bundle.runs.map((run) => data.ids[run])].join("\n"),
       onclick: (event) => choose(bundle.rows, event),
     },
     ...(byMetric ? [] : [swatch(colours.ofLine(bundle))]),
     ...(bundle.best ? [star(columnNamed(byId("scatter-y").value))] : []),
-    cut(bundle.name, 72),
+    cut(name, 72),
   );
   button.setAttribute("aria-pressed", bundle.on);
   if (bundle.versions > 1) button.append(mark(`code ${bundle.versions} versions`, "these replicates differ in it"));
@@ -208,6 +226,8 @@ function noteCurves(drawn, found, metrics) {
   if (bands) notes.push(`${bands} ${bands === 1 ? "band" : "bands"} (mean ± ${bandName()})`);
   if (lines) notes.push(`${lines} ${lines === 1 ? "line" : "lines"}`);
   if (metrics.length > 1) notes.push(`${metrics.length} metrics`);
+  if (found.isNoneOn) notes.push("what is chosen has no curve of this");
+  notes.push(...notesOfFar(found));
   if (found.dotted.size) notes.push(`${found.dotted.size} dotted: not DONE, or left out, so that no mean counts them`);
   if (found.apart.size) notes.push(`${found.apart.size} dotted: over another axis than its replicates, in no mean`);
   const mixed = drawn.filter((bundle) => bundle.versions > 1).length;
@@ -221,7 +241,7 @@ function noteCurves(drawn, found, metrics) {
   if (found.offLog) notes.push(logText(found.offLog));
   for (const [metric, { overs, isAll }] of found.elsewhere)
     if (overs.size) notes.push(`${isAll ? "" : "some of "}${metric} over ${[...overs].join(", ")}`);
-  byId("curves-note").textContent = drawn.length ? notes.join(" · ") : whyNone(metrics);
+  setText(byId("curves-note"), drawn.length ? notes.join(" · ") : whyNone(metrics));
   const told = `${metrics.join(", ")} over ${[...new Set(found.axes.map(({ over }) => over))].join(", ")}`;
   byId("curves").setAttribute("aria-label", `Learning curves: ${told}, ${drawn.length} drawn`);
 }

@@ -52,11 +52,13 @@ function section(title, open, ...children) {
   return element;
 }
 
+const MOST_NAME = 44; // characters of a key: a longer one would push its values out of sight
+
 /** Return a table of keys (rows) and experiments (columns). */
 function keyTable(headings, keys, cell) {
   const head =
     headings && make("thead", {}, make("tr", {}, ...headings.map((heading) => make("th", { scope: "col" }, heading))));
-  const body = keys.map((key) => make("tr", {}, make("th", { scope: "row" }, key), ...cell(key)));
+  const body = keys.map((key) => make("tr", {}, make("th", { scope: "row", title: key }, nameText(key, MOST_NAME)), ...cell(key)));
   return make(
     "div",
     { className: "scroll" },
@@ -128,6 +130,9 @@ function comparedChoice(rows) {
 
 const keySearches = new Map(); // what somebody looks for, by the section
 
+/** Return what a line of such a table says, its key uncut. */
+const textOfLine = (line) => `${line.cells[0]?.title}\n${line.textContent}`.toLowerCase();
+
 /** Make a box that leaves the rows of a table of keys that have a text. */
 function keySearch(about, body) {
   const input = make("input", { type: "search", className: "key-search", placeholder: "find a key or value", value: keySearches.get(about) ?? "" });
@@ -135,7 +140,7 @@ function keySearch(about, body) {
   const apply = (root) => {
     const words = input.value.toLowerCase();
     keySearches.set(about, input.value);
-    for (const line of root.querySelectorAll("tbody tr")) line.hidden = !line.textContent.toLowerCase().includes(words);
+    for (const line of root.querySelectorAll("tbody tr")) line.hidden = !textOfLine(line).includes(words);
   };
   input.addEventListener("input", () => apply(input.parentElement));
   apply(body);
@@ -240,7 +245,7 @@ function oneExperiment(run, amongOthers) {
     const of = data.details.filter((other) => other.flat.common === detail.flat.common).length;
     const differing = keyTable(["key", "here", "same in"], Object.keys(own), (key) => [
       make("td", { className: "differs" }, make("mark", {}, own[key] || "–")),
-      make("td", { className: "quiet" }, `${counted(key)} of ${of}`),
+      make("td", { className: "quiet" }, `${counted(key) - 1} of ${of - 1} others`),
     ]);
     parts.push(
       section(

@@ -160,7 +160,7 @@ function fillFilterColumns() {
   found.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   const select = byId("filter-column");
   const before = select.value;
-  select.replaceChildren(...found.map(({ name }) => make("option", { value: name }, cut(name, 60))));
+  select.replaceChildren(...found.map(({ name }) => make("option", { value: name }, nameText(name))));
   if (found.some(({ name }) => name === before)) select.value = before;
 }
 

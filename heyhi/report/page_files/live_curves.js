@@ -7,6 +7,8 @@ const MOST_DRAWN = 64_000;
 const FEWEST_POINTS = 50; // of a line
 const MOST_KEYS = 250; // experiments of one request: an address has its bounds
 const MOST_NAMES = 20; // metrics of one request
+const MOST_NAME = 500; // characters of a metric's name: longer ones are neither listed nor asked for
+const MOST_SPELT = 16_000; // characters of all names of one request, as an address spells them
 const MOST_ASKED = 100_000; // points of one request
 const MOST_KEPT_CURVES = 64e6; // characters of packed numbers
 const REQUESTS = 2; // at the same time
@@ -44,20 +46,36 @@ function bringCurves() {
   data.x = axesKept;
 }
 
-let axesKept = []; // names, as the answers offer them
+let [axesKept, axesAmong] = [[], 0]; // names, as the answers offer them, and of how many experiments that answer was
 
 /** Return which metrics have curves: as the answers say, and by the table of those that weren't asked yet. */
 function namesOfCurves() {
   const found = new Set();
   for (const column of runColumns) {
     if (column.kind !== "metric" || column.name.endsWith(RESULT)) continue;
-    if (data.keys.some((key, run) => column.values[run] !== null && !keptCurves.has(key))) found.add(wordless(column.name));
+    const name = wordless(column.name);
+    if (isTooLong(name)) continue;
+    if (data.keys.some((key, run) => column.values[run] !== null && !keptCurves.has(key))) found.add(name);
   }
   for (const { names } of keptCurves.values()) names.forEach((name) => found.add(name));
   return [...found];
 }
 
 const RESULT = " (result)";
+const NOT_BEGUN = new Set(["NOT_STARTED", "PENDING", "BLOCKED"]);
+
+/** Return whether a run may have curves that weren't fetched yet: the table has a value, or nobody knows. */
+function mayHaveCurve(run, metrics) {
+  const key = data.keys[run];
+  const isKnown = (metric) => keptOf(key).asked.get(metric)?.news >= (rowNews.get(key) ?? 0);
+  if (metrics.length && metrics.every(isKnown)) return false;
+  const logged = runColumns.filter(({ kind, name }) => kind === "metric" && !name.endsWith(RESULT));
+  const own = logged.filter(({ name }) => metrics.includes(wordless(name)));
+  if (metrics.length && logged.length) return (own.length ? own : logged).some(({ values }) => values[run] !== null);
+  return !NOT_BEGUN.has(exactText(runValueOf("status", run)));
+}
+const isTooLong = (name) => name.length > MOST_NAME && [...name].length > MOST_NAME;
+const spelt = (name) => String(new URLSearchParams([["metrics", name]])).length + 1;
 
 /** Return how many points a line is asked for: as many as its chart has pixels, fewer where lines are many. */
 function pointsOf(width, lines) {
@@ -121,11 +139,16 @@ function nextBatch() {
   }
   const names = new Set();
   const found = [];
+  let length = 0;
   for (const key of free) {
     const lacking = lackingOf(key);
     if (!lacking.length) continue;
     found.push(key);
-    for (const metric of lacking) if (names.size < MOST_NAMES) names.add(metric);
+    for (const metric of lacking) {
+      if (names.has(metric) || names.size >= MOST_NAMES || length + spelt(metric) > MOST_SPELT) continue;
+      names.add(metric);
+      length += spelt(metric);
+    }
     if (found.length >= Math.min(MOST_KEYS, MOST_ASKED / (names.size * points))) break;
   }
   return found.length ? { keys: found, metrics: [...names], points } : null;
@@ -145,13 +168,28 @@ async function fetchBatch({ keys, metrics, points }) {
     if (server === data.server) takeCurves(answer, { keys, metrics, points, news, of });
   } catch (error) {
     curvesFailed = error.message;
-    retryTimer = setTimeout(() => ((retryTimer = null), askCurves()), curvesPause);
-    curvesPause = Math.min(2 * curvesPause, LAST_PAUSE);
+    if (error.isRefused) giveUp(keys, metrics, { news, points });
+    else retryTimer = setTimeout(() => ((retryTimer = null), askCurves()), curvesPause);
+    if (!error.isRefused) {
+      curvesFailed += " (it is tried again)";
+      curvesPause = Math.min(2 * curvesPause, LAST_PAUSE);
+    }
     drawSoon();
   } finally {
     requests -= 1;
     keys.forEach((key) => asking.delete(key));
     askCurves();
+  }
+}
+
+/** Ask no more for what is refused, until there is news of it: the same request would be answered alike. */
+function giveUp(keys, metrics, asked) {
+  const shown = new Set(data.keys);
+  for (const key of keys.filter((one) => shown.has(one))) {
+    const kept = keptOf(key);
+    kept.probed = Math.max(asked.news, 1);
+    for (const metric of metrics) kept.asked.set(metric, asked);
+    keptCurves.set(key, kept);
   }
 }
 
@@ -187,7 +225,10 @@ function takeCurves(answer, { keys, metrics, points, news, of }) {
     data.curves[runs.get(key)] = [...kept.sets.values()];
   }
   const names = answer.x ?? [];
-  axesKept = [...new Set([...axesKept.filter((name) => name !== "line"), ...names.filter((name) => name !== "line")])];
+  // In the order that the answer of most experiments has.
+  const both = keys.length >= axesAmong ? [...names, ...axesKept] : [...axesKept, ...names];
+  axesAmong = Math.max(axesAmong, keys.length);
+  axesKept = [...new Set(both.filter((name) => name !== "line"))];
   if ([...names, ...data.x].includes("line")) axesKept.push("line");
   data.x = axesKept;
   data.points = answer.points;
@@ -253,7 +294,9 @@ function tookDrawing(began) {
 /** Say what isn't drawn of a live page, and what went wrong. */
 function notesOfFetching(metrics) {
   const notes = [];
-  if (curvesFailed) notes.push(`not all of it: ${curvesFailed} (it is tried again)`);
+  if (curvesFailed) notes.push(`not all of it: ${curvesFailed}`);
+  if (runColumns.some(({ kind, name }) => kind === "metric" && isTooLong(wordless(name))))
+    notes.push(`less metrics whose names have more than ${MOST_NAME} characters`);
   if (Number(byId("lines").value) > MOST_LINES && shownRows.length > MOST_LINES)
     notes.push(`of the first ${MOST_LINES} rows of the table`);
   if (byId("multiples").checked && metrics.length > MOST_CHARTS) notes.push(`the first ${MOST_CHARTS} of these have a chart`);
@@ -266,7 +309,7 @@ const MOST_CHARTS = 24;
 const NEAR = 200; // pixels
 const ROW_OF_CHARTS = 220; // pixels, as style.css has it
 let seenCharts = new Set(); // metrics whose chart was in sight since others were chosen
-let seenAmong = "";
+let seenAmong = []; // the metrics that had charts then
 
 /** Return the metrics of each chart, where each has its own. */
 const chartsOf = (metrics) => (isLive ? metrics.slice(0, MOST_CHARTS) : metrics).map((metric) => [metric]);
@@ -274,8 +317,8 @@ const chartsOf = (metrics) => (isLive ? metrics.slice(0, MOST_CHARTS) : metrics)
 /** Return for each chart whether it is drawn: a few are, of many those that were in sight. */
 function inSight(charts) {
   if (!isLive || charts.length <= 4) return charts.map(() => true);
-  const among = charts.flat().join("\n");
-  if (among !== seenAmong) [seenCharts, seenAmong] = [new Set(), among];
+  const among = charts.flat();
+  if (JSON.stringify(among) !== JSON.stringify(seenAmong)) [seenCharts, seenAmong] = [new Set(), among];
   unseenOf(charts).forEach((metric) => seenCharts.add(metric));
   return charts.map(([metric]) => seenCharts.has(metric));
 }
@@ -289,7 +332,7 @@ function unseenOf(charts) {
 }
 
 function onScroll() {
-  if (seenAmong && unseenOf(seenAmong.split("\n").map((metric) => [metric])).length) redraw(drawCurves);
+  if (unseenOf(seenAmong.map((metric) => [metric])).length) redraw(drawCurves);
 }
 
 // ---- Somebody is at work in a chart while it grows ----

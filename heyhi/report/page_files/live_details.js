@@ -66,7 +66,7 @@ function fetchedText(name, value) {
   if (isLong(name) && typeof number === "number") return duration(number);
   if (typeof value === "number") return shortNumber(value);
   if (Array.isArray(value)) return value.map((one) => fetchedText("", one)).join(", ");
-  return String(value);
+  return name === "reason" ? withLocalTimes(String(value)) : String(value);
 }
 
 const spoken = (name) => name.replaceAll("_", " ");
@@ -92,6 +92,7 @@ function liveExperiment(run, amongOthers) {
   const parts = [make("h3", { className: "id", title: data.ids[run] }, data.ids[run]), head];
   if (told.size) parts.push(pairsTable([...told].map(([name, text]) => [spoken(name), text])));
   if (error) parts.push(make("p", { className: "failed" }, `Not all of it: ${error} (it is tried again)`));
+  for (const line of answer?.not_shown ?? []) parts.push(make("p", { className: "failed" }, line));
   if (!answer) {
     if (!error) parts.push(make("p", { className: "quiet" }, "fetching…"));
     return parts;
@@ -99,7 +100,7 @@ function liveExperiment(run, amongOthers) {
   const isOpen = !amongOthers && state !== "DONE"; // nothing has to be done about it
   if (answer.commands?.length) parts.push(section("Commands", isOpen, commandList(answer.commands)));
   parts.push(differing(run, !amongOthers));
-  const used = usedPairs(answer);
+  const used = usedPairs(answer, state);
   if (used.length) parts.push(section("Used", true, pairsTable(used)));
   const listed = (name, title, body) =>
     answer[name]?.length && parts.push(section(`${title} (${countOf(answer, name)})`, true, body(answer[name])));
@@ -128,10 +129,10 @@ const toldApart = (run) =>
 /** List what tells an experiment from those beside it. */
 function differing(run, isOpen) {
   const found = new Map(toldApart(run).map((column) => [column.name, column]));
-  const same = ({ values }) => values.filter((value) => exactText(value) === exactText(values[run])).length;
+  const same = ({ values }) => values.filter((value) => exactText(value) === exactText(values[run])).length - 1;
   const body = keyTable(["key", "here", "same in"], [...found.keys()], (name) => [
     make("td", { className: "differs" }, make("mark", {}, exactText(found.get(name).values[run]) || "–")),
-    make("td", { className: "quiet" }, `${same(found.get(name))} of ${data.ids.length}`),
+    make("td", { className: "quiet" }, `${same(found.get(name))} of ${data.ids.length - 1} others`),
   ]);
   const none = make("p", { className: "quiet" }, "Nothing: no override tells it from the others.");
   return section(`Differs from others (${found.size})`, isOpen, found.size ? body : none);
@@ -145,7 +146,7 @@ function factsIn(answer) {
   const told = ["reason", "progress", "since", "job", "note", "stale", "mixed", "trial"];
   const pairs = told.map((name) => [name, fetchedText(name, answer[name])]);
   const said = (answer.said ?? []).map(([log, line]) => `${line} (${log})`).join("\n");
-  return [...pairs, ["controller", said]].filter(([, text]) => text && text !== "false");
+  return [...pairs, ["the controller said of it", said]].filter(([, text]) => text && text !== "false");
 }
 
 /** What is used, as one says it; other names are told as they are. */
@@ -156,14 +157,22 @@ const USED_NAMES = {
   cpu_hours_lost: "CPU hours lost",
   mem_used: "memory, GB",
   queued: "in the queue",
-  seconds_so_far: "runs since",
 };
 
-function usedPairs(answer) {
-  const used = answer.used ?? {};
-  const pairs = Array.isArray(used) ? used : Object.entries(used);
-  return pairs.map(([name, value]) => [USED_NAMES[name] ?? spoken(name), fetchedText(name, value)]).filter(([, text]) => text);
+/** Return names and what is used; `seconds_so_far` is of when it was noted, so that the time since the start is told instead. */
+function usedPairs(answer, state) {
+  const pairs = Object.entries(answer.used ?? {}).filter(([name]) => name !== "seconds_so_far");
+  const found = pairs.map(([name, value]) => [USED_NAMES[name] ?? spoken(name), fetchedText(name, value)]);
+  const began = state === "RUNNING" ? Date.parse(answer.since) : NaN;
+  if (Number.isFinite(began)) found.push(["runs for", make("span", { "data-began": began }, agoText(began))]);
+  return found.filter(([, text]) => text);
 }
+
+const agoText = (began) => duration(Math.max(Math.round((Date.now() - began) / 1000), 0));
+
+setInterval(() => {
+  for (const one of byId("details").querySelectorAll("[data-began]")) setText(one, agoText(Number(one.dataset.began)));
+}, 1000);
 
 /** Return of what an experiment was made. */
 function madePairs(answer) {

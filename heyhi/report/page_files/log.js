@@ -121,6 +121,8 @@ class Log {
       this.failed = "";
       if (piece.file !== undefined) this.file = piece.file;
       [this.size, this.begin] = [piece.size, piece.start ?? 0];
+      if (!("before" in where)) this.restTo = piece.rest_to; // what is shown of it is cleaned, and shorter
+      this.unreadable = piece.unreadable ?? "";
       return piece;
     } catch (error) {
       if (asked === this.asked) {
@@ -139,7 +141,7 @@ class Log {
     if (!piece) return;
     this.isFollowing = true;
     this.showOnly(piece);
-    this.rest.textContent = piece.rest ?? "";
+    this.rest.textContent = readable(piece.rest ?? "");
     this.box.scrollTop = this.box.scrollHeight;
   }
 
@@ -187,11 +189,11 @@ class Log {
     const piece = await this.fetch({ from: this.to });
     if (!piece) return;
     if (piece.anew || piece.size < this.to || piece.size - piece.to > FAR_BEHIND) return this.start();
-    this.rest.textContent = piece.rest ?? "";
+    this.rest.textContent = readable(piece.rest ?? "");
     if (!piece.text) return this.toEnd();
     const last = this.pieces.at(-1);
     if (last && last.length + piece.text.length < 1 << 16) {
-      last.element.firstChild ? last.element.firstChild.appendData(piece.text) : last.element.append(piece.text);
+      last.element.firstChild ? last.element.firstChild.appendData(readable(piece.text)) : last.element.append(readable(piece.text));
       last.to = piece.to;
       last.length += piece.text.length;
       this.say();
@@ -209,8 +211,8 @@ class Log {
   onScroll() {
     if (!this.pieces.length) return;
     const isAtEnd = this.isAtEnd;
-    const isWhole = this.to + new Blob([this.rest.textContent]).size >= this.size;
-    this.isFollowing = isAtEnd && isWhole;
+    const isWhole = Math.max(this.to, this.restTo ?? 0) >= this.size;
+    this.isFollowing = isAtEnd && (isWhole || this.isFollowing);
     this.say();
     if (this.isBusy) return;
     if (this.box.scrollTop < NEAR_START && this.from > this.begin) this.earlier();
@@ -236,6 +238,7 @@ class Log {
   async goToError() {
     const piece = await this.fetch({ at: "error" });
     if (!piece) return;
+    if (this.unreadable) return this.say();
     const isThere = Boolean(piece.error?.text);
     this.told = isThere ? (piece.error.is_traceback ? "" : "no traceback is in it: these are its last lines") : "no error is in it";
     if (!isThere) return this.say();
@@ -298,7 +301,8 @@ class Log {
     this.on.hidden = this.isFollowing;
     const parts = this.told ? [this.told] : [];
     if (this.failed) parts.push(`not fetched: ${this.failed} (it is tried again)`);
-    if (!this.pieces.length) parts.push("nothing is written yet");
+    if (this.unreadable) parts.push(this.unreadable);
+    else if (!this.pieces.length) parts.push("nothing is written yet");
     else {
       if (this.from > this.begin) parts.push(`from byte ${this.from.toLocaleString()}: scroll up for what is before`);
       parts.push(`${(this.size ?? 0).toLocaleString()} bytes`);

@@ -39,9 +39,9 @@ function mainOverride() {
 
 /** Return the metric whose curves are drawn at first. */
 function mainCurve() {
-  const told = wordless(mainColumn()?.name ?? "");
+  const told = mainColumn() && wordless(mainColumn().name);
   const all = curveMetrics.map((name) => ({ name, direction: data.directions[name] ?? null })).sort(byInterest);
-  return curveMetrics.find((name) => name === told) ?? curveMetrics.find((name) => told.includes(name)) ?? all[0]?.name;
+  return curveMetrics.find((name) => name === told) ?? curveMetrics.find((name) => name && told?.includes(name)) ?? all[0]?.name;
 }
 
 /** Return what metrics can be drawn over, the usual first, but what few of their curves have last. */

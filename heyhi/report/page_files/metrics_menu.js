@@ -12,7 +12,7 @@ function fillMetrics(names, wanted) {
     return;
   }
   const label = (name) =>
-    make("label", {}, make("input", { type: "checkbox", value: name, checked: wanted.includes(name) }), ` ${cut(name, 60)}`);
+    make("label", { title: name }, make("input", { type: "checkbox", value: name, checked: wanted.includes(name) }), ` ${nameText(name)}`);
   if (names.length <= MANY_METRICS) return menu.replaceChildren(...names.map(label));
   const [words, isFocused] = [byId("metrics-search")?.value ?? "", document.activeElement?.id === "metrics-search"];
   const search = make("input", { type: "search", id: "metrics-search", placeholder: `find one of ${names.length}`, value: words });

@@ -2,7 +2,7 @@
 
 const ROW_NEWS = new Set(["server", "version", "made", "rows", "counts"]);
 // What is shown beside the table; all else of news makes it another table.
-const BESIDE = new Set(["searches", "notes", "notices", "phase", "asked", "total", "title", "refresh", "eta"]);
+const BESIDE = new Set(["searches", "notes", "notices", "phase", "asked", "total", "title", "tab", "refresh", "eta"]);
 // What says which experiments belong together, and which metrics are better which way.
 const ORDERS = ["groups", "packages", "factors", "directions"];
 

@@ -2,6 +2,7 @@
 
 function drawOverrides() {
   const parallel = byId("shape").value === "parallel";
+  byId("overrides").hidden = false;
   byId("scatter-x-label").hidden = parallel;
   byId("scatter-log-label").hidden = parallel || !columnNamed(byId("scatter-x").value)?.numeric;
   (parallel ? drawParallel : drawScatter)();
@@ -66,6 +67,7 @@ const drawnNote = (drawn, rows) => (drawn.length < rows.length ? [`${drawn.lengt
 
 function scatterTrace(rows, x, y, xOf, colours) {
   const best = y.best;
+  const isAnyOn = rows.some((row) => chosen.has(row));
   const symbol = (row) => (best.has(row) ? "star" : rowCounts(row) ? "circle" : "circle-open");
   const size = (row) => (chosen.has(row) ? 13 : 8) + (best.has(row) ? 3 : 0);
   const errors = isMean() ? columnNamed(`${y.name}.${data.spread}`)?.values : null;
@@ -90,7 +92,7 @@ function scatterTrace(rows, x, y, xOf, colours) {
       color: rows.map(colours.of),
       symbol: rows.map(symbol),
       size: rows.map(size),
-      opacity: rows.map((row) => (!chosen.size || chosen.has(row) ? 0.9 : 0.3)),
+      opacity: rows.map((row) => (!isAnyOn || chosen.has(row) ? 0.9 : 0.3)),
       line: { color: css("--text"), width: rows.map((row) => (chosen.has(row) ? 2 : 0)) },
     },
   };
@@ -107,15 +109,16 @@ function showOverrides(traces, extra) {
 function nothingToDraw(leftOut = []) {
   setHeight(byId("overrides"), null);
   showOverrides([], { xaxis: { visible: false }, yaxis: { visible: false } });
+  byId("overrides").hidden = true; // no empty room above what is said
   const why = leftOut.length ? leftOut.join(", ") : "an override that varies and a metric are needed";
-  byId("overrides-note").textContent = `Nothing to draw: ${why}.`;
+  setText(byId("overrides-note"), `Nothing to draw: ${why}.`);
 }
 
 /** Say what is drawn, and what isn't. */
 function overridesNote(rows, leftOut, metric, hints) {
   const drawn = `${rows.length} ${isMean() ? "row" : "experiment"}${rows.length === 1 ? "" : "s"}`;
   const notes = [drawn, ...hints, ...leftOut];
-  byId("overrides-note").textContent = notes.join(" · ");
+  setText(byId("overrides-note"), notes.join(" · "));
   byId("overrides").setAttribute("aria-label", `Overrides against ${metric?.name ?? "nothing"}`);
 }
 

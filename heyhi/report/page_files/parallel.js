@@ -28,6 +28,7 @@ const searchedColumns = () => overrides().filter((column) => column.isVaried && 
 function parallelPlot(used, rows, colourOf, plot, drawn = rows) {
   const axes = used.map((column) => parallelAxis(column, rows));
   const frame = frameOf(axes, plot);
+  const isAnyOn = drawn.some((row) => chosen.has(row));
   const paths = new Map(); // one trace a colour, not one a row: thousands of rows stay fast
   for (const row of drawn) {
     const [color, on] = [colourOf(row), chosen.has(row)];
@@ -46,7 +47,7 @@ function parallelPlot(used, rows, colourOf, plot, drawn = rows) {
       mode: "lines+markers",
       line: { color, width: on ? 3 : 1.2 },
       marker: { color, size: on ? 7 : 4 },
-      opacity: !chosen.size || on ? 0.85 : 0.2,
+      opacity: !isAnyOn || on ? 0.85 : 0.2,
       meta: { rows: points.map((point) => point.row) },
       customdata: points.map((point) => point.texts),
       hovertemplate: "<b>%{customdata[0]}</b><br>%{customdata[2]}<br>%{customdata[1]}<extra></extra>",

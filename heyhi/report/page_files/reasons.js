@@ -59,11 +59,6 @@ function statusButton(value) {
   return button;
 }
 
-/** Write a text where another one is; what is chosen in an equal one stays. */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
 const MOST_REASONS = 8;
 
 /** Say why those are as they are whose status is asked for, the most frequent first; a click shows only these. */
@@ -95,7 +90,8 @@ function showReasons() {
   if (focused !== undefined) [...box.children].find((one) => one.dataset.kind === focused)?.focus();
 }
 
-function reasonButton(kind, count, said, isOn) {
+function reasonButton(kind, count, reason, isOn) {
+  const said = withLocalTimes(reason);
   const button = make("button", { type: "button", className: "reason-button", title: cut(said, 600) }, make("b", {}, `${count} ×`), ` ${cut(said, 160)}`);
   button.dataset.kind = kind;
   button.setAttribute("aria-pressed", isOn);

@@ -23,7 +23,7 @@ function drawSearch() {
   const draw = { history: drawHistory, parallel: drawSearched, importance: drawImportance, rungs: drawRungs };
   byId("search").hidden = false;
   setHeight(byId("search"), null);
-  byId("search-best").textContent = search.best;
+  setText(byId("search-best"), search.best);
   byId("search").setAttribute("aria-label", `Search ${search.metric} ${byId("search-shape").value}`);
   draw[byId("search-shape").value](search);
 }
@@ -33,7 +33,7 @@ function showSearch(traces, extra, notes) {
   const height = byId("search").clientHeight; // what Plotly measured may be of another shape
   const revision = `${shape} ${byId("search-which").value}`;
   Plotly.react("search", traces, layout({ height, uirevision: revision, ...extra }), modeBar());
-  byId("search-note").textContent = notes.filter(Boolean).join(" · ");
+  setText(byId("search-note"), notes.filter(Boolean).join(" · "));
   if (!searchLinked) byId("search").on("plotly_click", chooseTrial);
   searchLinked = true;
 }
@@ -48,7 +48,7 @@ function chooseTrial({ points, event }) {
 /** Say why there is nothing to draw, with no empty room above it. */
 function noSearch(why) {
   byId("search").hidden = true;
-  byId("search-note").textContent = why;
+  setText(byId("search-note"), why);
 }
 
 // ---- The best so far ----

@@ -26,6 +26,7 @@ function show(part) {
   showReloading();
 }
 
+if (isLive) takeKey();
 history.scrollRestoration = "manual"; // the page isn't as high as it was before it is drawn
 linkTheme();
 linkControls();
@@ -40,7 +41,8 @@ else show(JSON.parse(byId("data").textContent));
 linkPlots();
 opened = performance.now();
 showReloading();
-const isStill = () => !pending.size && typing === null && !fetches && nextNews === null && !(isLive && isAwaited());
+const isWorking = () => pending.size || typing !== null || smoothTimer !== null || fetches || nextNews !== null;
+const isStill = () => !isWorking() && !(isLive && isAwaited());
 globalThis.heyhi = { wantNews, kindOf, show, isDrawn: isStill };
 scrollTo(0, scrolled.page);
 if (scrolled.inner) scroller().scrollTop = scrolled.inner;

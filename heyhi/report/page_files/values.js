@@ -4,29 +4,37 @@
 let data = null; // a run is an experiment's place in data.ids, a row one of the table
 const byId = (id) => document.getElementById(id);
 
+const SAID = new Set(["title", "placeholder", "aria-label"]);
+
 /** Make an element; strings among the children become text, never markup. */
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [key, value] of Object.entries(properties)) {
-    if (key in element) element[key] = value;
-    else element.setAttribute(key, value);
+    const shown = SAID.has(key) && typeof value === "string" ? readable(value) : value;
+    if (key in element) element[key] = shown;
+    else element.setAttribute(key, shown);
   }
-  element.append(...children);
+  element.append(...children.map((child) => (typeof child === "string" ? readable(child) : child)));
   return element;
 }
 
 /** Escape what Plotly would take for its pseudo-HTML, or for a template's placeholder. */
 const plotText = (text) =>
-  text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/%\{/g, "%&#123;");
-
-/** Cut a long text in its middle, where names differ least. */
-const cut = (text, length) =>
-  text.length <= length ? text : `${text.slice(0, length / 2)}…${text.slice(-length / 2)}`;
+  readable(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/%\{/g, "%&#123;");
 
 // ---- Values: text, a number, null for none, or [text] for a number that JSON can't hold ----
 
 const isNumber = (value) => typeof value === "number" || Array.isArray(value);
 const asNumber = (value) => (Array.isArray(value) ? Number(value[0]) : value);
+/** Write the moments in a text, which records have in UTC, as clocks show them here. */
+const MOMENT = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g;
+const withLocalTimes = (text) =>
+  text.replace(MOMENT, (moment) => {
+    const then = new Date(moment);
+    const isToday = then.toDateString() === new Date().toDateString();
+    return Number.isNaN(then.getTime()) ? moment : isToday ? then.toLocaleTimeString() : then.toLocaleString();
+  });
+
 const exactText = (value) => (value === null ? "" : Array.isArray(value) ? value[0] : String(value));
 
 function shortNumber(value) {

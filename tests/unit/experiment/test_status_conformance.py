@@ -46,6 +46,7 @@ from heyhi.slurm.commands import View
 from heyhi.slurm.request import JobRequest, request_of
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.target import target_of
 from heyhi.sweep.write_manifest import write_manifest
 
 PROTO = """
@@ -597,3 +598,108 @@ def test_the_rule_is_light_to_import() -> None:
     )
     heavy = {"dataclasses", "google.protobuf", "heyhi.experiment.folder", "heyhi.experiment.claim", "heyhi.slurm"}
     assert not heavy & loaded
+
+
+# --- answers of Slurm's that are older than what lies in a folder
+
+JOB_AGAIN = JOB_START._replace(attempt=2, restart_count=1)
+
+
+def answered_before(*steps: Callable[[Lab], object]) -> Callable[[Lab], str]:
+    """Return what has squeue say that the job waits, and then does some steps; it returns how that is."""
+
+    def look(lab: Lab) -> str:
+        view = View()
+        lab.queue("PENDING", "Priority")
+        assert view.queue.has_answer
+        for step in steps:
+            step(lab)
+        return find_state(lab.first.path, view).text
+
+    return look
+
+
+def test_a_job_that_has_started_since_slurm_answered_runs_and_was_not_queued_again(lab: Lab) -> None:
+    lab.submit()
+    text = answered_before(lambda s: s.claim_for_job("process"), lambda s: s.record(JOB_START))(lab)
+    assert text == "RUNNING (job 7 has just started)"
+
+
+def test_a_job_that_was_queued_again_keeps_its_count_while_it_starts(lab: Lab) -> None:
+    lab.submit()
+    lab.record(JOB_START, END_AGAIN)
+    lab.claim_for_job()
+    text = answered_before(lambda s: s.claim_for_job("process"), lambda s: s.record(JOB_AGAIN))(lab)
+    assert text == "RUNNING (job 7 has just started, requeued once)"
+
+
+def test_a_start_that_slurm_did_not_know_yet_says_nothing_of_waiting_again(lab: Lab) -> None:
+    lab.submit()
+    lab.claim_for_job()
+    assert answered_before(lambda s: s.record(JOB_START))(lab) == "PENDING (job 7 waits: Priority)"
+
+
+def test_a_job_that_really_waits_again_is_pending_though_its_last_process_has_the_claim(lab: Lab) -> None:
+    lab.submit()
+    lab.record(JOB_START)
+    lab.claim_for_job("process")
+    time.sleep(0.02)  # a file's time is that of the kernel's last tick
+    assert answered_before()(lab) == "PENDING (job 7 waits: Priority, requeued once)"
+
+
+# --- how often Slurm is asked
+
+
+def of_a_collector(lab: Lab, body: str) -> tuple[Callable[[], int], Source]:
+    """Have squeue count its calls, and experiments read by a function; return the count, and what is reported."""
+    calls = lab._bin / "squeue.calls"
+    calls.write_text("")
+    plain = (lab._bin / "squeue").read_text()
+    (lab._bin / "squeue").write_text(plain.replace("#!/bin/sh\n", f"#!/bin/sh\necho >> {calls}\n"))
+    (lab.project.root / "conf/asked.py").write_text(f"def get_logs_data(handle):\n    return {body}\n")
+    source = Source.of(Manifest.open(lab.manifest), lab.project)
+    root = source.manifest.project_root
+    only = tuple(target_of(str(folder.path), root) for folder in (lab.first, lab.middle, lab.last))
+    source = dataclasses.replace(source, runs_of="conf/asked.py", only=only)
+    return lambda: len(calls.read_text().splitlines()), source
+
+
+@pytest.mark.parametrize("asked", ["done", "running", "started"])
+def test_squeue_is_called_once_for_a_table_and_its_collector(lab: Lab, asked: str) -> None:
+    before = (lab._bin / "squeue").read_text()
+    body = f'{{"is": handle.is_{asked}(), "text": handle.get_status().value}}'
+    calls, source = of_a_collector(lab, body)
+    try:
+        lab.submit()
+        lab.record(JOB_START)
+        lab.claim_for_job("process")
+        lab.queue("RUNNING", nodes="n1")
+        part = source.part()
+        place = part.status.index("RUNNING")
+        assert part.outcome["text"][place] == "RUNNING" and part.outcome["is"][place] is (asked != "done")
+        assert calls() == 1
+        board = Board(lab.project, lambda: [source])
+        try:
+            for _ in range(4):
+                board.look()
+            assert calls() <= 2, "one call lasts for all looks within its time"
+        finally:
+            board.end()
+    finally:
+        (lab._bin / "squeue").write_text(before)
+
+
+def test_whether_a_handle_is_done_is_asked_of_nobody(lab: Lab) -> None:
+    before = (lab._bin / "squeue").read_text()
+    calls, _ = of_a_collector(lab, "{}")
+    try:
+        lab.submit()
+        lab.claim_for_job()
+        lab.queue("PENDING")
+        assert not Handle(lab.first.path).is_done()
+        assert not calls()
+        lab.record(JOB_START)
+        lab.first.write_result({})
+        assert Handle(lab.first.path).is_done() and not calls()
+    finally:
+        (lab._bin / "squeue").write_text(before)

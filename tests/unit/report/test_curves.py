@@ -167,6 +167,16 @@ def test_what_most_metrics_have_is_the_first_axis() -> None:
     assert names_of_axes([curves_of([lines])]) == ["seconds", "epoch", "step"]
 
 
+def test_one_odd_experiment_turns_the_axis_of_no_other() -> None:
+    usual = [{"epoch": i, "time": float(i), "loss": 1.0} for i in range(3)]
+    twice = [{"epoch": i % 2, "time": 1.8e9 + i, "loss": 1.0} for i in range(4)]
+    runs = [curves_of([usual])] * 2
+    assert names_of_axes([*runs, curves_of([twice])]) == ["epoch", "time"]
+    assert names_of_axes([curves_of([twice])]) == ["time"]
+    both = [{"step": i, **line} for i, line in enumerate(usual)]
+    assert names_of_axes([*runs, curves_of([both])])[:2] == ["epoch", "time"], "few have the steps"
+
+
 def test_curves_without_a_step_are_drawn_over_their_lines() -> None:
     assert curves([{"loss": 1.0}, {"loss": 2.0}]) == {"loss": Curve({"line": [1, 2]}, [1, 2])}
     assert curves([]) == {}

@@ -318,6 +318,15 @@ def test_whatever_a_collector_does_the_other_rows_come(project: Project, odd: st
             assert int(bad.outcome["x"], 16) == 10**5000
 
 
+def test_a_dict_that_a_collector_returns_has_columns_of_its_own_as_one_in_a_result_has(project: Project) -> None:
+    one = entry(project)
+    done(one, metrics="", result='{"val": {"acc": 1, "top": {"5": 2}}, "name": "x"}')
+    (plain,) = read(project, one)
+    (found,) = read(project, one, get_logs_data=lambda handle: {**handle.result(), "none": None, "list": [1]})
+    assert plain.outcome == {"val.acc": 1, "val.top.5": 2, "name": "x"}
+    assert found.outcome == {**plain.outcome, "none": None, "list": "[1]"}
+
+
 def test_absent_and_blocked_ones_have_readings(project: Project) -> None:
     need, one = entry(project, "p/need"), entry(project, "p/a", "p/need")
     write(need, attempts_jsonl=START)

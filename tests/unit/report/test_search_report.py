@@ -24,6 +24,7 @@ from heyhi.extras import install_line
 from heyhi.project import Project, find_project
 from heyhi.report.__main__ import main as report_main
 from heyhi.report.gather import gather
+from heyhi.report.known_sources import known_sources
 from heyhi.report.page_data import page_of
 from heyhi.report.page_payload import payload_of
 from heyhi.report.page_search import search_payload
@@ -36,6 +37,7 @@ from heyhi.search.rung_files import RungFiles
 from heyhi.serve import shown_sources
 from heyhi.serve.board import Board
 from heyhi.sweep.file import expand_sweep_file
+from heyhi.sweep.known import LaunchRecord, note_known, write_launch
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.write_manifest import write_manifest
 
@@ -316,6 +318,30 @@ def test_trials_and_the_best_so_far_come_while_somebody_looks(
     version = board.version
     folder.metrics_path.write_text('{"epoch": 2, "val_accuracy": 0.75}\n')
     assert seen()["version"] > version
+
+
+def test_a_search_is_shown_as_one_among_all_that_is_known(made: Callable[..., Made]) -> None:
+    search = made(trials=4)
+    root = search.project.results_root
+    for slot in range(3):
+        exp_id = search.trial(slot, value=slot / 10).path.relative_to(root).as_posix()
+        note_known(search.project, {exp_id: []})  # as its job does
+    label = search.manifest.label
+    write_launch(search.project, LaunchRecord.now("heyhi search", [], label, manifest=search.manifest.path.name))
+
+    def sources() -> list[Source]:
+        return known_sources(search.project, lambda some: pytest.fail("composed"))
+
+    (source,) = sources()
+    assert (source.manifest.label, source.only) == (label, ())
+    board = Board(search.project, sources, is_of_all=True)
+    board.look()
+    while board.is_unfinished:
+        board.look()
+    data = json.loads(board.data_json())
+    assert len(data["ids"]) == 3 and [one["best"] for one in data["searches"]] == [
+        search.shaped().searches[0].best_line
+    ]
 
 
 def test_a_trial_more_has_only_that_one_read(made: Callable[..., Made], tmp_path: Path) -> None:

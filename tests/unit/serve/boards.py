@@ -31,7 +31,7 @@ message Work { double lr = 1; int32 seed = 2; string of = 3; }
 """
 MAIN = "def main(**_):\n    return {}\n"
 LONG_AGO = 1_600_000_000
-NOT_OF_A_REPORT = {"made", "live", "server", "version", "keys", "notices", "phase"}
+NOT_OF_A_REPORT = {"made", "live", "server", "version", "keys", "notices", "phase", "tab"}
 CURVED = ("curves", "arrays", "x", "common", "details")
 
 
@@ -119,7 +119,13 @@ def whole(board: Board) -> dict[str, Any]:
 
 def shown(board: Board) -> dict[str, Any]:
     """Return of a whole table what a report has, too."""
-    return {name: value for name, value in whole(board).items() if name not in NOT_OF_A_REPORT}
+    found = whole(board)
+    runs = found["runs"]
+    live = [place for place, column in enumerate(runs["columns"]) if column["name"] == "progress"]
+    for some in (runs["columns"], *runs["rows"]):
+        for place in live:
+            del some[place]
+    return {name: value for name, value in found.items() if name not in NOT_OF_A_REPORT}
 
 
 def cells(data: dict[str, Any], place: int) -> dict[str, Any]:

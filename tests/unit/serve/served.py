@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from heyhi.serve.tickets import derived
 from tests.errors.project import FILES, write
 
 COMMAND = (sys.executable, "-m", "heyhi", "serve")
@@ -45,12 +46,16 @@ class Served(NamedTuple):
 
     @property
     def cookie(self) -> str:
-        return f"heyhi-{self.port}={self.token}"
+        return cookie(self.port, self.token)
+
+    @property
+    def key(self) -> str:
+        return derived(self.token, "key")
 
     def get(self, path: str, method: str = "GET", **headers: str) -> Answer:
-        """Ask with the cookie, unless another one is given."""
+        """Ask with the cookie and the key, unless others are given."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return ask(self.port, path, method, {"Cookie": self.cookie, **named})
+        return ask(self.port, path, method, {"Cookie": self.cookie, "HeyHi-Key": self.key, **named})
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
         self.process.send_signal(number)
@@ -58,6 +63,11 @@ class Served(NamedTuple):
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         return code, self.process.stdout.read(), self.process.stderr.read()
+
+
+def cookie(port: int, token: str) -> str:
+    """Return the cookie of a server that is asked at a port."""
+    return f"heyhi-{port}={derived(token, 'cookie')}"
 
 
 def ask(port: int, path: str, method: str = "GET", headers: dict[str, str] | None = None) -> Answer:

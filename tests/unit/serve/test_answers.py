@@ -58,3 +58,16 @@ def test_what_is_packed_is_the_same_when_it_is_unpacked(is_dense: bool) -> None:
     assert answer.headers["content-encoding"] == "gzip"
     assert len(answer.body) < 60_000
     assert orjson.loads(gzip.decompress(answer.body)) == value
+
+
+def test_what_several_are_sent_is_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = b'"' + b"x" * (1 << 20) + b'"'
+    for packed in (False, True):
+        sending = Sending()
+        monkeypatch.setattr(answers, "MOST_SENDING", 1)
+        first, second = (
+            json_answer(sending, bytes(bytearray(table)) if packed else table, packed=packed) for _ in "ab"
+        )
+        assert first.body is second.body
+        assert asyncio.run(statuses_of(first, second)) == [200, 200]
+        assert sending.bytes == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 from heyhi.cli.main import main
 from heyhi.cli.parser import make_parser
 from heyhi.cli.selection import select
+from heyhi.control.controller import ControllerSpec
 from heyhi.control.survey import Part
 from heyhi.errors import HeyhiError, SweepError
 from heyhi.experiment.claim import Claim
@@ -32,6 +34,7 @@ from heyhi.serve import board as board_module
 from heyhi.serve import long_readings, shown_sources, watched
 from heyhi.serve.board import Board
 from heyhi.sweep.known import LaunchRecord, note_known, write_launch
+from heyhi.sweep.manifest import Manifest
 from tests.unit.serve.boards import LONG_AGO, Sweep, cells, looked, merged, shown, whole
 
 
@@ -393,9 +396,9 @@ def test_what_was_launched_last_comes_first_and_each_sweep_in_its_own_order(tmp_
     retried = {sweep.folders[3].exp_id: list[str]()}
     known = note_known(sweep.project, retried).path.name
     write_launch(sweep.project, LaunchRecord.now("heyhi retry", [], "x", known=known))
-    assert seeds() == [30, 4, 2, 10, 1]
-    note_known(sweep.project, {sweep.folders[5].exp_id: []})  # of which no launch tells: since when it was expanded
-    assert seeds() == [30, 4, 2, 10, 1, 100]
+    assert seeds() == [2, 10, 1, 30, 4], "what is retried by itself stays where it is"
+    note_known(sweep.project, {sweep.folders[5].exp_id: []})  # of which no launch tells
+    assert seeds() == [2, 10, 1, 30, 4, 100]
 
 
 def test_notices_say_who_is_needed(sweep: Sweep) -> None:
@@ -604,3 +607,77 @@ def test_news_of_any_version_gives_what_is_known_now(
     for client in range(3):
         ask(client)
     assert shown(board) == sweep.reported()
+
+
+def test_notices_tell_of_each_launch_what_needs_somebody_with_its_command(sweep: Sweep) -> None:
+    sweep.add([7, 8])
+    sweep.start(6)
+    sweep.end(6)
+    sweep.start(7)
+    sweep.finish(7)
+    board = sweep.board()
+    looked(board)
+    board.look()
+    said = whole(board)["notices"]
+    labels = [Manifest.open(path).label for path in sweep.manifests]
+    assert any(line.startswith(f"{labels[0]}: no controller runs these: `heyhi ") for line in said)
+    (dead,) = (line for line in said if line.startswith(f"{labels[1]}: "))
+    assert "no controller runs it: `heyhi retry --dead " in dead and "seed=7 " in dead and "seed=1" not in dead
+
+
+def test_what_a_controller_that_was_killed_has_left_is_told_though_another_one_lives(sweep: Sweep) -> None:
+    sweep.add([7, 8])
+    claims = []
+    for number in (0, 6):
+        sweep.start(number)
+        claim = Claim.acquire(sweep.folders[number].path)
+        assert isinstance(claim, Claim)
+        claims.append(claim)
+    for number in (1, 2, 3, 4, 5, 7):
+        sweep.start(number)
+        sweep.finish(number)
+    try:
+        looked(board := sweep.board())
+        board.look()
+        assert whole(board)["notices"] == [], "what was started by itself goes on by itself"
+        folder = sweep.project.state_root / "controllers" / "sweep-1"
+        folder.mkdir(parents=True)
+        spec = ControllerSpec("sweep-1", "", targets=(f"results/{sweep.folders[6].exp_id}/result.json",))
+        (folder / "controller.json").write_text(json.dumps(dataclasses.asdict(spec)))
+        folder.with_name("sweep-1.log").write_text("2026-11-28T14:00:00+00:00 h pid 1: snakemake --profile p\n")
+        looked(board := sweep.board())
+        board.look()
+        label = Manifest.open(sweep.manifests[1]).label
+        first, second = whole(board)["notices"]
+        assert first.startswith(f"{label}: no controller has it: it goes on by itself; `heyhi launch ")
+        assert second.startswith(f"{label}: the last one ") and "sweep-1.log" in second
+    finally:
+        for claim in claims:
+            claim.release()
+
+
+def test_how_far_it_is_stands_beside_what_runs_and_nowhere_else(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked(board := sweep.board())
+    assert "progress" not in cells(whole(board), 0)
+    sweep.start(0)
+    sweep.log(0, {"step": 3, "loss": 1.0})
+    claim = Claim.acquire(sweep.folders[0].path)
+    assert isinstance(claim, Claim)
+    try:
+        board.look()
+        assert cells(whole(board), 0)["progress"] == "step 3" and cells(whole(board), 1)["progress"] is None
+        monkeypatch.setattr(board_module, "_QUIET_SECONDS", 3600.0)
+        sweep.log(0, {"step": 4, "loss": 1.0})
+        board.look()
+        assert cells(whole(board), 0)["progress"] == "step 4"
+        version = board.version
+        sweep.log(0, {"step": 5, "loss": 1.0})
+        board._next_quiet = float("inf")
+        board.look()
+        news = board.data(board.server, version)
+        assert "runs" not in news
+    finally:
+        claim.release()
+    sweep.finish(0)
+    board.look()
+    assert "progress" not in cells(whole(board), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,19 @@ from heyhi.serve.tickets import make_ticket
 
 TOKEN = "t0ken-" + "x" * 32
 PORT = 21_000
-COOKIE = f"heyhi-{PORT}={TOKEN}"
+COOKIE = f"heyhi-{PORT}={tickets.derived(TOKEN, 'cookie')}"
+KEY = tickets.derived(TOKEN, "key")
+OPEN = ("/", "/static/page.js", "/favicon.ico")  # in which nothing is told of experiments
+CLOSED = (
+    "/data",
+    "/curves?keys=0",
+    "/experiments/0",
+    "/experiments/0/log",
+    "/events",
+    "/static",
+    "/static/a/b",
+    "//data",
+)
 PATHS = ("/", "/data", "/static/page.js", "/nothing/here", "/%2e%2e/etc/passwd", "//evil.com")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE")
 
@@ -93,30 +106,56 @@ def test_a_stranger_gets_one_answer_whatever_there_is() -> None:
     assert ("connection", "close") in headers
 
 
-def test_the_token_becomes_a_cookie_and_leaves_the_address() -> None:
+def key_in(asked: Asked) -> str:
+    """Return the key that a page gives to its storage."""
+    (key,) = re.findall(rb'<script src="/static/enter.js" data-key="(\w*)">', asked.body)
+    return str(key.decode())
+
+
+def test_the_token_becomes_a_cookie_and_a_key() -> None:
     asked = ask(f"/?a=1&token={TOKEN}&b=%23x")
-    assert (asked.status, asked["location"]) == (303, "/?a=1&b=%23x")
+    assert (asked.status, key_in(asked)) == (200, KEY)
     assert asked["set-cookie"] == f"{COOKIE}; Path=/; HttpOnly; SameSite=Strict"
     assert ask(cookie=asked["set-cookie"].partition(";")[0]).body == b"let in"
     assert ask(cookie=f"other=1; {COOKIE}; heyhi-{PORT}=stale").body == b"let in"
+    assert TOKEN.encode() not in asked.body
+    assert KEY not in asked["set-cookie"]
 
 
-@pytest.mark.parametrize("path", ["//evil.com", "/\\evil.com", "/a//evil.com", "/%0d%0ax"])
-def test_the_token_leads_to_no_other_host(path: str) -> None:
-    assert ask(f"{path}?token={TOKEN}")["location"] == "/"
+def test_the_cookie_alone_opens_nothing_that_tells_of_experiments() -> None:
+    """A browser sends it to each port of the machine: whoever listens at one has it."""
+    stolen = COOKIE.partition("=")[2]
+    for path in OPEN:
+        assert ask(path, cookie=COOKIE).body == b"let in"
+    for path in CLOSED:
+        assert ask(path, cookie=COOKIE, heyhi_key=KEY).body == b"let in"
+        with_key = f"{path}{'&' if '?' in path else '?'}key={KEY}"
+        assert (ask(with_key, cookie=COOKIE).body == b"let in") == (path == "/events")
+        assert ask(path, heyhi_key=KEY).status == 403
+        for wrong in ("", stolen, TOKEN, KEY[:-1], "\xe9"):
+            assert ask(path, cookie=COOKIE, heyhi_key=wrong).status == 403
+        assert ask(path, cookie=COOKIE).status == 403
+        assert ask(path, cookie=COOKIE, method="POST").status == 403
+
+
+def test_the_cookie_gives_nobody_the_key() -> None:
+    stolen = COOKIE.partition("=")[2]
+    for given in ("", "wrong", stolen, f"cookie.{stolen[:32]}", f"ticket cookie.{stolen[:32]}"):
+        asked = ask(f"/?token={given}", cookie=COOKIE)
+        assert (asked.status, key_in(asked)) == (200, ""), "who has an old address is led to the page, with its own key"
 
 
 def test_a_cookie_of_another_port_is_none() -> None:
-    assert ask(cookie=f"heyhi-{PORT + 1}={TOKEN}").status == 403
+    assert ask(cookie=COOKIE.replace(str(PORT), str(PORT + 1))).status == 403
 
 
 def test_behind_a_tunnel_the_cookie_is_named_by_the_port_that_the_browser_asks() -> None:
     """Two tunnels to two machines may lead to one port there; and one to another port here."""
     host = "localhost:6001"
     cookie = ask(f"/?token={TOKEN}", host=host)["set-cookie"].partition(";")[0]
-    assert cookie == f"heyhi-6001={TOKEN}"
+    assert cookie == COOKIE.replace(str(PORT), "6001")
     assert ask(host=host, cookie=cookie).body == b"let in"
-    assert ask(host="localhost", cookie=f"heyhi-80={TOKEN}").body == b"let in"
+    assert ask(host="localhost", cookie=COOKIE.replace(str(PORT), "80")).body == b"let in"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +172,7 @@ def test_behind_a_tunnel_the_cookie_is_named_by_the_port_that_the_browser_asks()
     ],
 )
 def test_another_name_than_ours_is_refused(host: str) -> None:
-    assert ask(host=host, cookie=f"{COOKIE}; heyhi-80={TOKEN}").status == 403
+    assert ask(host=host, cookie=f"{COOKIE}; {COOKIE.replace(str(PORT), '80')}").status == 403
     assert ask(f"/?token={TOKEN}", host=host).status == 403
 
 
@@ -168,15 +207,13 @@ def test_another_site_gets_nothing_but_may_lead_to_the_page(site: str) -> None:
         assert ask(f"/?token={TOKEN}", **other).status == 403
     assert ask(cookie=COOKIE, **page).status == 403
     asked = ask(f"/?token={TOKEN}", **page)
-    # Strict cookies aren't sent on where another site leads: our own script goes there.
-    assert asked.status == 200
-    assert b'<script src="/static/enter.js">' in asked.body
+    assert (asked.status, key_in(asked)) == (200, KEY)
     assert asked.has("set-cookie")
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
 def test_only_get_is_answered(method: str) -> None:
-    asked = ask("/nothing", method=method, cookie=COOKIE)
+    asked = ask("/nothing", method=method, cookie=COOKIE, heyhi_key=KEY)
     assert (asked.status, asked["allow"], asked.body) == (405, "GET", b"only GET\n")
 
 
@@ -199,22 +236,25 @@ def test_a_ticket_opens_a_frame_of_a_notebook_once_and_then_its_cookie_does() ->
     guard = Guard(ask, TOKEN, PORT, in_notebook=True)  # type: ignore[arg-type]
     address = f"/?token={make_ticket(TOKEN)}"
     asked = ask(address, guard=guard, **FRAME)
-    assert asked.status == 303
+    assert key_in(asked) == KEY
     assert asked["set-cookie"].endswith("; Path=/; HttpOnly; Secure; SameSite=None; Partitioned")
     assert TOKEN not in asked["set-cookie"]
     cookie = asked["set-cookie"].partition(";")[0]
     assert ask(address, guard=guard, **FRAME).status == 403
     assert ask(address, guard=guard).status == 403
-    assert ask(address, guard=guard, cookie=cookie, **FRAME).status == 303
+    assert key_in(ask(address, guard=guard, cookie=cookie, **FRAME)) == KEY
+    assert key_in(ask(address, guard=guard, cookie=cookie)) == ""
+    assert key_in(ask("/?token=another", guard=guard, cookie=cookie, **FRAME)) == ""
     assert ask("/", guard=guard, cookie=cookie, **FRAME).body == b"let in"
-    assert ask("/data", guard=guard, cookie=cookie, **OWN).body == b"let in"
+    assert ask("/data", guard=guard, cookie=cookie, heyhi_key=KEY, **OWN).body == b"let in"
+    assert ask("/data", guard=guard, cookie=cookie, **OWN).status == 403
     script = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors", "sec_fetch_dest": "script"}
-    assert ask("/data", guard=guard, cookie=cookie, **script).status == 403
+    assert ask("/data", guard=guard, cookie=cookie, heyhi_key=KEY, **script).status == 403
 
 
 def test_a_ticket_opens_a_page_of_its_own_too() -> None:
     asked = ask(f"/?token={make_ticket(TOKEN)}", in_notebook=True)
-    assert (asked.status, asked["set-cookie"].partition(";")[0]) == (303, COOKIE)
+    assert (key_in(asked), asked["set-cookie"].partition(";")[0]) == (KEY, COOKIE)
 
 
 def test_only_pages_of_this_machine_frame_what_a_notebook_has_started() -> None:

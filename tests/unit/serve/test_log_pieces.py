@@ -201,12 +201,10 @@ def test_what_is_no_log_is_said_and_never_waited_for(tmp_path: Path) -> None:
     of = known(tmp_path / "a")
     os.mkfifo(of.folder.log_path)
     for asked in ({}, {"begin": 5}, {"at": "error"}):
-        with pytest.raises(HeyhiError):
-            piece(of, **asked)
+        assert "it is a FIFO, no file" in piece(of, **asked)["unreadable"]
     of.folder.log_path.unlink()
     of.folder.log_path.symlink_to("log.txt")
-    with pytest.raises(HeyhiError):
-        piece(of)
+    assert "Too many levels of symbolic links" in piece(of)["unreadable"]
     of.folder.log_path.unlink()
     with of.folder.log_path.open("wb") as log:
         log.truncate(1 << 40)

@@ -15,13 +15,14 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.errors.project import FILES, write
 from tests.other_user import as_another_user
-from tests.unit.serve.served import COMMAND, SECONDS, Served, ask, make_project, serving, table, until
+from tests.unit.serve.served import COMMAND, SECONDS, Served, ask, cookie, make_project, serving, table, until
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +137,79 @@ def test_an_experiment_its_curves_and_its_log_are_answered_by_its_key(shared: Se
     shutil.rmtree(folder)
 
 
+@pytest.fixture
+def folder(shared: Served) -> Iterator[Path]:
+    """Yield the folder of the experiment that the shared server shows, as a run has left it."""
+    (key,) = table(shared)["keys"]
+    folder = Path(json.loads(shared.get(f"/experiments/{key}").body)["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "log.txt").write_text("said\n")
+    (folder / "attempts.jsonl").write_text('{"event": "start", "attempt": 1}\n')
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_name_that_is_listed_can_be_asked_for_and_one_that_is_too_long_is_not_listed(
+    shared: Served, folder: Path
+) -> None:
+    (key,) = table(shared)["keys"]
+    names = ["a" * 500, "b" * 501, "short", "c" * 5000]
+    (folder / "metrics.jsonl").write_text(json.dumps({"step": 1, **dict.fromkeys(names, 0.5)}) + "\n")
+    curves = f"/curves?keys={key}&points=300"
+    listed = json.loads(shared.get(curves).body)["metrics"][key]
+    assert sorted(listed) == ["a" * 500, "short"]
+    for name in listed:
+        (one,) = json.loads(shared.get(f"{curves}&metrics={name}").body)["curves"][key]
+        assert list(one["y"]) == [name]
+
+
+@pytest.mark.parametrize("name", ["log.txt", "attempts.jsonl"])
+@pytest.mark.parametrize(
+    ("lay", "said"),
+    [
+        (os.mkfifo, "it is a FIFO, no file"),
+        (os.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("/dev/zero"), ""),
+    ],
+)
+def test_what_lies_in_the_place_of_a_log_is_said_there(
+    shared: Served, folder: Path, name: str, lay: Callable[[Path], object], said: str
+) -> None:
+    (key,) = table(shared)["keys"]
+    path = folder / name
+    path.unlink()
+    lay(path)
+    whole = ["", "from=3&file=a-b", "before=9", "rank=0"]
+    for query in ("at=error", *(whole if name == "log.txt" else ["attempt=1"])):
+        answer = shared.get(f"/experiments/{key}/log?{query}")
+        piece = json.loads(answer.body)
+        assert (answer.status, piece["text"], piece["size"]) == (200, "", 0)
+        assert str(path) in piece["unreadable"]
+        assert said in piece["unreadable"]
+    assert shared.get(f"/experiments/{key}").status == 200
+
+
+@pytest.mark.parametrize("name", ["log.txt", "config.prototxt", "attempts.jsonl", "identity.json"])
+def test_a_link_hands_out_no_file_from_elsewhere(shared: Served, folder: Path, tmp_path: Path, name: str) -> None:
+    (key,) = table(shared)["keys"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text('{"event": "start", "attempt": 1, "host": "secret", "cfg": "secret"}\n')
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(elsewhere)
+    queries = ("", "/log", "/log?at=error", "/log?attempt=1", "/log?from=0")
+    answers = [shared.get(f"/experiments/{key}{query}") for query in queries]
+    assert not any(b"secret" in answer.body for answer in answers)
+    said = answers[name == "log.txt"].text
+    assert f"leads to {elsewhere}, outside of the results and the project" in said
+    inside = folder.parents[3] / "beside.txt"
+    inside.write_text("seen\n")
+    (folder / "log.txt").unlink()
+    (folder / "log.txt").symlink_to(inside)
+    assert json.loads(shared.get(f"/experiments/{key}/log").body)["text"] == "seen\n"
+    inside.unlink()
+
+
 def test_what_has_no_token_is_told_nothing(shared: Served) -> None:
     answers = {
         (answer.status, answer.body)
@@ -157,11 +231,20 @@ def test_a_websocket_is_refused(shared: Served) -> None:
 
 
 def test_what_is_no_request_is_refused(shared: Served) -> None:
-    for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"GET /" + b"a" * 100_000):
+    for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", shared.port), timeout=SECONDS) as connection:
             connection.sendall(sent)
             with contextlib.suppress(ConnectionResetError):
                 assert connection.recv(65536).startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
+    assert shared.get("/").status == 200
+
+
+def test_where_another_port_has_set_too_many_cookies_it_is_said_what_to_do(shared: Served) -> None:
+    cookies = "; ".join(f"j{number}={'x' * 3500}" for number in range(170))
+    for _ in range(5):
+        answer = shared.get("/", Cookie=f"{shared.cookie}; {cookies}")
+        assert (answer.status, answer.text.count("\n")) == (431, 1)
+        assert "clear the cookies of this address" in answer.text
     assert shared.get("/").status == 200
 
 
@@ -200,9 +283,8 @@ def test_where_other_machines_reach_it_is_said_and_its_name_is_known(project: Pa
     machine = socket.gethostname()
     with serving(project, "--host", "0.0.0.0") as served:
         assert served.address.startswith(f"http://{machine}:{served.port}/?token=")
-        cookie = f"heyhi-{served.port}={served.token}"
         for host, status in ((f"{machine}:{served.port}", 200), (f"evil.com:{served.port}", 403)):
-            assert ask(served.port, "/data", headers={"Host": host, "Cookie": cookie}).status == status
+            assert served.get("/data", Host=host).status == status
         out = served.end()[1]
     assert out.startswith("other machines reach it: ")
     assert "ssh" not in out
@@ -236,7 +318,7 @@ def stream(served: Served, agent: str = "a") -> Iterator[socket.socket]:
     """Open a stream of events."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=SECONDS) as connection:
         connection.sendall(
-            f"GET /events HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nCookie: {served.cookie}\r\n"
+            f"GET /events?key={served.key} HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nCookie: {served.cookie}\r\n"
             f"User-Agent: {agent}\r\n\r\n".encode()
         )
         yield connection
@@ -310,7 +392,7 @@ def test_what_died_long_ago_or_may_be_known_to_others_is_not_taken_up(
 def test_two_of_the_same_words_have_addresses_of_their_own(project: Path, served: Served) -> None:
     with serving(project) as other:
         assert other.port != served.port
-        assert ask(other.port, "/", headers={"Cookie": f"heyhi-{other.port}={served.token}"}).status == 403
+        assert ask(other.port, "/", headers={"Cookie": cookie(other.port, served.token)}).status == 403
 
 
 def test_where_nothing_can_be_kept_it_is_served_all_the_same(project: Path, tmp_path: Path) -> None:
@@ -350,6 +432,30 @@ def test_a_warning_is_said_once_however_often_is_looked(project: Path) -> None:
         err = served.end()[2]
     assert err.count("I was asked") == 1
     assert err.count("warning: lr=3 is left out: 'lr' is swept") == 1
+
+
+def test_where_nothing_is_known_it_is_said_and_the_first_experiment_is_taken_up(tmp_path: Path) -> None:
+    write(tmp_path, {**FILES, "run.py": "def main(task, cfg, log_level):\n    return {'accuracy': cfg.seed}\n"})
+    with serving(tmp_path) as served:
+        until(lambda: "notices" in json.loads(served.get("/data").body))
+        assert "heyhi run --cfg … and heyhi launch … make some" in table(served)["notices"][0]
+        run = [sys.executable, "-m", "heyhi", "run", "--cfg", "train", "seed=4"]
+        subprocess.run(run, cwd=tmp_path, capture_output=True, check=True)
+        with stream(served):  # nobody looks where nobody sees it
+            until(lambda: len(table(served)["keys"]) == 1)
+        assert not any("no experiment yet" in line for line in table(served)["notices"])
+
+
+def test_a_damaged_record_is_warned_of_once(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    (record,) = (project / "results/.heyhi/launches").glob("*.json")
+    record.write_text("{\x01")
+    with serving(project) as served:
+        until(lambda: served.get("/data").body != b"{}")
+        key = (table(served)["keys"] or ["0" * 16])[0]
+        served.get(f"/experiments/{key}")
+        err = served.end()[2]
+    assert err.count("can't be read, so what is on record there is left out") == 1
 
 
 def test_a_look_that_fails_is_said_once_and_on_the_page(project: Path, tmp_path: Path) -> None:
@@ -414,7 +520,7 @@ def test_readers_that_read_nothing_fill_no_memory(shared: Served) -> None:
             connection.connect(("127.0.0.1", shared.port))
             connection.sendall(
                 b"GET /static/plotly.js HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                + f"Cookie: heyhi-80={shared.token}\r\n\r\n".encode()
+                + f"Cookie: {cookie(80, shared.token)}\r\n\r\n".encode()
             )
             assert connection.recv(16)
         assert shared.get("/data").status == 200
@@ -424,7 +530,9 @@ def test_readers_that_read_nothing_fill_no_memory(shared: Served) -> None:
 def test_a_request_may_come_with_a_body_that_nobody_reads(shared: Served) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", shared.port, timeout=SECONDS)
     with contextlib.closing(connection):
-        connection.request("GET", "/data", body=b"x" * 50_000, headers={"Cookie": shared.cookie})
+        connection.request(
+            "GET", "/data", body=b"x" * 50_000, headers={"Cookie": shared.cookie, "HeyHi-Key": shared.key}
+        )
         assert connection.getresponse().status == 200
 
 
@@ -441,6 +549,6 @@ def test_a_browser_is_opened_by_a_file_that_only_its_user_reads(project: Path, t
         assert served.token not in address
         assert "token" not in (tmp_path / "words").read_text()
         assert (tmp_path / "mode").read_text().startswith("-rw-------")
-        assert ask(served.port, address).status == 303
+        assert ask(served.port, address).status == 200
         served.end()
     assert not list((tmp_path / "state/heyhi/serve").iterdir())

@@ -14,7 +14,7 @@ import pytest
 
 import heyhi
 from heyhi.serve import notebook
-from tests.unit.serve.served import SECONDS, ask, make_project, until
+from tests.unit.serve.served import SECONDS, ask, cookie, make_project, until
 
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)(/\?token=(\S+))")
 
@@ -42,8 +42,8 @@ def find(text: str) -> tuple[int, str, str]:
 def test_outside_of_a_notebook_it_prints_the_address(shown: Any, capsys: pytest.CaptureFixture[str]) -> None:
     heyhi.show()
     port, path, token = find(capsys.readouterr().out)
-    assert ask(port, path).status == 303
-    assert ask(port, "/data", headers={"Cookie": f"heyhi-{port}={token}"}).status == 200
+    assert ask(port, path).status == 200
+    assert ask(port, "/", headers={"Cookie": cookie(port, token)}).status == 200
 
 
 def test_the_same_words_have_the_same_server(shown: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,7 +57,7 @@ def test_the_same_words_have_the_same_server(shown: Any, capsys: pytest.CaptureF
         child.process.kill()
         child.process.wait()
     heyhi.show()
-    assert ask(*find(capsys.readouterr().out)[:2]).status == 303
+    assert ask(*find(capsys.readouterr().out)[:2]).status == 200
 
 
 def test_a_wrong_word_is_said_where_it_was_given(shown: Any) -> None:
@@ -83,7 +83,7 @@ def test_in_a_notebook_it_shows_a_frame_whose_address_opens_once(
     for address in (frame.src, printed):
         port, path, _ = find(address)
         assert child.address(for_saved=False).rpartition("=")[2] not in address
-        assert ask(port, path).status == 303
+        assert ask(port, path).status == 200
         assert ask(port, path).status == 403
     assert (frame.width, frame.height) == ("100%", 300)
 
@@ -94,7 +94,7 @@ def test_it_ends_with_the_process_that_has_asked_for_it(project: Path, number: s
     with subprocess.Popen([sys.executable, "-c", code], cwd=project, stdout=subprocess.PIPE, text=True) as asking:
         assert asking.stdout is not None
         port, path, token = find(asking.stdout.readline())
-        assert ask(port, path).status == 303
+        assert ask(port, path).status == 200
         lines = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, timeout=SECONDS).stdout
         assert token not in lines
         asking.send_signal(number)

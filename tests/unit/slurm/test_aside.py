@@ -145,3 +145,76 @@ def test_a_job_that_accounts_never_know_is_given_up(
     aside.view.begin_one()
     assert aside.view.ledger.job("9") is None and not aside.view.ledger.is_missing
     assert len((slurm.folder / "sacct.calls").read_text().splitlines()) == aside_module._TRIES
+
+
+# --- Slurm that is away, or has something new
+
+
+def test_one_that_does_not_answer_is_told_before_its_call_ends_and_no_more_once_it_does(
+    aside: Aside, slurm: Slurm, told: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside_module, "_LATE_SECONDS", 0.0)
+    state(aside)
+    slurm.answer()
+    wait(told)
+    assert state(aside) == "PENDING"  # and asks again
+    with aside._changing:
+        assert aside._changing.wait_for(lambda: aside._asked_since is not None, SECONDS)
+    aside._usual_seconds = 0.0
+    assert "no answer" in aside.silence
+    slurm.answer("fail")
+    wait(told)
+    state(aside)
+    assert "Socket timed out" in aside.silence
+    slurm.answer()
+    wait(told)
+    assert state(aside) == "PENDING"
+    aside._usual_seconds = SECONDS
+    assert aside.silence == ""
+
+
+def test_a_call_that_failed_after_long_is_tried_again_soon_and_one_long_wait_does_not_count(
+    aside: Aside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("QUEUE_SECONDS", 2.5), ("_AFTER_ERROR_SECONDS", 4.0), ("_PART", 10)):
+        monkeypatch.setattr(aside_module, name, value)
+    seconds, error = 0.1, ""
+
+    class Answer:
+        def __init__(self) -> None:
+            self.has_answer, self.seconds, self.error = not error, seconds, error
+
+    monkeypatch.setattr(aside_module, "Queue", Answer)
+
+    def ask() -> tuple[float, float]:
+        now = time.monotonic()
+        due, soon = aside._ask_queue()
+        return round(due - now), round(soon - now)
+
+    assert ask()[0] in (2, 3)
+    seconds, error = 30.0, "Socket timed out"
+    assert ask() == (4, 4)
+    error = ""
+    assert ask()[0] <= 3, "it waited while Slurm was away"
+    seconds = 3.0
+    assert ask() == (27, 6), "a busy one is asked less often"
+    seconds = 200.0
+    assert ask()[0] <= 60
+
+
+def test_news_in_files_does_not_wait_until_a_busy_one_may_be_asked_again(
+    aside: Aside, slurm: Slurm, told: threading.Semaphore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside_module, "_MOST_SECONDS", 10 * SECONDS)
+    monkeypatch.setattr(aside_module, "QUEUE_SECONDS", 0.0)
+    monkeypatch.setattr(aside_module, "_SOON_PART", 0)
+    state(aside)
+    monkeypatch.setattr(aside_module, "_PART", 1e9)
+    slurm.answer()
+    wait(told)
+    slurm.state("RUNNING")
+    assert state(aside) == "PENDING"
+    aside.ask_soon()
+    slurm.answer()
+    wait(told)
+    assert state(aside) == "RUNNING"
