@@ -397,8 +397,8 @@ def test_what_was_launched_last_comes_first_and_each_sweep_in_its_own_order(tmp_
     known = note_known(sweep.project, retried).path.name
     write_launch(sweep.project, LaunchRecord.now("heyhi retry", [], "x", known=known))
     assert seeds() == [2, 10, 1, 30, 4], "what is retried by itself stays where it is"
-    note_known(sweep.project, {sweep.folders[5].exp_id: []})  # of which no launch tells: since when it was expanded
-    assert seeds() == [30, 4, 2, 10, 1, 100]
+    note_known(sweep.project, {sweep.folders[5].exp_id: []})  # of which no launch tells
+    assert seeds() == [2, 10, 1, 30, 4, 100]
 
 
 def test_notices_say_who_is_needed(sweep: Sweep) -> None:
