@@ -52,13 +52,13 @@ function section(title, open, ...children) {
   return element;
 }
 
-const MOST_NAME = 44; // characters of a key: a longer one would push its values out of sight
+const MOST_KEY_TEXT = 44; // characters of a key: a longer one would push its values out of sight
 
 /** Return a table of keys (rows) and experiments (columns). */
 function keyTable(headings, keys, cell) {
   const head =
     headings && make("thead", {}, make("tr", {}, ...headings.map((heading) => make("th", { scope: "col" }, heading))));
-  const body = keys.map((key) => make("tr", {}, make("th", { scope: "row", title: key }, nameText(key, MOST_NAME)), ...cell(key)));
+  const body = keys.map((key) => make("tr", {}, make("th", { scope: "row", title: key }, nameText(key, MOST_KEY_TEXT)), ...cell(key)));
   return make(
     "div",
     { className: "scroll" },
