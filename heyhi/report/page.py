@@ -86,6 +86,7 @@ def static_files() -> dict[str, bytes]:
         "tables.js": libraries.tables,
         "page.js": "\n".join(map(_own, _SCRIPTS)),
         "enter.js": _own("enter.js"),
+        "early.js": _own("early.js"),
         "style.css": libraries.tables_style + "".join(map(_own, _STYLES)),
     }
     return {name: text.encode() for name, text in texts.items()}

@@ -330,8 +330,8 @@ class Watch:
         violations = [one for page in pages for one in page.evaluate("window.violations")]
         for context in self.contexts:
             context.close()
-        assert not self.wrong
-        assert not violations
+        assert not self.wrong, "\n".join(self.wrong)
+        assert violations == []
 
 
 def settled(page: Any, condition: str = "true") -> None:
