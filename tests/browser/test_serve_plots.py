@@ -132,8 +132,9 @@ def test_a_first_metric_and_a_new_axis_come_to_an_open_page(lab: Lab, watch: Wat
     page = watch.open(lab.serve())
     settled(page)
     assert note(page) == "No experiment has logged metrics."
+    attempt(folders[0], None)
     append(folders[0], {"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25})
-    settled(page, "document.getElementById('curves').data.length === 1")
+    settled(page, "document.getElementById('curves').data?.length === 1")
     assert page.evaluate(DRAWN)[0]["x"] == [1, 2]
     assert page.locator("#x").input_value() == "epoch"
     append(folders[0], *({"epoch": epoch, "step": 10 * epoch, "loss": 1 / epoch} for epoch in range(3, 9)))
@@ -157,6 +158,7 @@ def test_seeds_are_bands_on_a_live_page(lab: Lab, watch: Watch) -> None:
 def test_of_many_charts_those_in_sight_are_fetched_and_drawn(lab: Lab, watch: Watch) -> None:
     (folder,) = lab.expand([{"lr": 0.1, "seed": 0}])
     names = [f"train/m{n:02}" for n in range(30)]
+    attempt(folder, None)
     append(folder, *({"step": step, **{name: step / (1 + n) for n, name in enumerate(names)}} for step in range(5)))
     page = watch.open(lab.serve(), viewport={"width": 1400, "height": 700})
     settled(page, "document.getElementById('curves').data.length === 1")
@@ -192,6 +194,7 @@ def test_what_cannot_be_fetched_is_said_and_tried_again(lab: Lab, watch: Watch) 
 def test_names_of_metrics_and_overrides_stay_text_in_plots(lab: Lab, watch: Watch) -> None:
     hostile = "<img src=x onerror=alert(1)>%{y}"
     (folder,) = lab.expand([{"lr": 0.1, "seed": 0, "text": hostile}])
+    attempt(folder, None)
     append(folder, {"step": 1, hostile: 0.5}, {"step": 2, hostile: 0.25})
     page = watch.open(lab.serve())
     settled(page, "document.getElementById('curves').data.length === 1")
