@@ -26,7 +26,7 @@ from heyhi.sweep.known import LaunchRecord, write_launch
 from heyhi.sweep.manifest import Manifest
 from tests.browser.conftest import LISTEN
 
-SECONDS = 15.0  # after which something hangs
+SECONDS = 60.0  # after which something hangs
 PROTO = """\
 edition = "2023";
 message MetaCfg { oneof task { Fit fit = 1; } Launcher launcher = 2; }

@@ -329,13 +329,18 @@ def test_hostile_names_overrides_reasons_and_notes_stay_text(lab: Lab, watch: Wa
     append(folders[0], {**line(1), HOSTILE[:40]: 3.25})
     page = watch.open(lab.serve(), wait=False)
     change_data(
-        page, lambda news: news | {"notices": [HOSTILE, f"do `{HOSTILE}` now"], "notes": [HOSTILE], "title": HOSTILE}
+        page,
+        lambda news: (
+            news
+            | {"notices": [HOSTILE, f"do `{HOSTILE}` now"], "notes": [HOSTILE], "title": HOSTILE, "tab": HOSTILE[-29:]}
+        ),
     )
     page.reload()
     page.get_by_role("button", name="1 DEAD").click()
     settled(page)
     assert page.locator("#notices code").inner_text() == readable(HOSTILE)
-    assert page.locator("h1").inner_text() == page.title() == readable(HOSTILE)
+    assert page.locator("h1").inner_text() == readable(HOSTILE)
+    assert page.title().startswith(readable(HOSTILE[-29:]))
     assert page.locator("body img").count() == 0
     assert HOSTILE[:-1] in page.locator("#reasons").inner_text()
     page.locator("#find").fill("onerror=alert(1)>&amp;")
@@ -463,6 +468,7 @@ def test_texts_stand_out_from_what_they_stand_on(lab: Lab, watch: Watch, theme: 
 def test_what_is_done_to_many_rows_depends_on_what_is_seen_of_them(lab: Lab, watch: Watch, count: int) -> None:
     """Work on the main thread is counted by the rows that are looked at: a drawing is bounded by a page of rows."""
     grid(lab)
+    watch.allowed += ["status of 404"]  # what is made up has no curves
     served = lab.serve()
     page = watch.open(served, wait=False)
     change_data(page, lambda news: widened(news, count))
@@ -489,6 +495,7 @@ def test_what_is_done_to_many_rows_depends_on_what_is_seen_of_them(lab: Lab, wat
 
 def test_news_of_a_hundred_of_ten_thousand_makes_a_hundredth_of_what_all_make(lab: Lab, watch: Watch) -> None:
     grid(lab)
+    watch.allowed += ["status of 404"]  # what is made up has no curves
     served = lab.serve()
     page = watch.open(served, wait=False)
     kept: dict[str, Any] = {}
