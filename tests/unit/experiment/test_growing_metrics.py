@@ -115,7 +115,8 @@ def test_what_is_read_on_is_what_a_reading_from_the_begin_brings(changes: list[t
 
 def test_only_what_is_new_is_read(tmp_path: Path) -> None:
     path, kept = tmp_path / "metrics.jsonl", growing()
-    path.write_bytes(b"".join(line(step, "loss") for step in range(100)))
+    # Of one length each, whatever was written before.
+    path.write_bytes(b"".join(b'{"step": %03d}\n' % step for step in range(100, 200)))
     first = kept.read(path, [])
     reads: list[int] = []
     read_at = metrics_file.Opened.read_at
@@ -125,7 +126,7 @@ def test_only_what_is_new_is_read(tmp_path: Path) -> None:
         return read_at(self, offset, end)
 
     with path.open("ab") as file:
-        file.write(line(100, "loss"))
+        file.write(b'{"step": 200}\n')
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics_file.Opened, "read_at", noted)
         second = kept.read(path, [])
