@@ -83,13 +83,16 @@ def reached_by(folder: ExperimentDir) -> Reached | None:
             last = line
             break
         last = last or line
-    counted = counter_of(last) if last is not None else None
-    if last is None or counted is None:
+    counted = counters_of(last) if last is not None else {}
+    if last is None or not counted:
         return None
-    name, value = counted
+    name = next(iter(counted))
     if not is_written_by_log(last):
-        return Reached(name, value)
+        return Reached(name, counted[name])
     total, time = _positive(last.get(TOTAL)), _positive(last.get(TIME)) or 0.0
+    # A total of epochs may stand beside more steps: it is of the first counter that isn't beyond it.
+    name = next((one for one, value in counted.items() if total is None or value <= total), name)
+    value = counted[name]
     first = _first_of_attempt(folder, last[ATTEMPT], name) if total and time else None
     made, began = first or (value, time)
     return Reached(name, value, total, time, value - made, time - began)
@@ -127,9 +130,9 @@ def _first_of_attempt(folder: ExperimentDir, attempt: object, counter: str) -> t
         finally:
             os.close(handle)
         for line in _lines(text.splitlines()):
-            counted, time = counter_of(line), _positive(line.get(TIME))
-            if counted is not None and counted[0] == counter and line.get(ATTEMPT) == attempt and time is not None:
-                return counted[1], time
+            value, time = counters_of(line).get(counter), _positive(line.get(TIME))
+            if value is not None and line.get(ATTEMPT) == attempt and time is not None:
+                return value, time
     return None
 
 

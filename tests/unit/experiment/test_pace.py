@@ -73,6 +73,16 @@ def test_the_pace_of_a_long_file_is_found_without_reading_it(folder: ExperimentD
     assert said(folder, 40) == "step 4000 of 5000, about 10 min left"
 
 
+def test_a_total_is_of_the_first_counter_that_is_not_beyond_it(folder: ExperimentDir) -> None:
+    write(folder, [line(390, 0, total=60, epoch=1), line(4290, 10, total=60, epoch=11)])
+    assert said(folder, 10) == "epoch 11 of 60, about 49 min left"
+
+
+def test_more_steps_than_there_were_to_be_are_said(folder: ExperimentDir) -> None:
+    write(folder, [line(40, 0, total=50), line(60, 1, total=50)])
+    assert said(folder, 1) == "step 60 of 50"
+
+
 @pytest.mark.parametrize("total", [0, -1, None, 10**400, float("inf"), float("nan")])
 def test_without_an_end_there_is_no_rest(folder: ExperimentDir, total: float | None) -> None:
     write(folder, [line(1, 0, total=total), line(2, 1, total=total)])
