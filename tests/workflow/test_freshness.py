@@ -142,8 +142,9 @@ def test_what_cannot_be_written_is_said_once_and_the_run_goes_on(tiny: Any) -> N
 def test_a_table_that_somebody_else_has_written_meanwhile_is_left_in_the_background(
     tiny: Any, is_background: bool
 ) -> None:
-    (tiny.root / "conf/sweep.py").write_text(SWEEP + MEANWHILE)
+    (tiny.root / "conf/sweep.py").write_text(SWEEP)
     assert tiny.snakemake(*SNAKEMAKE).returncode == 0
+    (tiny.root / "conf/sweep.py").write_text(SWEEP + MEANWHILE)  # what was read before isn't what this one reads
     manifest = tiny.heyhi("expand", "--manifest", "conf/sweep.py").strip()
     files = [tiny.root / "results/reports" / name for name in ("sweep.csv", "sweep.md")]
     words = [manifest, *(f"--to={file}" for file in files), *([IN_BACKGROUND] if is_background else [])]
