@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
 import threading
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import orjson
 from starlette.responses import PlainTextResponse, Response
 
 from heyhi.serve.memory import LARGE, give_back
+from heyhi.serve.wire import as_json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -150,7 +149,7 @@ def json_answer(sending: Sending, value: object, *, packed: bool, is_dense: bool
         packed: whether it is packed where that wins something.
         is_dense: whether nothing is repeated in it, as in numbers in base64: then it isn't looked for.
     """
-    body = value if isinstance(value, bytes) else _json(value)
+    body = value if isinstance(value, bytes) else as_json(value)
     answer = packed_answer(sending, body, "application/json", packed=packed, is_dense=is_dense)
     if len(body) >= LARGE:
         del body, value
@@ -169,10 +168,3 @@ def packed_answer(sending: Sending, body: bytes, kind: str, *, packed: bool, is_
 def _packed(body: bytes, *, is_dense: bool) -> bytes:
     packing = zlib.compressobj(1, wbits=_GZIP, strategy=zlib.Z_HUFFMAN_ONLY if is_dense else zlib.Z_DEFAULT_STRATEGY)
     return packing.compress(body) + packing.flush()
-
-
-def _json(value: Any) -> bytes:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # a name that is no UTF-8
-        return json.dumps(value).encode("ascii")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import threading
 import time
@@ -12,8 +11,6 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import orjson
 
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import NOTES_NAME, Status
@@ -28,7 +25,7 @@ from heyhi.report.table import plain_table_of
 from heyhi.report.titles import label_of, name_of, title_of, title_of_known
 from heyhi.serve.notices import Notices
 from heyhi.serve.shown_sources import ShownSources
-from heyhi.serve.wire import key_of
+from heyhi.serve.wire import as_json, key_of
 from heyhi.slurm.aside import Aside
 from heyhi.sweep.expand import paused_collection
 from heyhi.sweep.own_code import stdout_to_stderr
@@ -48,8 +45,6 @@ _FIRST_KEEP_SECONDS = 5.0  # after which what was read is kept on disk for the f
 _SHOWN_SECONDS = 1.0  # for which all that was read is shown before it is kept
 _KEEP_SECONDS, _KEEP_PART = 60.0, 50  # between two times that what was read is kept, and part of the time
 _STALE_SECONDS = 10.0  # after which it is looked whether results were made anew that others are made of
-
-
 _MOST_READING = 5  # experiments that are named while their metrics are read
 _NONE_YET = "no experiment yet: heyhi run --cfg … and heyhi launch … make some, which are shown here as they begin"
 _OF_NOTHING = ("status", "exp_id", "exp_path")  # columns of a table of no experiments
@@ -355,8 +350,8 @@ class Board:
         with self._lock:
             found = self._data(server, since)
             if found is not self._whole:
-                return _as_json(found)
-            self._json = self._json or _as_json(found)
+                return as_json(found)
+            self._json = self._json or as_json(found)
             return self._json
 
     def _data(self, server: str, since: int) -> dict[str, Any]:
@@ -389,10 +384,3 @@ def _is_same_but(then: Sequence[Any], row: Sequence[Any], places: Sequence[int])
         if (then[place] is None) == (row[place] is None):
             own[place] = then[place]
     return own == then
-
-
-def _as_json(value: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:  # a name that is no text: JSON can spell it
-        return json.dumps(value).encode()

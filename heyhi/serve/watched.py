@@ -382,11 +382,10 @@ class Watched:
             one.attempts = look.stamp[_ATTEMPTS]
             if view.queue.error and state.status.is_alive and one.state.status.is_alive and view.is_asked:
                 state = one.state  # as it was last known
-        is_known = one.mark is not _NEVER
-        if is_known and one.state.status is Status.PENDING and (mark != one.mark or look.stamp != one.stamp):
+        is_new = one.mark is _NEVER
+        if not is_new and one.state.status is Status.PENDING and (mark != one.mark or look.stamp != one.stamp):
             self._aside.ask_soon()  # its files tell of something that the last answer may not know
         is_other = state.status is not one.state.status
-        is_new = one.mark is _NEVER
         if is_other or is_new:
             found.statuses = True
         is_same = look.stamp == one.stamp and not is_other

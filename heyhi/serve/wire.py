@@ -74,6 +74,9 @@ A piece of a log is whole lines, at most 64 KB of it:
 from __future__ import annotations
 
 import hashlib
+import json
+
+import orjson
 
 KEY_DIGITS = 16
 
@@ -81,3 +84,11 @@ KEY_DIGITS = 16
 def key_of(exp_path: str) -> str:
     """Return the key by which an experiment is addressed."""
     return hashlib.sha256(exp_path.encode(errors="surrogateescape")).hexdigest()[:KEY_DIGITS]
+
+
+def as_json(value: object) -> bytes:
+    """Write JSON; that of a name that is no UTF-8, too, which JSON can spell."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        return json.dumps(value).encode("ascii")
