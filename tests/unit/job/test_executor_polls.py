@@ -5,7 +5,6 @@ Slurm's commands are stand-ins that count how they are called, and time goes on 
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import os
@@ -13,7 +12,6 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +33,7 @@ from heyhi.project import Project, find_project
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.write_manifest import write_manifest
+from tests.threads import run_async
 
 PROTO = """
 syntax = "proto2";
@@ -176,9 +175,7 @@ class Bench:
             self.executor.active_jobs.extend(still_active)
             return still_active
 
-        # In a thread, as Snakemake does: the main one may have an event loop of the browser tests'.
-        with ThreadPoolExecutor(1) as pool:
-            return len(pool.submit(asyncio.run, look()).result())
+        return len(run_async(look()))  # in a thread, as Snakemake does
 
     def times(self, count: int) -> list[float]:
         """Look each second until squeue was called so often; return the seconds from the end of each to the next."""

@@ -12,6 +12,7 @@ import pytest
 
 from heyhi.serve import answers
 from heyhi.serve.answers import Pieces, Sending, json_answer
+from tests.threads import run_async
 
 
 async def statuses_of(first: Pieces, second: Pieces) -> list[int]:
@@ -46,8 +47,8 @@ def test_where_much_waits_for_readers_no_more_is_begun_by_the_same_server(monkey
     def answer(sending: Sending) -> Pieces:
         return json_answer(sending, "x" * 600, packed=False)
 
-    assert asyncio.run(statuses_of(answer(one), answer(one))) == [200, 503]
-    assert asyncio.run(statuses_of(answer(one), answer(another))) == [200, 200]
+    assert run_async(statuses_of(answer(one), answer(one))) == [200, 503]
+    assert run_async(statuses_of(answer(one), answer(another))) == [200, 200]
     assert one.bytes == another.bytes == 0, "what was sent is counted no more"
 
 
@@ -69,5 +70,5 @@ def test_what_several_are_sent_is_held_once(monkeypatch: pytest.MonkeyPatch) -> 
             json_answer(sending, bytes(bytearray(table)) if packed else table, packed=packed) for _ in "ab"
         )
         assert first.body is second.body
-        assert asyncio.run(statuses_of(first, second)) == [200, 200]
+        assert run_async(statuses_of(first, second)) == [200, 200]
         assert sending.bytes == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from heyhi.serve import tickets
 from heyhi.serve.guard import Guard
 from heyhi.serve.tickets import make_ticket
+from tests.threads import run_async
 
 TOKEN = "t0ken-" + "x" * 32
 PORT = 21_000
@@ -83,7 +83,7 @@ def ask(
     }
     guard = guard or Guard(app, TOKEN, PORT, ["node7", "node7.lab"], in_notebook=in_notebook)
     guard._app = app
-    asyncio.run(guard(scope, None, send))  # type: ignore[arg-type]
+    run_async(guard(scope, None, send))  # type: ignore[arg-type]
     return asked
 
 
