@@ -80,6 +80,8 @@ NODE_FAULTS: tuple[str, ...] = (
 
 # What metrics can go to beside their file: `[tool.heyhi] log_to`, `heyhi export`.
 TRACKERS = ("tensorboard", "wandb", "mlflow")
+# Who stays for a launch: a process of this machine, a job of Slurm's, or nobody.
+CONTROLLERS = ("local", "slurm", "none")
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -114,6 +116,8 @@ class Settings(NamedTuple):
         end_grace: seconds that a process has to end once its run is over, before it is ended; 0: any number.
         log_to: what metrics go to beside their file: tensorboard, wandb, mlflow, or a `module:function`, imported from
             the project root, that is called with each line.
+        controller: who stays for a launch on Slurm: local, slurm or none.
+        notify: whom a launch tells of its first death and of its end: addresses, `mail:ADDRESS`, `command:COMMAND`.
         max_points: how many points a sweep may have; 0: any number.
         validate: `module:function`, imported from the project root, that is called with each config before a launch.
         renamed: earlier paths of configs and chunks, each with the next one, relative to the project root.
@@ -142,6 +146,8 @@ class Settings(NamedTuple):
     node_faults: tuple[str, ...] = NODE_FAULTS
     end_grace: int = 30
     log_to: tuple[str, ...] = ()
+    controller: str = "local"
+    notify: tuple[str, ...] = ()
     max_points: int = 1_000_000
     validate: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
@@ -395,6 +401,12 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         values["link"] = tuple(_checked_link(pyproject, path) for path in values["link"])
     if "log_to" in values:
         values["log_to"] = tuple(dict.fromkeys(_checked_tracker(pyproject, name) for name in values["log_to"]))
+    if values.get("controller", "local") not in CONTROLLERS:
+        name = values["controller"]
+        raise ProjectError(
+            f"{pyproject}: [tool.heyhi] controller is {name!r}{suggest(name, CONTROLLERS)}; expected"
+            f" {', '.join(CONTROLLERS)}"
+        )
     if "identity_ignore" in values:  # in addition to the default: its last pattern decides
         values["identity_ignore"] = (*SCHEDULING_KEYS, *values["identity_ignore"])
     if any(not text.strip() for text in values.get("node_faults", ())):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 REDO = "--redo-drifted"
@@ -27,6 +28,54 @@ def add_redo_arguments(parser: argparse.ArgumentParser, what: str) -> None:
         " =continue: go on from the files instead, as --continue-drifted does (more epochs; the old result is kept)",
     )  # fmt: skip
     parser.add_argument("--force", "-y", action="store_true", help="don't ask")
+
+
+def add_unattended_arguments(parser: argparse.ArgumentParser, *, is_foreground: bool) -> None:
+    """Add what a launch does while nobody looks; see `heyhi.cli.unattended`.
+
+    Args:
+        parser: of a command that starts experiments.
+        is_foreground: whether it stays itself until all is over.
+    """
+    options = parser.add_argument_group("while nobody looks (heyhi docs unattended)")
+    if not is_foreground:
+        options.add_argument(
+            "--controller", choices=("local", "slurm", "none"),
+            help="who stays until all is over: a process here, a small job on the cluster, or nobody: each job then"
+            " sees to its own retries (default: [tool.heyhi] controller, else local)",
+        )  # fmt: skip
+        options.add_argument(
+            "--workers", type=_number_of("jobs"), metavar="N",
+            help="have N jobs run them all, one after another each, until nothing or no time is left",
+        )  # fmt: skip
+    options.add_argument(
+        "--canary", type=_number_of("experiments"), nargs="?", const=1, default=0, metavar="=N",
+        help="start N experiments first (1), and the others when these have logged a line or are DONE",
+    )  # fmt: skip
+    options.add_argument(
+        "--notify", action="append", default=[], metavar="WHOM",
+        help="send a message on the first death and at the end: to a URL (Slack, Mattermost, Discord, ntfy),"
+        " mail:ADDRESS, or command:COMMAND; may be repeated (default: [tool.heyhi] notify)",
+    )  # fmt: skip
+    options.add_argument(
+        "--max-gpu-hours", type=_hours, metavar="N", help="start nothing more once N GPU-hours were used"
+    )
+
+
+def _number_of(what: str) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not (text.isdecimal() and 0 < int(text) < 1e6):
+            raise argparse.ArgumentTypeError(f"expected a number of {what}, such as 4, not '{text}'")
+        return int(text)
+
+    return number
+
+
+def _hours(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < (hours := float(text)) < 1e9:
+            return hours
+    raise argparse.ArgumentTypeError(f"expected a number of hours above 0, such as 200, not '{text}'")
 
 
 def redo_in(args: argparse.Namespace) -> bool | Literal["code", "continue", "stale"]:

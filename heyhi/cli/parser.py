@@ -9,7 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from heyhi.cli.options import ALL_RANKS, OVERRIDE_HELP, add_redo_arguments, in_given_order
+from heyhi.cli.options import (
+    ALL_RANKS,
+    OVERRIDE_HELP,
+    add_redo_arguments,
+    add_unattended_arguments,
+    in_given_order,
+)
 from heyhi.cli.overview import DESCRIPTION, USAGE, overview
 
 _WORDS_EPILOG = """\
@@ -351,6 +357,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         )
         search.add_argument("--dry-run", action="store_true", help="only say what would be started")
         _add_json(search, "how it has ended")
+        add_unattended_arguments(search, is_foreground=True)
         search.set_defaults(jobs=None, continue_drifted=False, redo_drifted="", force=False, foreground=True)
 
     logs = command("logs", "print an experiment's log", _WORDS_EPILOG)
@@ -784,6 +791,7 @@ def _add_launch_arguments(
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
     add_redo_arguments(parser, "them")
+    add_unattended_arguments(parser, is_foreground=not foreground)
 
 
 def _add_search_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from heyhi.cli.foreground import wait_for_others
 from heyhi.cli.json_launch import LaunchAnswer
 from heyhi.cli.looking import print_wrapped
 from heyhi.cli.selection import Selection
+from heyhi.cli.unattended import Unattended
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def redo_and_control(
     """
     from heyhi.control.controller import check_requests
 
+    unattended = Unattended.of(args, selection.project, uses_slurm=spec.uses_slurm)
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
         return 0
@@ -93,7 +95,7 @@ def redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection, spec, args, launching, starting, told)
+    code = _control(selection, spec, args, launching, starting, told, unattended)
     return code or int(redoing.failed)
 
 
@@ -104,14 +106,32 @@ def _control(
     launching: Launching,
     starting: list[str],
     told: LaunchAnswer,
+    unattended: Unattended,
 ) -> int:
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
     from heyhi.control.controller import run_here, start
     from heyhi.control.first_start import FirstStart
+    from heyhi.sweep.target import target_of
 
     project, words = selection.project, shell_line(selection.words or _few(selection.project, starting))
     with launching.on_record() as record:
-        spec = replace(spec, launch=record.name, jobs=args.jobs or 0)
+        spec = replace(
+            spec,
+            launch=record.name,
+            jobs=args.jobs or 0,
+            kind=unattended.controller,
+            workers=unattended.workers,
+            canary=unattended.canary,
+            canaries=tuple(target_of(path, project.root) for path in starting[: unattended.canary]),
+            notify=unattended.notify,
+            max_gpu_hours=unattended.max_gpu_hours,
+        )
+        if unattended.workers:
+            raise NotImplementedError("heyhi.control.workers")
+        if unattended.controller == "none":
+            raise NotImplementedError("heyhi.control.handed_over")
+        if unattended.controller == "slurm":
+            raise NotImplementedError("heyhi.control.controller_job")
         first = FirstStart(project, starting)
         if args.foreground:
             (controller, is_new), code = run_here(project, spec)

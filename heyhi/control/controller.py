@@ -58,6 +58,12 @@ class ControllerSpec:
         continue_drifted: go on with another config than metrics that are there were logged with, too.
         jobs: how many experiments at once; 0: as many as the profile says.
         launch: name of the record of the launch, which is written before there is a controller.
+        kind: who stays for it: `local` a process, `slurm` a job, `none` nobody.
+        workers: how many jobs run them all, one after another each; 0: each has a job of its own.
+        canary: how many of these are started first; 0: all at once.
+        canaries: targets of those that may be first, in order.
+        notify: who is told of the first death and of the end.
+        max_gpu_hours: once so many were used nothing more is started; 0: any number.
     """
 
     name: str
@@ -73,6 +79,12 @@ class ControllerSpec:
     continue_drifted: bool = False
     jobs: int = 0
     launch: str = ""
+    kind: str = "local"
+    workers: int = 0
+    canary: int = 0
+    canaries: tuple[str, ...] = ()
+    notify: tuple[str, ...] = ()
+    max_gpu_hours: float = 0.0
 
     @classmethod
     def for_launch(
