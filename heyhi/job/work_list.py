@@ -56,6 +56,7 @@ class WorkList:
         launch: name of the launch.
         since: when it was launched (UTC): what was submitted before is no attempt of this launch.
         project_root: folder of the project.
+        results_root: that its exp ids are relative to.
         sources: of its experiments.
         items: the experiments.
         log_level: for main.
@@ -67,6 +68,7 @@ class WorkList:
     launch: str
     since: str
     project_root: str
+    results_root: str
     sources: tuple[Source, ...]
     items: tuple[Item, ...]
     log_level: str = "INFO"

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import enum
 import os
+import queue
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +27,7 @@ from types import FrameType
 from heyhi.code.snapshot import open_snapshot
 from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.claim import read_owner
-from heyhi.experiment.death import Death, find_death
+from heyhi.experiment.death import Death
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CLAIM_NAME, Status, result_of
@@ -58,6 +60,14 @@ IDLE_SECONDS = 300.0
 _MOST_TELLING = 60.0  # seconds that who is told of an end may take
 
 
+class Fate(enum.Enum):
+    """What came of a look at an experiment."""
+
+    RAN = "it was run"
+    LATER = "it may be run later"
+    OVER = "nobody will run it, or need to"
+
+
 @dataclass
 class Worker:
     """One worker.
@@ -83,7 +93,9 @@ class Worker:
     _view: View = field(default_factory=View)
     _over: set[str] = field(default_factory=set)  # folders of those that nobody starts any more
     _done: set[str] = field(default_factory=set)
-    _waits: set[str] = field(default_factory=set)  # of those that wait for a need
+    _unknown: set[str] = field(default_factory=set)  # that nobody can look at, which was said
+    _waits: bool = False  # whether some wait for what they need
+    _told: queue.SimpleQueue[None] = field(default_factory=queue.SimpleQueue)
     _errors: Counter[str] = field(default_factory=Counter)
     _has_done: bool = False
     _orders: dict[int, tuple[Manifest, Order]] = field(default_factory=dict)
@@ -96,7 +108,7 @@ class Worker:
         notice.listen()
         notice.forward(self._warn)
         self._say(f"worker {self.place + 1} of {self.count}: {len(self.work.items)} experiments")
-        left = self._drain(deque(self._in_order()))
+        left = self._drain(self._in_order())
         if self.stopped is not None:
             self._say(f"stopped by {self.stopped.name}")
             return 128 + self.stopped
@@ -114,7 +126,6 @@ class Worker:
         self._close()
         return 0
 
-    @property
     def is_leaving(self) -> bool:
         """Whether nothing more is started."""
         return self.stopped is not None or self._is_warned or bool(self._leaves)
@@ -132,57 +143,72 @@ class Worker:
         numbers.sort(key=lambda number: items[number].folder != mine)
         return [items[number] for number in numbers]
 
-    def _drain(self, line: deque[Item]) -> list[Item]:
+    def _drain(self, line: list[Item]) -> list[Item]:
         """Run what can be run, until nothing is left, or it has to leave; return what may be left then."""
-        later: list[Item] = []
-        is_first, pause, idle_since = True, _FIRST_PAUSE, time.monotonic()
-        began, has_run = time.monotonic(), False
-        while (line or later) and not self.is_leaving:
-            if not line:
-                self._waits.intersection_update(item.folder for item in later)
-                pause = _FIRST_PAUSE if has_run else pause
-                if not (is_first or has_run) or self._view.queue.asked is not None:
-                    if not self._waits and time.monotonic() >= idle_since + IDLE_SECONDS:
-                        break
-                    time.sleep(max(pause, _PAUSE_SHARE * (time.monotonic() - began) if not has_run else 0.0))
-                    pause = min(1.5 * pause, _LONGEST_PAUSE)
-                line, later = deque(later), []
-                is_first, began, has_run, self._view = False, time.monotonic(), False, View()
+        asks, pause, idle_since = False, _FIRST_PAUSE, time.monotonic()
+        while line and not self.is_leaving():
+            began, has_run = time.monotonic(), False
+            later: list[Item] = []
+            self._view = View()
+            self._waits = False
+            for number, item in enumerate(line):
+                if self.is_leaving():
+                    later += line[number:]
+                    break
+                fate = self._try(item, asks=asks)
+                if fate is Fate.RAN:
+                    has_run, idle_since, self._view = True, time.monotonic(), View()
+                if fate is Fate.OVER:
+                    self._over.add(item.folder)
+                elif item.folder not in self._over and item.folder not in self._done:
+                    later.append(item)
+            line = later
+            if has_run or not asks:  # those that others had at the first look may be free by now
+                asks, pause = True, _FIRST_PAUSE
                 continue
-            item = line.popleft()
-            try:
-                fate = self._look(item, asks=not is_first)
-            except HeyhiError as error:  # its own status says so; another look may find it mended
-                self._say(f"{self._name(item)}: {error}")
-                fate = "over" if not isinstance(error, UnknownError) or not is_first else "later"
-            if fate == "ran":
-                has_run, idle_since, self._view = True, time.monotonic(), View()
-            if fate == "over":
-                self._over.add(item.folder)
-            elif fate == "later" or item.folder not in self._done | self._over:
-                later.append(item)
-        return [*line, *later]
+            if not self._waits and time.monotonic() >= idle_since + IDLE_SECONDS:
+                break
+            self._sleep(max(pause, _PAUSE_SHARE * (time.monotonic() - began)))
+            pause = min(1.5 * pause, _LONGEST_PAUSE)
+        return line
 
-    def _look(self, item: Item, *, asks: bool) -> str:
-        """Run one if that can be: return `ran`, `over` if nobody will, or `later`.
+    def _sleep(self, seconds: float) -> None:
+        """Wait, unless this process is told something."""
+        with contextlib.suppress(queue.Empty):
+            self._told.get(timeout=seconds)
+
+    def _try(self, item: Item, *, asks: bool) -> Fate:
+        """Do as `_look` does; what can't be looked at is said."""
+        try:
+            return self._look(item, asks=asks)
+        except HeyhiError as error:  # its own status says so, too
+            if item.folder not in self._unknown:
+                self._say(f"{self._name(item)}: {error}")
+            if not isinstance(error, UnknownError):
+                return Fate.OVER
+            self._unknown.add(item.folder)  # another look may find it mended
+            return Fate.LATER
+
+    def _look(self, item: Item, *, asks: bool) -> Fate:
+        """Run one if that can be, and return what came of it.
 
         Args:
             item: the experiment.
             asks: whether Slurm is asked about what others have.
         """
         if self._is_done(item.folder):
-            return "over"
-        if not (fate := self._need_of(item)):
-            if not asks and os.access(f"{item.folder}/{CLAIM_NAME}", os.F_OK) and not self._is_mine(item):
-                return "later"
-            owner = read_owner(item.folder, self._view.queue)
-            if owner is not None and not self._follows(owner):
-                return "later"
-            return self._start(item)
-        return fate
+            return Fate.OVER
+        if (fate := self._by_needs(item)) is not None:
+            return fate
+        if not asks and os.access(f"{item.folder}/{CLAIM_NAME}", os.F_OK) and not self._is_mine(item):
+            return Fate.LATER
+        owner = read_owner(item.folder, self._view.queue)
+        if owner is not None and not self._follows(owner):
+            return Fate.LATER
+        return self._start(item)
 
-    def _need_of(self, item: Item) -> str:
-        """Return what becomes of one because of what it needs; empty where all of that is done."""
+    def _by_needs(self, item: Item) -> Fate | None:
+        """Return what becomes of one because of what it needs; None where all of that is done."""
         for need in item.needs:
             if self._is_done(need):
                 continue
@@ -192,12 +218,13 @@ class Worker:
                 status = Statuses([need], view=self._view).of(need).status
                 is_dead = not (status.is_alive or status in (Status.UNKNOWN, Status.DONE))
             if is_dead:
-                self._say(f"{self._name(item)}: {Status.BLOCKED.value}: {need} is not done")
-                return "over"
-            self._waits.add(item.folder)
-            return "later"
-        self._waits.discard(item.folder)
-        return ""
+                self._say(
+                    f"{self._name(item)}: {Status.BLOCKED.value}: by {need.removeprefix(f'{self.work.results_root}/')}"
+                )
+                return Fate.OVER
+            self._waits = True
+            return Fate.LATER
+        return None
 
     @cached_property
     def _folders(self) -> frozenset[str]:
@@ -223,24 +250,24 @@ class Worker:
 
     # --- a run
 
-    def _start(self, item: Item) -> str:
+    def _start(self, item: Item) -> Fate:
         """Claim one and run it to its end; return as `_look` does."""
-        if why := self._why_none():
-            self._leaves = why
-            return "later"
+        self._leaves = self._why_none()
+        if self._leaves:
+            return Fate.LATER
         manifest, order = self._order_of(item)
         experiment = manifest.experiment(target_of(item.folder, self.work.project_root))
         request = request_of(getattr(order.schema.parse_root(experiment.config), experiment.task))
         folder = ExperimentDir(experiment.exp_path)
         attempt = next_attempt(folder, request, self.work.since, self.job, self._view, self._is_at_fault)
         if not attempt:
-            return "over"
+            return Fate.OVER
         with prepare_job([experiment], request, order, self._view, attempt=attempt, follows=self._follows) as handover:
-            if (why := handover.refused.get(experiment.exp_path)) is not None:
-                self._say(f"{experiment.exp_id}: left: {why}")
-                return "over"
+            if experiment.exp_path in handover.refused:
+                self._say(f"{experiment.exp_id}: left: {handover.refused[experiment.exp_path]}")
+                return Fate.OVER
             if not handover.claims:
-                return "later"
+                return Fate.LATER
             leave_to(handover, self.job, request)
             replace_file(self._has_mine, f"{item.folder}\n")
             note, cancel = Path(f"{_note_path()}.{self._runs}"), self.folder / f"{CANCEL}{experiment.identity.digest}"
@@ -259,7 +286,7 @@ class Worker:
                 code = 1
             self._run = None
         self._ended(item, run, code, attempt)
-        return "ran"
+        return Fate.RAN
 
     def _why_none(self) -> str:
         """Say why this worker starts nothing more; empty where it does."""
@@ -317,9 +344,7 @@ class Worker:
 
     def _is_at_fault(self, folder: ExperimentDir, death: Death, node: str) -> bool:
         """Return whether an experiment has died by the fault of a node that was noted."""
-        return bool(
-            node and fault_in(folder, death, self._faults) and os.path.lexists(self.folder / f"{FAULT}{node}")
-        )
+        return bool(node and fault_in(folder, death, self._faults) and os.path.lexists(self.folder / f"{FAULT}{node}"))
 
     def _count(self, death: Death) -> None:
         """Stop all workers where so many have died by one error, and none is done."""
@@ -358,12 +383,14 @@ class Worker:
 
     def _warn(self) -> None:
         self._is_warned = True
+        self._told.put(None)
         if self._run is not None:
             self._run.warn()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self.stopped is None:
             self.stopped = signal.Signals(number)
+            self._told.put(None)
             if self._run is not None:
                 self._run.stop()
 
@@ -408,7 +435,7 @@ class Worker:
         return self.folder / f"has-{self.job}"
 
     def _name(self, item: Item) -> str:
-        return item.folder.removeprefix(f"{self.work.project_root}/")
+        return item.folder.removeprefix(f"{self.work.results_root}/")
 
     def _say(self, what: str) -> None:
         print(f"{utc_now()} {what}", flush=True)

@@ -89,9 +89,7 @@ class Run:
         self._forget()
         mark = f"{os.environ.get(MARK_VARIABLE) or os.getpid()}.{self.number}"
         bare = dataclasses.replace(self.request, prefix=(), python="")  # this process is inside of these
-        words = runner_words(
-            self.handover.claims, bare, self.handover.order, self.folder.path, self.handover.attempt
-        )
+        words = runner_words(self.handover.claims, bare, self.handover.order, self.folder.path, self.handover.attempt)
         # Slurm may not find it any more when this process, of which it is a child, has been killed.
         words += ["--parent", str(os.getpid())]
         env = {**os.environ, NOTICE_VARIABLE: str(self.note), MARK_VARIABLE: mark}

@@ -152,7 +152,6 @@ class Job(NamedTuple):
             return mark in marks or self.is_worker
         return not self.workdir or any(os.path.lexists(f"{self.workdir}/{name}") for name in OWN_FILES)
 
-
     @property
     def is_worker(self) -> bool:
         """Whether it runs experiments one after another, each of which may end long before the job does."""
