@@ -119,8 +119,8 @@ def _common(requests: dict[JobRequest, str]) -> JobRequest:
         ]
         raise LauncherError(
             f"{_OPTION}: each worker runs all of them in one allocation, and {requests[first]} and"
-            f" {requests[other]} ask for different ones (launcher.slurm: {'; '.join(differing)}): launch those that ask for the same, or"
-            f" leave out {_OPTION}"
+            f" {requests[other]} ask for different ones (launcher.slurm: {'; '.join(differing)}): launch"
+            f" those that ask for the same, or leave out {_OPTION}"
         )
     if first.pack > 1:
         raise LauncherError(

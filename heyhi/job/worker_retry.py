@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from heyhi.experiment.death import LOST, NOT_STARTED_AGAIN, Death, death_in, ended_job
+from heyhi.experiment.death import LOST, Death, death_in, ended_job
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.records import PRUNED, REQUEUE, History
+from heyhi.experiment.records import History
+from heyhi.job.own_retry import Again, again_after
 from heyhi.job_env import get_job_env
 from heyhi.slurm.commands import View
 from heyhi.slurm.request import JobRequest
@@ -41,20 +42,13 @@ def next_attempt(
         return submission.attempt
     job = ended_job(folder, history, view)
     death = death_in(folder, history, job)
-    node = next((start.nodes for start in reversed(history.starts)), "")
     if job is not None and job.is_worker and death.kind == "CANCELLED":
         # Of its worker, not of the experiment; who cancels that alone puts it on record.
-        return _counted(submission.attempt, request)
-    if death.kind in ("CANCELLED", PRUNED):
-        return 0
-    is_lost = death.kind == LOST or death.exception == NOT_STARTED_AGAIN or death.is_left
-    if is_lost or is_at_fault(folder, death, node) or (request.requeue and death.kind in (REQUEUE, "PREEMPTED")):
-        return submission.attempt
-    return _counted(submission.attempt, request)
-
-
-def _counted(attempt: int, request: JobRequest) -> int:
-    return attempt + 1 if attempt < request.max_attempts else 0
+        death = death._replace(kind="killed")
+    is_fault = is_at_fault(folder, death, next((start.nodes for start in reversed(history.starts)), ""))
+    losses = sum(end.reason == LOST for end in history.ends)
+    again = again_after(death, request, submission.attempt, is_fault=is_fault, losses=losses)
+    return 0 if again is Again.NEVER else submission.attempt + (again is Again.COUNTED)
 
 
 def _is_interrupted(history: History) -> bool:
