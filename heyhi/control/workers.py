@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.code.snapshot import Snapshot, code_for_jobs
-from heyhi.control.controller import Controller, ControllerSpec, check_requests, find_controllers
-from heyhi.control.handed_over import read_jobs, write_jobs
+from heyhi.control.controller import Controller, ControllerSpec, check_requests
+from heyhi.control.handed_over import Living, read_jobs, write_jobs
 from heyhi.errors import LauncherError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.given_files import why_missing
@@ -180,19 +180,13 @@ def start_workers(
     if isinstance(claim, Owner):
         return Submitted(Controller(spec.name, folder, claim))
     with claim:
-        living = _living(project, spec.name)
-        count = min(spec.workers, len(work.items))
+        living = Living(project).of(folder).jobs
+        count = min(spec.workers, len(living) + len(work.items))  # the living have theirs
         if len(living) >= count:
             return Submitted(Controller(spec.name, folder, None, living))
         if not living:
             _begin(project, folder, spec, work)
         return _submit_all(project, folder, spec, work, living, count, said)
-
-
-def _living(project: Project, name: str) -> tuple[str, ...]:
-    """Return the ids of the workers that live already."""
-    with_jobs = (one for one in find_controllers(project) if one.name == name)
-    return next((one.jobs for one in with_jobs), ())
 
 
 def _begin(project: Project, folder: Path, spec: ControllerSpec, work: Work) -> None:
