@@ -35,7 +35,7 @@ from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import PRUNED
 from heyhi.experiment.status import Statuses
 from heyhi.files import read_bounded, replace_file, utc_now
-from heyhi.job.ending import STOP_SIGNALS
+from heyhi.job.ending import STOP_SIGNALS, end_with
 from heyhi.job.left_out import MAX_FAULTS, fault_in
 from heyhi.job.notice import NOTICE_VARIABLE, Notice, ask_again
 from heyhi.job.order import Order
@@ -104,6 +104,7 @@ class Worker:
         """Run what there is, and return the exit code for the job's script."""
         for sign in STOP_SIGNALS:
             signal.signal(sign, self._stop)
+        end_with(os.getppid())  # the script's end is that of the job
         notice = Notice()
         notice.listen()
         notice.forward(self._warn)

@@ -54,7 +54,7 @@ def next_attempt(
 def _is_interrupted(history: History) -> bool:
     """Return whether Slurm has started this job again since it last had the experiment: that is no attempt."""
     end = history.last_end
-    if end is not None and end.job_state:  # by itself
+    if end is not None and end.job_went_on:  # it has ended before
         return False
     start = next(reversed(history.starts), None)
     return start is None or bool(history.unstarted_job) or get_job_env().restart_count > start.restart_count

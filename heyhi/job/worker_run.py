@@ -183,7 +183,8 @@ class Run:
             if history.job_to_ask == self.job:
                 state = self.cut.value or "FAILED"
                 job = Job(self.job, state, "", job_nodes(), exit_code=None if self.cut.value else code)
-                self.folder.append_attempt(self._with_use(settled(history, job, utc_now()), history))
+                end = settled(history, job, utc_now())._replace(job_state="", job_went_on=True)
+                self.folder.append_attempt(self._with_use(end, history))
             self.cancel.unlink(missing_ok=True)
             return death_of(self.folder.history())
 
