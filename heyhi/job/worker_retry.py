@@ -8,7 +8,6 @@ from heyhi.experiment.death import LOST, Death, death_in, ended_job
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import History
 from heyhi.job.own_retry import Again, again_after
-from heyhi.job_env import get_job_env
 from heyhi.slurm.commands import View
 from heyhi.slurm.request import JobRequest
 
@@ -52,9 +51,9 @@ def next_attempt(
 
 
 def _is_interrupted(history: History) -> bool:
-    """Return whether Slurm has started this job again since it last had the experiment: that is no attempt."""
+    """Return whether the job was started again while it had the experiment: that is no attempt.
+
+    How a run ends that ends otherwise its worker has put on record.
+    """
     end = history.last_end
-    if end is not None and end.job_went_on:  # it has ended before
-        return False
-    start = next(reversed(history.starts), None)
-    return start is None or bool(history.unstarted_job) or get_job_env().restart_count > start.restart_count
+    return end is None or not end.job_went_on

@@ -231,8 +231,8 @@ class Project:
         launch = [sys.executable, "-m", "heyhi.cli", "launch", "--profile", "slurm", "--workers", str(self.workers)]
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                launch if self.workers else CONTROLLER, cwd=self.root, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
+                launch if self.workers else CONTROLLER, cwd=self.root, env=self.env, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     def python(self, *words: str, seconds: float = 120.0) -> subprocess.CompletedProcess[str]:
