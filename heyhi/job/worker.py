@@ -269,7 +269,8 @@ class Worker:
                 return Fate.OVER
             if not handover.claims:
                 return Fate.LATER
-            leave_to(handover, self.job, request)
+            handover.request = request  # which its job has asked for, whatever the next one would
+            leave_to(handover, self.job)
             replace_file(self._has_mine, f"{item.folder}\n")
             note, cancel = Path(f"{_note_path()}.{self._runs}"), self.folder / f"{CANCEL}{experiment.identity.digest}"
             run = Run(experiment, handover, request, self.job, self._runs, note, cancel)
