@@ -14,6 +14,7 @@ from heyhi.cli.json_launch import LaunchAnswer
 from heyhi.cli.looking import print_wrapped
 from heyhi.cli.selection import Selection
 from heyhi.cli.unattended import Unattended
+from heyhi.cli.working import plan_workers, submit_workers
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
@@ -90,16 +91,12 @@ def redo_and_control(
 
     unattended = Unattended.of(args, selection.project, uses_slurm=spec.uses_slurm)
     work = None
-    if unattended.workers and (manifests or spec.lookup):
-        from heyhi.control.workers import Work
-
-        work = Work.of(selection.project, spec, manifests, starting)
+    if unattended.workers:
+        work = plan_workers(args, selection.project, spec, manifests, starting)
     plan = None
     if unattended.controller == "none" and not unattended.workers:
         plan = plan_all(args, spec, launching, starting, manifests)
     if args.dry_run:
-        if work is not None:
-            print(f"{min(unattended.workers, len(work.items))} workers would run them, one after another each")
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
         return 0
     if redoing.folders:
@@ -142,8 +139,6 @@ def _control(
             max_gpu_hours=unattended.max_gpu_hours,
         )
         if work is not None:
-            from heyhi.cli.working import submit_workers
-
             return submit_workers(project, spec, work, words, record, told)
         if plan is not None:
             return hand_over(spec, launching, plan, words, told)

@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from heyhi.control.workers import Submitted, Work, start_workers
+from heyhi.errors import LauncherError
 
 if TYPE_CHECKING:
     from heyhi.cli.json_launch import LaunchAnswer
     from heyhi.control.controller import ControllerSpec
     from heyhi.control.recording import Launching
+    from heyhi.control.workers import Submitted, Work
     from heyhi.project import Project
+    from heyhi.sweep.manifest import Manifest
+
+
+def plan_workers(
+    args: argparse.Namespace,
+    project: Project,
+    spec: ControllerSpec,
+    manifests: Sequence[Manifest],
+    starting: Sequence[str],
+) -> Work | None:
+    """Find out what workers would run, and refuse what they can't; None where nothing says what that is.
+
+    Args:
+        args: of the command.
+        project: whose experiments they are.
+        spec: what is launched.
+        manifests: by which they are run; a dry run may have none.
+        starting: their exp paths, in order.
+
+    Raises:
+        LauncherError: they can't.
+    """
+    from heyhi.control.workers import Work
+
+    if args.jobs:
+        raise LauncherError(f"--jobs {args.jobs}: --workers says how many run at once: leave out one of both")
+    if not (manifests or spec.lookup):
+        return None
+    work = Work.of(project, spec, manifests, starting)
+    if args.dry_run and work.items:
+        count = min(args.workers, len(work.items))
+        print(f"{count} worker{'s' if count > 1 else ''} would run them, one after another{' each' * (count > 1)}")
+    return work
 
 
 def submit_workers(
@@ -27,6 +63,8 @@ def submit_workers(
         record: of the launch; it is taken back where nothing is new.
         told: is told who runs it.
     """
+    from heyhi.control.workers import start_workers
+
     got = start_workers(project, spec, work, lambda line: print(line, flush=True))
     told.run_by(project, got.controller, is_new=bool(got.new))
     if not got.new:
