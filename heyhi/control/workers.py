@@ -113,14 +113,13 @@ def _common(requests: dict[JobRequest, str]) -> JobRequest:
     if others:
         other = others[0]
         differing = [
-            f"{_KEYS.get(one.name, one.name)}: {getattr(first, one.name)!r} and {getattr(other, one.name)!r}"
+            f"launcher.slurm.{_KEYS.get(one.name, one.name)}: {getattr(first, one.name)} and {getattr(other, one.name)}"
             for one in fields(JobRequest)
             if getattr(first, one.name) != getattr(other, one.name)
         ]
         raise LauncherError(
-            f"{_OPTION}: each worker runs all of them in one allocation, and {requests[first]} and"
-            f" {requests[other]} ask for different ones (launcher.slurm: {'; '.join(differing)}): launch"
-            f" those that ask for the same, or leave out {_OPTION}"
+            f"{_OPTION}: the jobs of workers are all alike, and {requests[first]} and {requests[other]} ask for different"
+            f" ones ({', '.join(differing)}): launch those together that ask for the same, or leave out {_OPTION}"
         )
     if first.pack > 1:
         raise LauncherError(

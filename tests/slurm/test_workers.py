@@ -209,7 +209,7 @@ def test_workers_are_refused_where_experiments_ask_for_different_jobs(lab: Lab, 
     lab.sweep({"x": 1}, {"x": 2, "launcher.slurm.hours": 0.2})
     done = lab.heyhi("launch", "--profile", "slurm", "--workers", "2")
     assert done.returncode == 2
-    assert "launcher.slurm: hours: 0.1 and 0.2" in done.stderr
+    assert "launcher.slurm.hours: 0.1 and 0.2" in done.stderr
     assert not cluster.run("squeue", "--noheader").strip()
     assert not list(lab.root.glob("results/.heyhi/controllers/*"))
 
