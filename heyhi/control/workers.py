@@ -118,8 +118,9 @@ def _common(requests: dict[JobRequest, str]) -> JobRequest:
             if getattr(first, one.name) != getattr(other, one.name)
         ]
         raise LauncherError(
-            f"{_OPTION}: the jobs of workers are all alike, and {requests[first]} and {requests[other]} ask for different"
-            f" ones ({', '.join(differing)}): launch those together that ask for the same, or leave out {_OPTION}"
+            f"{_OPTION}: the jobs of workers are all alike, and {requests[first]} and {requests[other]} ask for"
+            f" different ones ({', '.join(differing)}): launch those together"
+            f" that ask for the same, or leave out {_OPTION}"
         )
     if first.pack > 1:
         raise LauncherError(
