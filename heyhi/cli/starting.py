@@ -14,6 +14,7 @@ from heyhi.cli.json_launch import LaunchAnswer
 from heyhi.cli.looking import print_wrapped
 from heyhi.cli.selection import Selection
 from heyhi.cli.unattended import Unattended
+from heyhi.cli.working import plan_workers, submit_workers
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from heyhi.control.controller import Controller, ControllerSpec
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
+    from heyhi.control.workers import Work
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
 
@@ -88,6 +90,9 @@ def redo_and_control(
     from heyhi.control.controller import check_requests
 
     unattended = Unattended.of(args, selection.project, uses_slurm=spec.uses_slurm)
+    work = None
+    if unattended.workers:
+        work = plan_workers(args, selection.project, spec, manifests, starting)
     plan = None
     if unattended.controller == "none" and not unattended.workers:
         plan = plan_all(args, spec, launching, starting, manifests)
@@ -100,7 +105,7 @@ def redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection, spec, args, launching, starting, told, unattended, plan)
+    code = _control(selection, spec, args, launching, starting, told, unattended, work, plan)
     return code or int(redoing.failed)
 
 
@@ -112,6 +117,7 @@ def _control(
     starting: list[str],
     told: LaunchAnswer,
     unattended: Unattended,
+    work: Work | None,
     plan: Plan | None,
 ) -> int:
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
@@ -132,8 +138,8 @@ def _control(
             notify=unattended.notify,
             max_gpu_hours=unattended.max_gpu_hours,
         )
-        if unattended.workers:
-            raise NotImplementedError("heyhi.control.workers")
+        if work is not None:
+            return submit_workers(project, spec, work, words, record, told)
         if plan is not None:
             return hand_over(spec, launching, plan, words, told)
         if unattended.controller == "slurm":

@@ -52,9 +52,13 @@ class Unattended:
             raise LauncherError(f"--controller {kind}: --foreground is a controller on this terminal: give only one")
         if workers:
             if not uses_slurm:
-                raise LauncherError("--workers: are jobs of Slurm's; --jobs says how many run at once here")
+                raise LauncherError(
+                    f"--workers {workers}: workers are jobs of Slurm's; --jobs says how many run at once here"
+                )
             if asked in ("local", "slurm") or args.foreground:
-                raise LauncherError("--workers: need no controller: leave out --controller and --foreground")
+                raise LauncherError(
+                    f"--workers {workers}: nobody stays for workers: leave out --controller and --foreground"
+                )
             kind = "none"
         if kind == "none":
             for option, value in (("--canary", args.canary), ("--max-gpu-hours", args.max_gpu_hours)):

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 _TAIL_BYTES = 2000
+_MOST_NAMED = 8  # jobs
 _ALL = "all"  # Snakemake's rule for a sweep
 
 
@@ -227,10 +228,19 @@ class Controller(NamedTuple):
         """Whether it is jobs that go on without anybody."""
         return self.owner is None and bool(self.jobs or self.closing)
 
+    @property
+    def has_workers(self) -> bool:
+        """Whether its jobs are workers: they have no experiment of their own."""
+        spec = self.spec() if self.is_unattended else None
+        return spec is not None and spec.workers > 0
+
     def describe(self) -> str:
         """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""
         if self.owner is not None:
             return f"controller pid {self.owner.pid} on {self.owner.host}"
+        if self.jobs and self.has_workers:
+            listed = ", ".join(self.jobs[:_MOST_NAMED]) + (", …" if len(self.jobs) > _MOST_NAMED else "")
+            return f"{len(self.jobs)} workers (jobs {listed})" if len(self.jobs) > 1 else f"1 worker (job {listed})"
         if self.jobs:
             some, them = (f"{len(self.jobs):,} jobs", "themselves") if len(self.jobs) > 1 else ("1 job", "itself")
             return f"{some} by {them}, without a controller"

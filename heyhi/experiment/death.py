@@ -169,6 +169,8 @@ def death_of(history: History, job: Job | None = None) -> Death:
         return _killed(history, asked, job)
     if outside_state(end):
         return _outside(end.job_state, end.job_id, end.host, end.exception)
+    if end.job_went_on and end.reason in OUTSIDE:  # its run was ended so, as a job is
+        return _outside(end.reason, end.job_id, end.host)
     if end.reason == "killed" and not end.exception:  # as only the job's end said
         return _killed(history, end.job_id, Job(end.job_id, end.job_state, "", end.host, exit_code=end.exit_code))
     kind = end.reason or "failed"

@@ -31,7 +31,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("pid", "exit_code"), (int, _NONE)),
     **dict.fromkeys(("event", "kind", "time", "host", "config", "code", "nodes", "entry", "reason", "machine"), (str,)),
     **dict.fromkeys(("exception", "job_state", "environment"), (str,)),
-    **dict.fromkeys(("dirty", "is_mixed"), (bool,)),
+    **dict.fromkeys(("dirty", "is_mixed", "job_went_on"), (bool,)),
     **dict.fromkeys(("needs", "asked", "used", "logs"), (dict,)),
     **dict.fromkeys(("changed", "dropped", "outside"), (list,)),
     "job_id": (str, int, _NONE),
@@ -225,6 +225,7 @@ class End(NamedTuple):
         files: checksum of what the task had written when it asked to be queued again; 0 where it didn't.
         outside: files of the work tree that a run of a copy of the code has loaded as modules.
         used: what it used; of two ends of one attempt, only one has it.
+        job_went_on: whether its job went on with others, so that how that ends says nothing of it.
     """
 
     attempt: int = 0
@@ -241,6 +242,7 @@ class End(NamedTuple):
     files: int = 0
     outside: tuple[str, ...] = ()
     used: Used = NOT_KNOWN
+    job_went_on: bool = False
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> End:
@@ -261,6 +263,7 @@ class End(NamedTuple):
             _int(get("files")) or 0,
             _texts(get("outside")),
             Used.from_dict(get("used")),
+            get("job_went_on") is True,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -277,6 +280,7 @@ class End(NamedTuple):
         values |= {"files": self.files} if self.files else {}
         values |= {"outside": list(map(readable, self.outside))} if self.outside else {}
         values |= {"used": used} if (used := self.used.to_dict()) else {}
+        values |= {"job_went_on": True} if self.job_went_on else {}
         return values
 
 
@@ -411,7 +415,7 @@ class History(NamedTuple):
         if self.unstarted_job or not self.attempts:
             return self.unstarted_job
         end = self.last_end
-        if end is not None and (end.job_state or end.reason in (PRUNED, REFUSED)):
+        if end is not None and (end.job_state or end.job_went_on or end.reason in (PRUNED, REFUSED)):
             return ""
         last = self.attempts[-1]
         return last.job_id or next((s.job_id for s in reversed(self.starts) if s.attempt == last.attempt), "")

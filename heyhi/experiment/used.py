@@ -112,8 +112,10 @@ def used_in_job(folder: Path, history: History, job: Job | None) -> Used:
             given = given._replace(queued=seconds_between(submission.time, start.time))
     if job is None:
         return noted.or_else(given)
-    if submission is not None and submission.job_id == job_id and submission.pack > 1:
-        return noted.or_else(Used(seconds=job.seconds)).or_else(given)  # what several have used together is nobody's
+    is_shared = submission is not None and submission.job_id == job_id and submission.pack > 1
+    if is_shared or job.is_worker:
+        alone = Used(seconds=None if job.is_worker else job.seconds)
+        return noted.or_else(alone).or_else(given)  # what several have used together is nobody's
     use = use_of(job_id)
     return Used(
         seconds=job.seconds if job.seconds is not None else noted.seconds,

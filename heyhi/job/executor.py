@@ -247,7 +247,7 @@ class Executor(official.Executor):  # type: ignore[misc]
                 job = None
             # One of several in a job may have ended before the others.
             is_queued = job is not None and job.phase is not Phase.OVER
-            if is_queued and task.request.pack == 1:
+            if is_queued and task.request.pack == 1 and not (job is not None and job.is_worker):
                 return False
         try:
             names = os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
@@ -272,7 +272,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             job = view.queue.known(task.job_id) if task.job_id else None
             if job is None or job.phase is not Phase.RUNNING or not job.may_be(task.experiment.identity.digest):
                 return False
-            if counts[task.job_id] < self._submitter.members(task.job_id):
+            if job.is_worker or counts[task.job_id] < self._submitter.members(task.job_id):
                 return False
             # Others may have the rest of the job: then it goes on.
             return time.monotonic() < self._ending.setdefault(task.job_id, time.monotonic() + _END_SECONDS)

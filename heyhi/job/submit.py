@@ -89,6 +89,7 @@ def prepare_job(
     *,
     attempt: int = 1,
     left_out: tuple[str, ...] = (),
+    follows: Callable[[Owner], bool] | None = None,
     after: tuple[tuple[str, str], ...] = (),
 ) -> Handover:
     """Make some experiments ready to be submitted as one job; see `submit_job`.
@@ -100,6 +101,7 @@ def prepare_job(
         view: what Slurm says of jobs.
         attempt: how often this launch has tried.
         left_out: nodes that this launch keeps its jobs from, where there are others.
+        follows: returns whether the claim of a living owner passes on to who calls.
         after: exp path and job id of each experiment that has to end well before it starts.
 
     Raises:
@@ -109,7 +111,7 @@ def prepare_job(
         handover = stack.enter_context(Handover(order, request, attempt, after=after))
         for experiment in experiments:
             new = absent(experiment.exp_path)
-            got = _claim(experiment, order, view)
+            got = _claim(experiment, order, view, follows)
             if not isinstance(got, Claim):
                 handover.owned[experiment.exp_path] = got
                 continue
@@ -195,12 +197,21 @@ def hand_over(
             except Busy as error:
                 handover.may_be_there |= not isinstance(error, Full)
                 raise
-    # From here on the claims are the job's, whatever happens to us.
+    leave_to(handover, job_id)
+    return Receipt(job_id, handover.owned, handover.refused)
+
+
+def leave_to(handover: Handover, job_id: str) -> None:
+    """Leave what was prepared to a job, from here on, whatever happens to this process.
+
+    Args:
+        handover: what was prepared.
+        job_id: of the job.
+    """
     handover.settled()
-    for experiment, claim in claims:
+    for experiment, claim in handover.claims:
         _note(experiment, handover, job_id)
         claim.hand_over(job_id)
-    return Receipt(job_id, handover.owned, handover.refused)
 
 
 def _found(handover: Handover) -> str:
@@ -214,7 +225,9 @@ def _found(handover: Handover) -> str:
     return job_id
 
 
-def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:
+def _claim(
+    experiment: Experiment, order: Order, view: View, follows: Callable[[Owner], bool] | None
+) -> Claim | Owner | None:
     """Take an experiment's claim, or return who has it; None where it is done."""
     folder = ExperimentDir(experiment.exp_path)
     found = folder.look_anew()
@@ -224,7 +237,7 @@ def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | 
     with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
     ref = JobRef("", order.root_mark, experiment.identity.digest)
-    got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue)
+    got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue, replaces=follows)
     if isinstance(got, Claim) and (RESULT_NAME in folder.look_anew() or _is_over(experiment, order)):
         got.release()  # it has just ended
         return None

@@ -149,6 +149,7 @@ WRONG_WORDS = (
     "heyhi launch --jobs 0",
     "heyhi launch",
     "heyhi launch --profile profiles/slurm --cfg train seed=9",
+    "heyhi launch conf/seeds.py --workers 0",
     "heyhi logs",
     "heyhi logs p/trian",
     "heyhi logs p/train",
@@ -794,6 +795,22 @@ CASES = (
     Given(
         "a Slurm that nobody asked for",
         ("heyhi run --cfg train I.launcher=slurm", "heyhi run --cfg train --sweep launcher.slurm.hours=1,2"),
+    ),
+    Given(
+        "workers",
+        (
+            "heyhi launch conf/seeds.py --profile profiles/local --workers 2",
+            "heyhi launch conf/seeds.py --profile slurm --workers 2 --controller slurm",
+            "heyhi launch conf/seeds.py --profile slurm --workers 2 --jobs 3",
+            "heyhi launch --cfg train I.launcher=slurm launcher.slurm.pack=2 --workers 2",
+            "heyhi launch conf/wide.py --profile slurm --workers 2",
+        ),
+        {
+            "conf/wide.py": "def yield_sweep():\n    for hours in (7, 8):\n        yield 'train', {'seed': hours,"
+            " 'I.launcher': 'slurm', 'launcher.slurm.hours': hours}\n",
+            "profiles/local/config.yaml": "cores: 1\n",
+        },
+        programs={"sbatch": "exit 1"},
     ),
     # Copies of the code.
     Given(

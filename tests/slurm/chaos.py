@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # tests are no package
 from chaos_book import Asked, Book, Draws
 from chaos_checks import Checks
 from chaos_mounts import two_mounts
-from chaos_project import Point, Project, make_points, read_ledger
+from chaos_project import Point, Project, make_alike, make_points, read_ledger
 from chaos_search import SearchChecks, SearchProject, make_trials
 from chaos_troubles import Troubles
 from cluster import Cluster, ClusterError
@@ -59,7 +59,8 @@ class Chaos:
                 self.troubles.controller = None
                 if not self.project.is_something_left():
                     break
-                self.troubles.launch()
+                # Who has submitted workers looks again later.
+                self.troubles.after(5.0 if self.project.workers else 0.0, self.troubles.launch)
             if self.book.now >= next_at and self.troubles.running():
                 deck = deck or self.troubles.deck()
                 if deck[-1]() or tries > 3:
@@ -103,7 +104,9 @@ class Chaos:
                     self.book.wrong(f"the last controller ended with {self.troubles.controller.returncode}")
                 self.troubles.controller = None
             if self.troubles.controller is None and not left and not self.troubles.jobs():
-                return
+                if not (self.project.workers and self._is_one_unstarted()):
+                    return
+                self.troubles.launch()
             time.sleep(0.5)
         jobs = ", ".join(f"{job['id']} {job['state']} {job['why']}" for job in self.troubles.jobs())
         alive = "a controller and " if self.troubles.controller is not None else ""
@@ -113,6 +116,11 @@ class Chaos:
         notes = self.project.folders("job.json")
         ids = {str(json.loads(notes[p.x].read_text())["job_id"]) for p in points if p.x in notes}
         return [job for job in self.troubles.jobs() if job["id"] in ids]
+
+    def _is_one_unstarted(self) -> bool:
+        """Return whether some were never started: the last workers have ended before."""
+        started = self.project.folders("attempts.jsonl")
+        return any(point.x not in started for point in self.project.points if point.in_sweep)
 
     def mend(self) -> int:
         """Take away what makes some fail, and have HeyHi start what is dead; return how often that was needed."""
@@ -202,7 +210,8 @@ def _made(options: argparse.Namespace, draws: Draws, book: Book, cluster: Cluste
     if options.search:
         search = SearchProject(place, cluster, make_trials(number, draws, longest), options.pack)
         return search, SearchChecks(book, cluster, search)
-    project = Project(place, cluster, make_points(number, draws, longest))
+    make = make_alike if options.workers else make_points
+    project = Project(place, cluster, make(number, draws, longest), options.workers)
     return project, Checks(book, cluster, project)
 
 
@@ -220,6 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--gap", type=float, default=4.0, help="seconds between two events")
     parser.add_argument("--search", action="store_true", help="the experiments are the trials of a search")
     parser.add_argument("--pack", type=int, default=1, help="trials of a search that share a job")
+    parser.add_argument("--workers", type=int, default=0, help="jobs that run all, one experiment after another each")
     parser.add_argument("--mounts", action="store_true", help="on two mounts that remember as NFS does; needs root")
     options = parser.parse_args(arguments)
     folder = Path(options.folder or tempfile.mkdtemp(prefix="heyhi-chaos-")).resolve()

@@ -23,6 +23,7 @@ class Asked:
     events: int  # at most; 0: until all is over
     longest: float
     gap: float
+    workers: int = 0
 
 
 @dataclass

@@ -99,14 +99,19 @@ class Checks:
         # Not only by us: jobs of the other partitions push these out, too.
         allowed |= {"PREEMPTED"} if point.is_ended_by_preemption else set()
         allowed = allowed.union(*(MAY_END[one] for one in harm))
+        if self.project.workers:  # a job has several, one after another: each may have been hurt otherwise
+            allowed |= {"killed", "TIMEOUT"} if harm or self._was_warned(row["job_id"]) else set()
         told = f"x={point.x} ({row['job_id']}) is DEAD: {row['reason']}"
         if kind not in allowed:
             self.book.wrong(f"{told}; expected {' or '.join(sorted(allowed)) or 'that it goes on'} after {dict(harm)}")
         state = self.cluster.accounting(row["job_id"]).get("State", "").partition(" ")[0]
-        if "slurmctld" in harm:
+        if "slurmctld" in harm or self.project.workers:
             return  # one that was killed brings back jobs that are over, and has what ends them then on record
         if state in REASONS and kind not in (state, "exception"):
             self.book.wrong(f"{told}; sacct says {state}")
+
+    def _was_warned(self, job_id: str) -> bool:
+        return any(event["kind"] == "warn" and job_id in event["jobs"] for event in self.book.events)
 
     def check_records(self) -> None:
         """What HeyHi has written down of ended jobs is what Slurm's accounts say, of some start of that job."""

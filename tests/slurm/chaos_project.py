@@ -146,6 +146,22 @@ class Point:
         return [f"{key}={value}" for key, value in self.values.items()]
 
 
+def make_alike(number: int, draws: Draws, longest: float) -> list[Point]:
+    """Plan experiments that all ask for the same job, for workers."""
+    launcher = {"partition": "preempt", "max_attempts": 3}
+    points = []
+    for x in range(1, number + 1):
+        seconds = round(draws.next("point").uniform(longest / 4, longest), 1)
+        do = "train" if x % 3 == 0 else "fail" if x % 12 == 5 else "work"
+        values: dict[str, object] = {"x": x, "seconds": seconds, "do": do}
+        point = Point(values | {f"launcher.slurm.{key}": value for key, value in launcher.items()})
+        if x % 10 == 2:
+            point.by_hand = True
+        points.append(point)
+    points += [Point({"x": number + n, "seconds": 8.0}, in_sweep=False, is_late=True) for n in (1, 2)]
+    return points
+
+
 def make_points(number: int, draws: Draws, longest: float) -> list[Point]:
     """Plan experiments of all kinds.
 
@@ -184,9 +200,11 @@ class Project:
         folder: where the project is made.
         cluster: where it runs.
         points: its experiments.
+        workers: how many jobs run them all; 0: each has a job of its own, and a controller.
     """
 
-    def __init__(self, folder: Path, cluster: Any, points: list[Point]) -> None:
+    def __init__(self, folder: Path, cluster: Any, points: list[Point], workers: int = 0) -> None:
+        self.workers = workers
         self.root = folder / "project"
         self.points = points
         self.log = folder / "controller.log"
@@ -209,11 +227,12 @@ class Project:
         )
 
     def start_controller(self) -> subprocess.Popen[bytes]:
-        """Start the controller, as a process group of its own."""
+        """Start the controller, or what submits workers, as a process group of its own."""
+        launch = [sys.executable, "-m", "heyhi.cli", "launch", "--profile", "slurm", "--workers", str(self.workers)]
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                CONTROLLER, cwd=self.root, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,
+                launch if self.workers else CONTROLLER, cwd=self.root, env=self.env, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     def python(self, *words: str, seconds: float = 120.0) -> subprocess.CompletedProcess[str]:

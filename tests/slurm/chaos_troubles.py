@@ -91,7 +91,12 @@ class Troubles:
                 words = (path / "cmdline").read_bytes()
             except OSError:
                 continue
-            kinds = {b"heyhi.runner": "runner", b"heyhi.job.pack": "pack", b"slurm_script": "script"}
+            kinds = {
+                b"heyhi.runner": "runner",
+                b"heyhi.job.pack": "pack",
+                b"heyhi.job.worker": "worker",
+                b"slurm_script": "script",
+            }
             found.update({int(path.name): kind for word, kind in kinds.items() if word in words})
         return found
 
@@ -125,6 +130,8 @@ class Troubles:
             return False
         found = self.processes(job["id"])
         what = rng.choice(["all", "runner", "runner", "script"])
+        if "worker" in found.values() and what == "script" and rng.random() < 0.5:
+            what = "worker"
         if "pack" in found.values() and what == "script":
             what = "pack"
         pids = sorted(pid for pid, kind in found.items() if what in ("all", kind))
