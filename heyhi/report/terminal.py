@@ -133,7 +133,7 @@ def counted(table: pd.DataFrame) -> str:
 
 
 def _trouble(table: pd.DataFrame) -> list[str]:
-    """Name each that is dead, unknown or blocked, or of which something could not be read or kept; what is held back."""
+    """Name each that is dead, unknown or blocked, or of which not all can be read or kept; say what is held back."""
     lines = []
     problems = table["problem"] if "problem" in table else [None] * len(table)
     for status, exp_id, reason, problem in zip(
