@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from heyhi.experiment.status import find_state
+from heyhi.text import TIMES
 
 from .conftest import SECONDS, Tiny, until
 
@@ -96,7 +96,7 @@ def processes_in(root: Path) -> list[str]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
-                where, words = os.readlink(entry / "cwd"), (entry / "cmdline").read_bytes()
+                where, words = str((entry / "cwd").readlink()), (entry / "cmdline").read_bytes()
             except OSError:
                 continue
             if Path(where).is_relative_to(root) and words:
@@ -138,7 +138,7 @@ def test_a_sweep_with_a_bug_costs_one_run_and_what_is_held_back_says_why_until_t
     assert [(rows[x]["status"], rows[x]["reason"]) for x in range(2, 7)] == [("NOT_STARTED", why)] * 5
     shown = flock.run("status")[1]
     assert shown.count(why) == 1, shown
-    assert f"NOT_STARTED 5 × {why}" in shown
+    assert f"NOT_STARTED 5 {TIMES} {why}" in shown
     assert why in flock.run("plan")[1]
     assert f"5 NOT_STARTED: {why}" in flock.run("report")[1]
     assert why in (flock.root / "results" / "reports" / "sweep.csv").read_text()
