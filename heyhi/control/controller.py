@@ -20,15 +20,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.control.handed_over import Living
+from heyhi.control.held_back import folders_in, forget_held
 from heyhi.control.spare import Spare
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
 from heyhi.experiment.claim import Claim, read_owner
+from heyhi.experiment.names import result_of
 from heyhi.experiment.owner import Owner
 from heyhi.files import parse_json, read_bounded, read_end, replace_file, utc_now, writing
-from heyhi.profiles import snakefile_words, uses_slurm
-from heyhi.project import Project
+from heyhi.profiles import leaves_jobs, snakefile_words, uses_slurm
+from heyhi.project import Project, find_project
 from heyhi.slurm.request import request_of
 from heyhi.streams import guard_streams
+from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_SETTING
 from heyhi.sweep.manifest import Manifest, table_of
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
@@ -36,6 +39,8 @@ from heyhi.sweep.target import folders_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+    from heyhi.control.canary import Canaries
 
 _TAIL_BYTES = 2000
 _MOST_NAMED = 8  # jobs
@@ -156,12 +161,25 @@ class ControllerSpec:
     @property
     def words(self) -> list[str]:
         """What Snakemake is given."""
-        if len(self.manifests) == 1 and not self.targets:
+        canary = {CANARY_SETTING: self.name if self.canary else ""}
+        if self._is_one_sweep:
             # Without a name, it is rule all, which has its own way with what is missing behind a table.
-            asked, lookup = [_ALL, *self.more] if self.more else [], self.manifests[0]
-        else:
-            asked, lookup = [*self.tables, *self.targets, *self.more], self.lookup
-        told = {"manifest": lookup, CONTINUE_SETTING: "1" if self.continue_drifted else "", "launch": self.launch}
+            return self._words([_ALL, *self.more] if self.more else [], canary)
+        return self._words([*self.tables, *self.targets, *self.more], canary)
+
+    @property
+    def canary_words(self) -> list[str]:
+        """What the Snakemake is given that runs the canaries, beside this one's."""
+        return [*self._words(self.canaries, {}), "--nolock"]
+
+    @property
+    def _is_one_sweep(self) -> bool:
+        return len(self.manifests) == 1 and not self.targets
+
+    def _words(self, asked: Sequence[str], more: Mapping[str, str]) -> list[str]:
+        lookup = self.manifests[0] if self._is_one_sweep else self.lookup
+        goes_on = "1" if self.continue_drifted else ""
+        told = {"manifest": lookup, CONTINUE_SETTING: goes_on, "launch": self.launch, **more}
         settings = [f"{key}={value}" for key, value in told.items() if value]
         words = [*asked, "--profile", self.profile, *(["--config", *settings] if settings else [])]
         words += ["--jobs", str(self.jobs)] if self.jobs else []
@@ -343,11 +361,7 @@ def folders_of_controller(project: Project, controller: Controller) -> list[str]
 
 def folders_of_spec(project: Project, spec: ControllerSpec) -> list[str]:
     """Return the exp paths of all experiments that a controller is to run."""
-    folders = folders_of([*spec.targets, *spec.more], project.root)
-    for path in spec.manifests:
-        with contextlib.suppress(HeyhiError), Manifest.open(project.root / path) as manifest:
-            folders += manifest.folders
-    return list(dict.fromkeys(folders))
+    return folders_in(project, asdict(spec))
 
 
 def start(project: Project, spec: ControllerSpec) -> Started:
@@ -420,11 +434,39 @@ def _control(controller: Controller, spec: ControllerSpec) -> int:
     from snakemake.cli import main as snakemake
 
     spec.note(controller.folder)
+    forget_held(controller.folder)
+    canaries = _canaries(controller, spec)
+    if canaries is not None and (code := canaries.wait()) is not None:
+        return code
+    code = 0
     try:
         snakemake([*spec.words, *snakefile_words(Path.cwd())])
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return 0
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    finally:
+        if canaries is not None:
+            canaries.end(code)
+    return code
+
+
+def _canaries(controller: Controller, spec: ControllerSpec) -> Canaries | None:
+    """Return the canaries of a launch; None where all are started at once."""
+    if not (spec.canary and spec.canaries):
+        return None
+    from heyhi.control.canary import Canaries
+
+    project = find_project(Path.cwd())
+    first = folders_of(spec.canaries, project.root)
+    others = set(folders_of_controller(project, controller) or ()).difference(first)
+    return Canaries(
+        project,
+        controller.folder,
+        first,
+        [*spec.canary_words, *snakefile_words(project.root)],
+        launch=spec.launch,
+        others=sum(not os.access(result_of(path), os.F_OK) for path in others),
+        leaves_jobs=leaves_jobs(Path(spec.profile)),
+    )
 
 
 def main(folder: Path, telling: int) -> int:

@@ -32,6 +32,7 @@ from heyhi.extras import missing
 from heyhi.files import is_there, replace_bytes, writing
 from heyhi.profiles import LOCAL, snakemake_command
 from heyhi.project import Project, find_project
+from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, damaged_manifest, no_manifest
@@ -56,7 +57,7 @@ from heyhi.text import shell_word
 _UNKNOWN_NAME = "unknown"  # folder in the state root
 _SETTINGS = ("sweep", "manifest")  # of --config: what is asked for
 _LAUNCH_SETTING = "launch"
-_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING)
+_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING, CANARY_SETTING)
 _T = TypeVar("_T")
 
 
