@@ -291,7 +291,7 @@ def _living_line(controller: Controller, count: int, left: int) -> str:
     what = _all(count) if count == left else f"{count} of these {left}"
     if controller.owner is None:
         return f"controller {controller.name} may run {what}: its claim can't be read"
-    return f"controller pid {controller.owner.pid} on {controller.owner.host} runs {what}"
+    return f"{controller.describe()} runs {what}"
 
 
 def said_of_experiment(project: Project, folder: str, exp_id: str) -> Iterator[tuple[str, str]]:

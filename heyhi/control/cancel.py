@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from heyhi.control.controller import Controller, find_controllers
+from heyhi.control.controller_job import end_jobs
 from heyhi.control.find import experiments_of
 from heyhi.control.survey import Survey
 from heyhi.errors import ClaimError, HeyhiError, UnknownError
@@ -256,12 +257,27 @@ class Canceller:
         return threads
 
     def _end_controller(self, controller: Controller) -> None:
-        if controller.owner is not None:
+        if controller.owner is not None and controller.owner.root:
+            self._end_job(controller)
+        elif controller.owner is not None:
             self._stop(f"controller {controller.name}", controller.owner, controller.name)
         else:
             self.failed = True
             self.found.append(Found("controller", controller.name, why=_MAY_LIVE))
             self.lines.append(f"controller {controller.name}: {_MAY_LIVE}")
+
+    def _end_job(self, controller: Controller) -> None:
+        """End a controller that is a job, and the job that waits to follow it."""
+        found = Found("controller", controller.name, owner=controller.owner)
+        try:
+            jobs = end_jobs(controller)
+            ids = f"job{'s' * (len(jobs) > 1)} {' and '.join(jobs)}"
+            self.lines.append(f"controller {controller.name}: {ids} cancelled")
+            self.found.append(found._replace(job_id=jobs[0] if jobs else "", is_ended=True))
+        except HeyhiError as error:
+            self.failed = True
+            self.lines.append(f"controller {controller.name}: {error}")
+            self.found.append(found._replace(why=str(error)))
 
     def _end(self, plan: CancelPlan) -> None:
         jobs = plan.jobs

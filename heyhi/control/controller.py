@@ -19,13 +19,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.control.job_claim import describe_job, living_owner, take
 from heyhi.control.spare import Spare
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
-from heyhi.experiment.claim import Claim, read_owner
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.owner import Owner
 from heyhi.files import parse_json, read_bounded, read_end, replace_file, utc_now, writing
 from heyhi.profiles import snakefile_words, uses_slurm
 from heyhi.project import Project
+from heyhi.slurm.commands import Queue
 from heyhi.slurm.request import request_of
 from heyhi.streams import guard_streams
 from heyhi.sweep.continuing import CONTINUE_SETTING
@@ -64,6 +66,7 @@ class ControllerSpec:
         canaries: targets of those that may be first, in order.
         notify: who is told of the first death and of the end.
         max_gpu_hours: once so many were used nothing more is started; 0: any number.
+        code: digest of the copy of the code that its jobs run; empty: one that it makes.
     """
 
     name: str
@@ -85,6 +88,7 @@ class ControllerSpec:
     canaries: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
     max_gpu_hours: float = 0.0
+    code: str = ""
 
     @classmethod
     def for_launch(
@@ -160,6 +164,10 @@ class ControllerSpec:
         else:
             asked, lookup = [*self.tables, *self.targets, *self.more], self.lookup
         told = {"manifest": lookup, CONTINUE_SETTING: "1" if self.continue_drifted else "", "launch": self.launch}
+        if self.code:
+            from heyhi.code.snapshot import code_setting
+
+            told |= code_setting(self.code)
         settings = [f"{key}={value}" for key, value in told.items() if value]
         words = [*asked, "--profile", self.profile, *(["--config", *settings] if settings else [])]
         words += ["--jobs", str(self.jobs)] if self.jobs else []
@@ -208,6 +216,18 @@ class Controller(NamedTuple):
     def log(self) -> Path:
         """What it and all before it of this name have printed."""
         return self.folder.with_name(f"{self.name}.log")
+
+    def describe(self, queue: Queue | None = None) -> str:
+        """Say who it is: `controller pid 12 on h`, `controller job 88 (on n1, hands over in 01:20)`.
+
+        Args:
+            queue: what Slurm says of jobs; default: ask it where that is needed.
+        """
+        if self.owner is None:
+            return f"controller {self.name}"
+        if self.owner.root:
+            return f"controller {describe_job(self.folder, self.owner, queue)}"
+        return f"controller pid {self.owner.pid} on {self.owner.host}"
 
     def spec(self) -> ControllerSpec | None:
         """Return what it was told to do, or None where the note is gone or damaged."""
@@ -276,6 +296,7 @@ def find_controllers(project: Project) -> list[Controller]:
     """
     root = project.state_root / CONTROLLERS_NAME
     found = []
+    queue = Queue()  # asked once, where a job is one
     try:
         names = sorted(os.listdir(root))  # noqa: PTH208 (names are all that is asked)
     except FileNotFoundError:
@@ -284,7 +305,7 @@ def find_controllers(project: Project) -> list[Controller]:
         raise UnknownError(f"{root}: can't be read: {error.strerror or error}") from None
     for name in names:
         try:
-            owner = read_owner(root / name)  # of their logs, which lie there too: none
+            owner = living_owner(root / name, queue)  # of their logs, which lie there too: none
         except ClaimError:
             found.append(Controller(name, root / name, None))
             continue
@@ -310,7 +331,7 @@ def start(project: Project, spec: ControllerSpec) -> Started:
     Raises:
         HeyhiError: it doesn't start.
     """
-    controller = _place(project, spec)
+    controller = place(project, spec)
     reading, telling = os.pipe()
     try:
         with writing(controller.log), controller.log.open("ab") as log:
@@ -348,29 +369,39 @@ def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
     Returns:
         the controller; exit code of Snakemake, 0 where another controller lives.
     """
-    controller = _place(project, spec)
-    claim = Claim.acquire(controller.folder, kind="controller")
+    controller = place(project, spec)
+    claim = take(controller.folder)
     if isinstance(claim, Owner):
         return Started(controller._replace(owner=claim), False), 0
     with claim:
         os.chdir(project.root)
-        return Started(controller._replace(owner=claim.owner), True), _control(controller, spec)
+        return Started(controller._replace(owner=claim.owner), True), control(controller, spec)
 
 
-def _place(project: Project, spec: ControllerSpec) -> Controller:
+def place(project: Project, spec: ControllerSpec) -> Controller:
+    """Make the folder of a controller."""
     folder = project.state_root / CONTROLLERS_NAME / spec.name
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return Controller(spec.name, folder, None)
 
 
-def _control(controller: Controller, spec: ControllerSpec) -> int:
-    """Run Snakemake in this process, so that whoever ends it ends Snakemake."""
+def control(controller: Controller, spec: ControllerSpec, more: Sequence[str] = ()) -> int:
+    """Run Snakemake in this process, so that whoever ends it ends Snakemake.
+
+    Args:
+        controller: that this process is.
+        spec: what it is to do.
+        more: more words for Snakemake.
+
+    Returns:
+        exit code of Snakemake.
+    """
     from snakemake.cli import main as snakemake
 
     replace_file(controller.folder / NOTE_NAME, json.dumps(asdict(spec), indent=1) + "\n")
     try:
-        snakemake([*spec.words, *snakefile_words(Path.cwd())])
+        snakemake([*spec.words, *more, *snakefile_words(Path.cwd())])
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
@@ -393,7 +424,7 @@ def main(folder: Path, telling: int) -> int:
     os.close(null)
     with os.fdopen(telling, "w") as answer:
         try:
-            claim = Claim.acquire(folder, kind="controller")
+            claim = take(folder)
         except HeyhiError as error:  # its log may be on the same full disk
             json.dump(str(error), answer)
             raise
@@ -403,13 +434,14 @@ def main(folder: Path, telling: int) -> int:
         return 0
     with claim:
         Spare(folder, folder.with_name(f"{folder.name}.log")).print_through()
-        print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {_shown(spec)}", flush=True)
-        code = _control(Controller(folder.name, folder, owner), spec)
+        print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {shown(spec)}", flush=True)
+        code = control(Controller(folder.name, folder, owner), spec)
         print(f"{utc_now()} exit code {code}", flush=True)
         return code
 
 
-def _shown(spec: ControllerSpec) -> str:
+def shown(spec: ControllerSpec) -> str:
+    """Write what Snakemake is given, for a log: of many names the first."""
     words = spec.words
     count = words.index("--profile")
     return shlex.join([*words[:3], f"… {count - 3} more", *words[count:]] if count > 3 else words)

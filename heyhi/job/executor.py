@@ -20,7 +20,7 @@ import snakemake_executor_plugin_slurm as official
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from heyhi.code.snapshot import code_for_jobs
+from heyhi.code.snapshot import code_told
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.death import LOST, NOT_STARTED_AGAIN, Death, ask_accounts, find_death
@@ -29,6 +29,7 @@ from heyhi.experiment.names import CLAIM_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import PRUNED, REQUEUE
 from heyhi.files import forget, is_there
 from heyhi.job.ending import TWICE_SECONDS
+from heyhi.job.given_up import GivenUp
 from heyhi.job.left_out import LeftOut
 from heyhi.job.order import Order
 from heyhi.job.slot_end import bury, finish, is_for_good, why_dead
@@ -70,6 +71,14 @@ class ExecutorSettings(official.ExecutorSettings):  # type: ignore[misc]
             "required": False,
         },
     )
+    given_up: str = field(
+        default="",
+        metadata={
+            "help": "File of what earlier runs of the same launch have given up, and this one doesn't start.",
+            "env_var": False,
+            "required": False,
+        },
+    )
 
 
 class Executor(official.Executor):  # type: ignore[misc]
@@ -105,6 +114,8 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._project: Project = find_project(Path.cwd())
         self._left_out = LeftOut(self._project.settings.node_faults)
         self._submitter = Submitter(self.logger, self._left_out)
+        told = self.workflow.executor_settings.given_up
+        self._given_up = GivenUp(Path(told) if told else None)
         super().__post_init__(test_mode)
 
     # --- submitting
@@ -127,7 +138,8 @@ class Executor(official.Executor):  # type: ignore[misc]
                 self.report_job_error(SubmittedJobInfo(job), msg=f"{error} ")
                 continue
             info = SubmittedJobInfo(job, aux={"heyhi": task})
-            task.failed = self._submitter.refused.get(task.experiment.exp_path, "")
+            path = task.experiment.exp_path
+            task.failed = self._submitter.refused.get(path, "") or self._given_up.why(path)
             self.report_job_submission(info)
             if not task.failed:
                 ready.append(info)
@@ -142,12 +154,13 @@ class Executor(official.Executor):  # type: ignore[misc]
         manifest, order = self._manifests[path]
         experiment = manifest.experiment(str(job.output[0]))
         message = order.schema.parse_root(experiment.config)
-        return Task(experiment, request_of(getattr(message, experiment.task)), order, attempt=job.attempt)
+        attempt = max(job.attempt, self._given_up.attempt(experiment.exp_path))
+        return Task(experiment, request_of(getattr(message, experiment.task)), order, attempt=attempt)
 
     def _order(self, manifest: Manifest) -> Order:
         snapshot = None
         if not self.workflow.executor_settings.no_snapshot and manifest.code_root == self._project.root:
-            snapshot = code_for_jobs(self._project)
+            snapshot = code_told(self._project, self.workflow.config)
         return Order(
             manifest=manifest.path,
             schema=manifest.schema(),
@@ -342,6 +355,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         if death.exception:
             self._count(death.exception)
         status = Status.PRUNED if death.kind == PRUNED else Status.DEAD
+        self._given_up.note(task.experiment.exp_path, task.attempt, f"{status.value}: {death.text}")
         self.report_job_error(info, msg=f"{task.experiment.exp_id}: {status.value}: {death.text} ")
         return []
 
@@ -393,6 +407,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         if task.attempt >= task.request.max_attempts:
             return False
         task.attempt += 1
+        self._given_up.note(task.experiment.exp_path, task.attempt)
         return True
 
     def _count(self, exception: str) -> None:
