@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.control.handed_over import Living
 from heyhi.control.job_claim import describe_job, living_owner, take
 from heyhi.control.spare import Spare
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
@@ -27,7 +28,6 @@ from heyhi.experiment.owner import Owner
 from heyhi.files import parse_json, read_bounded, read_end, replace_file, utc_now, writing
 from heyhi.profiles import snakefile_words, uses_slurm
 from heyhi.project import Project
-from heyhi.slurm.commands import Queue
 from heyhi.slurm.request import request_of
 from heyhi.streams import guard_streams
 from heyhi.sweep.continuing import CONTINUE_SETTING
@@ -205,29 +205,37 @@ class Controller(NamedTuple):
     Attributes:
         name: as in `ControllerSpec`.
         folder: of its claim and note.
-        owner: the process; None where it is over, or nobody can tell.
+        owner: the process; None where it is over, or nobody can tell, or where nobody stays.
+        jobs: ids of those that go on by themselves, where nobody stays for them.
+        closing: id of the job that makes the tables once these have ended; empty for none.
     """
 
     name: str
     folder: Path
     owner: Owner | None
+    jobs: tuple[str, ...] = ()
+    closing: str = ""
 
     @property
     def log(self) -> Path:
         """What it and all before it of this name have printed."""
         return self.folder.with_name(f"{self.name}.log")
 
-    def describe(self, queue: Queue | None = None) -> str:
-        """Say who it is: `controller pid 12 on h`, `controller job 88 (on n1, hands over in 01:20)`.
+    @property
+    def is_unattended(self) -> bool:
+        """Whether it is jobs that go on without anybody."""
+        return self.owner is None and bool(self.jobs or self.closing)
 
-        Args:
-            queue: what Slurm says of jobs; default: ask it where that is needed.
-        """
-        if self.owner is None:
-            return f"controller {self.name}"
-        if self.owner.root:
-            return f"controller {describe_job(self.folder, self.owner, queue)}"
-        return f"controller pid {self.owner.pid} on {self.owner.host}"
+    def describe(self) -> str:
+        """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""
+        if self.owner is not None and self.owner.root:
+            return f"controller {describe_job(self.folder, self.owner)}"
+        if self.owner is not None:
+            return f"controller pid {self.owner.pid} on {self.owner.host}"
+        if self.jobs:
+            some, them = (f"{len(self.jobs):,} jobs", "themselves") if len(self.jobs) > 1 else ("1 job", "itself")
+            return f"{some} by {them}, without a controller"
+        return f"job {self.closing}, which makes the table," if self.closing else f"controller {self.name}"
 
     def spec(self) -> ControllerSpec | None:
         """Return what it was told to do, or None where the note is gone or damaged."""
@@ -291,25 +299,31 @@ def check_requests(manifests: Iterable[Manifest], exp_paths: Container[str]) -> 
 def find_controllers(project: Project) -> list[Controller]:
     """Return the controllers that live, as far as can be seen from here; one that may live has no owner.
 
+    A launch that nobody stays for is one as long as Slurm has a job of it.
+
     Raises:
         UnknownError: nobody can tell which there are.
     """
     root = project.state_root / CONTROLLERS_NAME
     found = []
-    queue = Queue()  # asked once, where a job is one
     try:
         names = sorted(os.listdir(root))  # noqa: PTH208 (names are all that is asked)
     except FileNotFoundError:
         names = []
     except OSError as error:
         raise UnknownError(f"{root}: can't be read: {error.strerror or error}") from None
+    living = Living(project)
+    queue = living.queue  # asked once, where a job is one
     for name in names:
         try:
             owner = living_owner(root / name, queue)  # of their logs, which lie there too: none
         except ClaimError:
             found.append(Controller(name, root / name, None))
             continue
-        found += [Controller(name, root / name, owner)] if owner is not None else []
+        if owner is not None:
+            found.append(Controller(name, root / name, owner))
+        elif (jobs := living.of(root / name)).ids:
+            found.append(Controller(name, root / name, None, jobs.jobs, jobs.closing))
     return found
 
 

@@ -19,6 +19,7 @@ from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.owner import SUBMISSION, Owner
 from heyhi.files import parse_json, read_bounded, replace_file
 from heyhi.slurm.commands import MARK, Phase, Queue
+from heyhi.text import duration
 
 NEXT_NAME = "next"  # folder in a controller's: its claim is that of the job that waits for this one's end
 _ASKED_NAME = "job.json"
@@ -124,7 +125,7 @@ def comment_of(root: str, mark: str, name: str) -> str:
 
 
 def describe_job(folder: Path, owner: Owner, queue: Queue | None = None) -> str:
-    """Say which job is a controller: `job 88 (on n1, hands over in 01:20)`, `job 88 waits in the queue: Priority`.
+    """Say which job is a controller: `job 88 (on n1, hands over in 3 h)`, `job 88 waits in the queue: Priority`.
 
     Args:
         folder: of the controller.
@@ -136,7 +137,7 @@ def describe_job(folder: Path, owner: Owner, queue: Queue | None = None) -> str:
     if owner.kind != SUBMISSION:
         asked = Asked.read(folder)
         left = _until(owner, asked) if asked is not None else None
-        return f"job {owner.job} (on {owner.host}{f', hands over in {_clock(left)}' if left is not None else ''})"
+        return f"job {owner.job} (on {owner.host}{f', hands over in {duration(left)}' if left is not None else ''})"
     job = (Queue() if queue is None else queue).job(owner.job)
     if job is None or job.phase is not Phase.WAITING:
         return f"job {owner.job} (it begins)"
@@ -149,10 +150,3 @@ def _until(owner: Owner, asked: Asked) -> float | None:
         since = datetime.fromisoformat(owner.since).timestamp()
         return max(0.0, since + 60 * asked.minutes - asked.notice - time.time())
     return None
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    return f"{days}-" * bool(days) + f"{hours:02}:{minutes:02}" + ("" if hours or days else f":{rest:02}")

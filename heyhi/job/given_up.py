@@ -18,15 +18,23 @@ class GivenUp:
 
     Args:
         path: of the file; None: nothing is noted.
+
+    Attributes:
+        is_handed_on: whether there was an earlier run of this launch.
     """
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._why: dict[str, str] = {}
         self._attempts: dict[str, int] = {}
+        self.is_handed_on = False
         lines: list[bytes] = []
-        with contextlib.suppress(OSError, HeyhiError):
-            lines = read_bounded(path).splitlines() if path is not None else []
+        if path is not None:
+            with contextlib.suppress(OSError, HeyhiError):
+                lines = read_bounded(path).splitlines()
+                self.is_handed_on = True
+            with contextlib.suppress(OSError):
+                path.touch()
         for line in lines:
             with contextlib.suppress(ValueError, TypeError, KeyError):  # cut short by a kill
                 note = parse_json(line)

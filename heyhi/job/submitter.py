@@ -44,6 +44,7 @@ class Task:
     left_out: tuple[str, ...] = ()  # nodes, when it was submitted last
     losses: int = 0  # jobs of it that Slurm has forgotten, or didn't start again
     is_ours: bool = False
+    is_handed_on: bool = False  # from an earlier run of the same launch: what has a job is this launch's, too
     is_unknown: bool = False  # and that was said
     is_waiting: bool = True  # to be handed over
     failed: str = ""  # why it won't be
@@ -287,7 +288,7 @@ class Submitter:
             self._logger.info(f"{task.experiment.exp_id}: job {receipt.job_id}")
             return
         owner = receipt.owned[path]
-        task.job_id, task.is_ours = self._job_of(owner), False
+        task.job_id, task.is_ours = self._job_of(owner), task.is_handed_on
         self.count_member(task.job_id, 1)
         if owner is not None:
             self.adopted.add(task.job_id or str(path))
