@@ -74,10 +74,12 @@ class LaunchRow(Experiment, Marks, Otherwise):
 
 
 class ControllerForm(TypedDict):
-    """The process that starts what was launched, and waits for it."""
+    """The process or job that starts what was launched, and waits for it."""
 
     name: str
     is_new: bool
+    kind: str
+    jobs: list[str]
     pid: int
     host: str
     log: str

@@ -82,8 +82,15 @@ class LaunchAnswer:
         """Say which controller runs it."""
         owner = controller.owner
         assert owner is not None
-        log = project.relative(controller.log)
-        self.controller = {"name": controller.name, "is_new": is_new, "pid": owner.pid, "host": owner.host, "log": log}
+        self.controller = {
+            "name": controller.name,
+            "is_new": is_new,
+            "kind": "slurm" if owner.root else "local",
+            "jobs": [owner.job] if owner.job else [],
+            "pid": owner.pid,
+            "host": owner.host,
+            "log": project.relative(controller.log),
+        }
 
     def note_made(self, found: Provenance) -> None:
         """Say what of it is DONE and was made otherwise."""

@@ -125,7 +125,7 @@ def comment_of(root: str, mark: str, name: str) -> str:
 
 
 def describe_job(folder: Path, owner: Owner, queue: Queue | None = None) -> str:
-    """Say which job is a controller: `job 88 (on n1, hands over in 3 h)`, `job 88 waits in the queue: Priority`.
+    """Say which job is a controller: `job 88 (on n1, hands over in 3 h)`, `job 88 (waits in the queue: Priority)`.
 
     Args:
         folder: of the controller.
@@ -133,7 +133,7 @@ def describe_job(folder: Path, owner: Owner, queue: Queue | None = None) -> str:
         queue: what Slurm says of jobs; default: ask it where the job waits.
     """
     if not owner.job:
-        return f"which pid {owner.pid} on {owner.host} is just handing over to Slurm"
+        return f"(pid {owner.pid} on {owner.host} is just submitting its job)"
     if owner.kind != SUBMISSION:
         asked = Asked.read(folder)
         left = _until(owner, asked) if asked is not None else None
@@ -141,7 +141,7 @@ def describe_job(folder: Path, owner: Owner, queue: Queue | None = None) -> str:
     job = (Queue() if queue is None else queue).job(owner.job)
     if job is None or job.phase is not Phase.WAITING:
         return f"job {owner.job} (it begins)"
-    return f"job {owner.job} waits in the queue{f': {job.why}' if job.why else ''}"
+    return f"job {owner.job} (waits in the queue{f': {job.why}' if job.why else ''})"
 
 
 def _until(owner: Owner, asked: Asked) -> float | None:

@@ -141,9 +141,25 @@ class Executor(official.Executor):  # type: ignore[misc]
             path = task.experiment.exp_path
             task.failed = self._submitter.refused.get(path, "") or self._given_up.why(path)
             self.report_job_submission(info)
-            if not task.failed:
+            if not (task.failed or self._is_followed(task)):
                 ready.append(info)
         self._submitter.enqueue(ready)
+
+    def _is_followed(self, task: Task) -> bool:
+        """Return whether an experiment has a job of this launch already, by an earlier controller: it is ours then."""
+        if not self._given_up.is_handed_on or task.is_done:
+            return False
+        try:
+            last = task.folder.read_submission()
+        except HeyhiError:
+            return False
+        if last is None or not self._given_up.has_submitted(task.experiment.exp_path, last):
+            return False
+        task.job_id, task.is_ours, task.is_waiting = last.job_id, True, False
+        task.attempt = last.attempt
+        self._submitter.count_member(last.job_id, 1)
+        self.logger.info(f"{task.experiment.exp_id}: waiting for job {last.job_id}, which has it")
+        return True
 
     def _task_of(self, job: Any) -> Task:
         path = Path(str(job.resources["manifest"])).absolute()
