@@ -194,7 +194,7 @@ def say_controller(
     print(f"  follow:  heyhi status --watch {words}".rstrip())
     if is_new or controller.log.exists():  # one on a terminal writes none
         print(f"  its log: {project.relative(controller.log)}")
-    kill = f"scancel {owner.job}" if owner.root else f"kill {owner.pid}"
+    kill = f"scancel {owner.job}" if owner.job else f"kill {owner.pid}"
     left = f"; {kill} only the controller: jobs go on" if uses_slurm else ""
     whose = "its runs" if words else "all that runs here, whoever started it"
     print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)

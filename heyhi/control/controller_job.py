@@ -46,7 +46,8 @@ from heyhi.sweep.sign_of_life import NOTE_NAME
 
 GIVEN_UP_NAME = "given_up.jsonl"  # in the folder of a controller
 _MODULE = "heyhi.control.controller_in_job"
-_MEM_GB = 2.0  # the controller of 1,000 experiments takes a quarter of that
+# The controller of 1,000 experiments takes 0.2 GB, and so does what makes their table.
+_MEM_GB, _MEM_GB_EACH = 1.0, 0.25 / 1000
 _NOTICE_SECONDS = 120  # before the time limit: Snakemake ends in some seconds, and Slurm is late or early by a minute
 _PATIENCE_SECONDS = 60.0  # for a Slurm that doesn't answer while somebody waits
 _PAUSE_SECONDS = 2.0
@@ -70,7 +71,7 @@ def start_job(project: Project, spec: ControllerSpec, requests: Sequence[JobRequ
     now, coming = place_of(controller.folder)
     if (living := now or coming) is not None:
         return Started(controller._replace(owner=living), False)
-    asked = _asked(project, spec, list(dict.fromkeys(requests)))
+    asked = _asked(project, spec, list(dict.fromkeys(requests)), _MEM_GB + _MEM_GB_EACH * len(requests))
     if not spec.no_snapshot:
         spec = dataclasses.replace(spec, code=code_for_jobs(project).digest)
     ref = JobRef("", root_mark(project.results_root), new_mark())
@@ -86,7 +87,8 @@ def start_job(project: Project, spec: ControllerSpec, requests: Sequence[JobRequ
             job_id = submit_controller(project, controller, asked, claim, is_first=True)
         except SlurmError as error:
             kind = type(error) if isinstance(error, Busy) else LauncherError
-            raise kind(f"Slurm took no job for the controller: {error}; {_INSTEAD}") from None
+            asks = "[tool.heyhi] controller_options may ask for another one"
+            raise kind(f"Slurm took no job for the controller: {error}; {asks}; {_INSTEAD}") from None
         claim.hand_over(job_id)
     return Started(controller._replace(owner=dataclasses.replace(claim.owner, job=job_id)), True)
 
@@ -173,8 +175,14 @@ def _wishes(settings: Settings) -> _Wishes:
     return wishes
 
 
-def _asked(project: Project, spec: ControllerSpec, requests: Sequence[JobRequest]) -> Asked:
+def _asked(project: Project, spec: ControllerSpec, requests: Sequence[JobRequest], memory: float) -> Asked:
     """Say what the controller's jobs ask for, and make sure that their nodes may submit, as far as can be known here.
+
+    Args:
+        project: whose experiments it starts.
+        spec: what it is to do.
+        requests: of these, each once.
+        memory: in GB.
 
     Raises:
         LauncherError: Slurm takes no jobs from there, or an option can't be used.
@@ -192,7 +200,7 @@ def _asked(project: Project, spec: ControllerSpec, requests: Sequence[JobRequest
         gpus_per_node=0,
         cpus_per_task=1,
         # Where memory isn't asked for (`no_mem`), it mustn't be.
-        mem_gb_per_node=None if requests and all(r.mem_gb_per_node is None for r in requests) else _MEM_GB,
+        mem_gb_per_node=None if requests and all(r.mem_gb_per_node is None for r in requests) else memory,
         partition=wishes.places.get("partition", common("partition")),
         account=wishes.places.get("account", common("account")),
         qos=wishes.places.get("qos", common("qos")),

@@ -157,6 +157,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             return False
         task.job_id, task.is_ours, task.is_waiting = last.job_id, True, False
         task.attempt = last.attempt
+        self._submitter.submitted.setdefault(last.job_id, []).append(task.experiment.exp_path)
         self._submitter.count_member(last.job_id, 1)
         self.logger.info(f"{task.experiment.exp_id}: waiting for job {last.job_id}, which has it")
         return True

@@ -1,4 +1,4 @@
-"""The chaos test with a controller that is a job: it is killed, cancelled and told to hand over, as all jobs are hurt."""
+"""The chaos test with a controller that is a job: it is killed, cancelled, and told to hand over."""
 
 from __future__ import annotations
 
