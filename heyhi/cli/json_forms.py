@@ -74,14 +74,14 @@ class LaunchRow(Experiment, Marks, Otherwise):
 
 
 class ControllerForm(TypedDict):
-    """The process or job that starts what was launched, and waits for it."""
+    """Who starts what was launched, and waits for it: a process or job; with `kind` none nobody, and its jobs go on."""
 
     name: str
-    is_new: bool
     kind: str
+    is_new: bool
+    pid: int | None
+    host: str | None
     jobs: list[str]
-    pid: int
-    host: str
     log: str
 
 

@@ -81,14 +81,13 @@ class LaunchAnswer:
     def run_by(self, project: Project, controller: Controller, *, is_new: bool) -> None:
         """Say which controller runs it."""
         owner = controller.owner
-        assert owner is not None
         self.controller = {
             "name": controller.name,
+            "kind": "none" if owner is None else "slurm" if owner.root else "local",
             "is_new": is_new,
-            "kind": "slurm" if owner.root else "local",
-            "jobs": [owner.job] if owner.job else [],
-            "pid": owner.pid,
-            "host": owner.host,
+            "pid": owner.pid if owner is not None else None,
+            "host": owner.host if owner is not None else None,
+            "jobs": [owner.job] if owner is not None and owner.job else [*controller.jobs],
             "log": project.relative(controller.log),
         }
 

@@ -20,7 +20,6 @@ import snakemake_executor_plugin_slurm as official
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from heyhi.code.snapshot import code_told
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.death import LOST, Death, ask_accounts, find_death
@@ -31,7 +30,7 @@ from heyhi.files import forget, is_there
 from heyhi.job.ending import TWICE_SECONDS
 from heyhi.job.given_up import GivenUp
 from heyhi.job.left_out import LeftOut
-from heyhi.job.order import Order
+from heyhi.job.order import Order, order_of
 from heyhi.job.own_retry import Again, again_after
 from heyhi.job.slot_end import bury, finish, is_for_good, why_dead
 from heyhi.job.submit import settle
@@ -176,20 +175,12 @@ class Executor(official.Executor):  # type: ignore[misc]
         return Task(experiment, request, order, attempt=attempt, is_handed_on=self._given_up.is_handed_on)
 
     def _order(self, manifest: Manifest) -> Order:
-        snapshot = None
-        if not self.workflow.executor_settings.no_snapshot and manifest.code_root == self._project.root:
-            snapshot = code_told(self._project, self.workflow.config)
-        return Order(
-            manifest=manifest.path,
-            schema=manifest.schema(),
-            results_root=manifest.results_root,
-            state_root=self._project.state_root,
-            code_root=snapshot.root if snapshot is not None else manifest.code_root,
-            snapshot=snapshot,
-            identity_ignore=manifest.project.settings.identity_ignore,
+        return order_of(
+            manifest,
+            self._project,
+            no_snapshot=self.workflow.executor_settings.no_snapshot,
             continue_drifted=continues_drifted(self.workflow.config),
-            node_faults=manifest.project.settings.node_faults,
-            search=manifest.search,
+            config=self.workflow.config,
         )
 
     # --- following
