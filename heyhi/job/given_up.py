@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.records import Submission
-from heyhi.files import parse_json, read_bounded, utc_now
+from heyhi.files import open_to_append, parse_json, read_bounded, utc_now
 
 
 class GivenUp:
@@ -71,5 +72,5 @@ class GivenUp:
 
     def _write(self, note: dict[str, object]) -> None:
         if self._path is not None:
-            with contextlib.suppress(OSError), self._path.open("a") as file:
-                file.write(json.dumps(note) + "\n")
+            with contextlib.suppress(OSError, HeyhiError), os.fdopen(open_to_append(self._path), "a") as file:
+                file.write(f"\n{json.dumps(note)}\n")  # apart from one that a kill has cut short
