@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import stat
@@ -117,6 +118,8 @@ class Settings(NamedTuple):
         log_to: what metrics go to beside their file: tensorboard, wandb, mlflow, or a `module:function`, imported from
             the project root, that is called with each line.
         controller: who stays for a launch on Slurm: local, slurm or none.
+        controller_hours: time limit of a controller that is a job: the next one takes over before.
+        controller_options: more options for sbatch of such a job: `--partition=long --mem=2G`.
         notify: whom a launch tells of its first death and of its end: addresses, `mail:ADDRESS`, `command:COMMAND`.
         max_points: how many points a sweep may have; 0: any number.
         validate: `module:function`, imported from the project root, that is called with each config before a launch.
@@ -147,6 +150,8 @@ class Settings(NamedTuple):
     end_grace: int = 30
     log_to: tuple[str, ...] = ()
     controller: str = "local"
+    controller_hours: float = 24.0
+    controller_options: str = ""
     notify: tuple[str, ...] = ()
     max_points: int = 1_000_000
     validate: str = ""
@@ -385,6 +390,11 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
             if type(value) is not int or value < 0:
                 raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be a whole number from 0 on, not {value!r}")
             values[key] = value
+            continue
+        if isinstance(Settings._field_defaults[key], float):
+            if type(value) not in (int, float) or not 0 < value < math.inf:
+                raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be a number above 0, not {value!r}")
+            values[key] = float(value)
             continue
         wants_list = isinstance(Settings._field_defaults[key], tuple)
         fits = isinstance(value, list) if wants_list else isinstance(value, str)

@@ -74,7 +74,7 @@ class LaunchRow(Experiment, Marks, Otherwise):
 
 
 class ControllerForm(TypedDict):
-    """Who starts what was launched, and waits for it: a process; with `kind` none nobody, and its jobs go on."""
+    """Who starts what was launched, and waits for it: a process or job; with `kind` none nobody, and its jobs go on."""
 
     name: str
     kind: str

@@ -83,11 +83,11 @@ class LaunchAnswer:
         owner = controller.owner
         self.controller = {
             "name": controller.name,
-            "kind": "local" if owner is not None else "none",
+            "kind": "none" if owner is None else "slurm" if owner.root else "local",
             "is_new": is_new,
             "pid": owner.pid if owner is not None else None,
             "host": owner.host if owner is not None else None,
-            "jobs": [*controller.jobs],
+            "jobs": [owner.job] if owner is not None and owner.job else [*controller.jobs],
             "log": project.relative(controller.log),
         }
 

@@ -20,7 +20,7 @@ from heyhi.text import shell_line
 if TYPE_CHECKING:
     from heyhi.cli.redoing import Redoing
     from heyhi.control.by_themselves import Plan
-    from heyhi.control.controller import Controller, ControllerSpec
+    from heyhi.control.controller import Controller, ControllerSpec, Started
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
     from heyhi.control.workers import Work
@@ -108,7 +108,7 @@ def redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection, spec, args, launching, starting, told, unattended, work, plan, canaries)
+    code = _control(selection, spec, args, launching, manifests, starting, told, unattended, work, plan, canaries)
     return code or int(redoing.failed)
 
 
@@ -146,6 +146,7 @@ def _control(
     spec: ControllerSpec,
     args: argparse.Namespace,
     launching: Launching,
+    manifests: list[Manifest],
     starting: list[str],
     told: LaunchAnswer,
     unattended: Unattended,
@@ -175,10 +176,10 @@ def _control(
             return submit_workers(project, spec, work, words, record, told)
         if plan is not None:
             return hand_over(spec, launching, plan, words, told)
-        if unattended.controller == "slurm":
-            raise NotImplementedError("heyhi.control.controller_job")
         first = FirstStart(project, list(dict.fromkeys([*canaries, *starting])))
-        if args.foreground:
+        if unattended.controller == "slurm":
+            controller, is_new = _start_job(project, spec, manifests, starting)
+        elif args.foreground:
             (controller, is_new), code = run_here(project, spec)
             if is_new:
                 return code
@@ -190,7 +191,7 @@ def _control(
         say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
         if not is_new:
             return wait_for_others(selection) if args.command == "run" else 0
-        lines, failed = first.wait(controller)
+        lines, failed = first.wait(controller, words=words)
     except KeyboardInterrupt:
         goes_on = f"Ctrl-C ends only this waiting; the controller goes on, and heyhi cancel {words or '--all'} stops it"
         print(goes_on, file=sys.stderr, flush=True)
@@ -198,6 +199,15 @@ def _control(
     print_wrapped(lines)
     told.problem = "\n".join(lines) if failed else ""
     return int(failed)
+
+
+def _start_job(project: Project, spec: ControllerSpec, manifests: list[Manifest], starting: list[str]) -> Started:
+    """Start a controller that is a job."""
+    from heyhi.control.controller import check_requests
+    from heyhi.control.controller_job import start_job
+    from heyhi.slurm.request import request_of
+
+    return start_job(project, spec, [request_of(task) for _, task in check_requests(manifests, set(starting))])
 
 
 def _few(project: Project, folders: Sequence[str]) -> list[str]:
@@ -224,11 +234,13 @@ def say_controller(
     told.run_by(project, controller, is_new=is_new)
     if not is_new and args.jobs:
         print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
-    print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
+    who = controller.describe() if owner.root else f"controller {owner.describe()}"
+    print(f"{'started' if is_new else 'nothing started: this is being run already by'} {who}")
     print(f"  follow:  heyhi status --watch {words}".rstrip())
     if is_new or controller.log.exists():  # one on a terminal writes none
         print(f"  its log: {project.relative(controller.log)}")
-    left = f"; kill {owner.pid} only the controller: jobs go on" if uses_slurm else ""
+    kill = f"scancel {owner.job}" if owner.job else f"kill {owner.pid}"
+    left = f"; {kill} only the controller: jobs go on" if uses_slurm else ""
     whose = "its runs" if words else "all that runs here, whoever started it"
     print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)
 

@@ -42,6 +42,8 @@ from heyhi.project import Project
 
 MAX_DIFF = 1_000_000
 _LIST_NAME = "files.json"
+CODE_SETTING = "code"  # of Snakemake's --config: a copy that was taken before
+_NOT_A_NUMBER = "copy-"  # which a digest may be, as Snakemake reads a setting
 _MAX_NEW_NAMES = 1_000
 _MOST_SECRETS = 5  # that are named
 _STALE_SECONDS = 86_400
@@ -112,6 +114,26 @@ def code_for_jobs(project: Project) -> Snapshot:
     if not (_is_marked(snapshot) and _intact(snapshot)):
         raise SnapshotError(f"{copy}: the code that was pinned for this job was removed or changed; launch it again")
     return snapshot
+
+
+def code_setting(digest: str) -> dict[str, str]:
+    """Return what Snakemake is told of the copy that jobs are to run; nothing where there is none as yet."""
+    return {CODE_SETTING: f"{_NOT_A_NUMBER}{digest}"} if digest else {}
+
+
+def code_told(project: Project, config: Mapping[str, object]) -> Snapshot:
+    """Return the copy of the code that jobs are to run: the one that Snakemake was told, else as `code_for_jobs` does.
+
+    Args:
+        project: whose code it is.
+        config: Snakemake's.
+
+    Raises:
+        SnapshotError: it was removed, or files of it are gone or changed; or as `code_for_jobs` does.
+        ResultError: the results root can't be written.
+    """
+    told = str(config.get(CODE_SETTING) or "")
+    return open_snapshot(project, told.removeprefix(_NOT_A_NUMBER)) if told else code_for_jobs(project)
 
 
 def _tell_of_secrets(snapshot: Snapshot, secrets: Iterable[str]) -> None:

@@ -17,9 +17,9 @@ from typing import NamedTuple
 from heyhi.control.closing_job import submit_closing
 from heyhi.control.controller import Controller, ControllerSpec, folders_of_spec, place
 from heyhi.control.handed_over import read_jobs, write_jobs
+from heyhi.control.job_claim import take
 from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError, LauncherError
-from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import Experiment
 from heyhi.experiment.given_files import why_missing
 from heyhi.experiment.names import Status, is_winner, result_of
@@ -261,7 +261,7 @@ def hand_all_over(project: Project, spec: ControllerSpec, plan: Plan, say: Calla
         HeyhiError: something can't be written; what was submitted goes on.
     """
     controller = place(project, spec)
-    claim = Claim.acquire(controller.folder, kind="controller")
+    claim = take(controller.folder)
     if isinstance(claim, Owner):
         return Handed(controller._replace(owner=claim), is_new=False)
     with claim:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from heyhi.control.controller import Controller, find_controllers
+from heyhi.control.controller_job import end_jobs
 from heyhi.control.find import experiments_of
 from heyhi.control.survey import Survey
 from heyhi.control.worker_cancel import end_run
@@ -266,6 +267,8 @@ class Canceller:
     def _end_controller(self, controller: Controller) -> None:
         if controller.is_unattended:
             self._end_unattended(controller)
+        elif controller.owner is not None and controller.owner.root:
+            self._end_job(controller)
         elif controller.owner is not None:
             self._stop(f"controller {controller.name}", controller.owner, controller.name)
         else:
@@ -289,6 +292,19 @@ class Canceller:
             self.failed = True
             self.lines.append(f"{name}: {what.rstrip(',')} may go on: {error}; try again")
             self.found.append(found._replace(job_id=controller.closing, why=str(error)))
+
+    def _end_job(self, controller: Controller) -> None:
+        """End a controller that is a job, and the job that waits to follow it."""
+        found = Found("controller", controller.name, owner=controller.owner)
+        try:
+            jobs = end_jobs(controller)
+            ids = f"job{'s' * (len(jobs) > 1)} {' and '.join(jobs)}"
+            self.lines.append(f"controller {controller.name}: {ids} cancelled")
+            self.found.append(found._replace(job_id=jobs[0] if jobs else "", is_ended=True))
+        except HeyhiError as error:
+            self.failed = True
+            self.lines.append(f"controller {controller.name}: {error}")
+            self.found.append(found._replace(why=str(error)))
 
     def _end(self, plan: CancelPlan) -> None:
         jobs = plan.jobs

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.control.handed_over import Living
 from heyhi.control.held_back import folders_in, forget_held
+from heyhi.control.job_claim import describe_job, living_owner, take
 from heyhi.control.spare import Spare
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
-from heyhi.experiment.claim import Claim, read_owner
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import result_of
 from heyhi.experiment.owner import Owner
 from heyhi.files import parse_json, read_bounded, read_end, replace_file, utc_now, writing
@@ -71,6 +72,7 @@ class ControllerSpec:
         canaries: targets of those that may be first, in order.
         notify: who is told of the first death and of the end.
         max_gpu_hours: once so many were used nothing more is started; 0: any number.
+        code: digest of the copy of the code that its jobs run; empty: one that it makes.
     """
 
     name: str
@@ -92,6 +94,7 @@ class ControllerSpec:
     canaries: tuple[str, ...] = ()
     notify: tuple[str, ...] = ()
     max_gpu_hours: float = 0.0
+    code: str = ""
 
     @classmethod
     def for_launch(
@@ -180,6 +183,10 @@ class ControllerSpec:
         lookup = self.manifests[0] if self._is_one_sweep else self.lookup
         goes_on = "1" if self.continue_drifted else ""
         told = {"manifest": lookup, CONTINUE_SETTING: goes_on, "launch": self.launch, **more}
+        if self.code:
+            from heyhi.code.snapshot import code_setting
+
+            told |= code_setting(self.code)
         settings = [f"{key}={value}" for key, value in told.items() if value]
         words = [*asked, "--profile", self.profile, *(["--config", *settings] if settings else [])]
         words += ["--jobs", str(self.jobs)] if self.jobs else []
@@ -254,6 +261,8 @@ class Controller(NamedTuple):
 
     def describe(self) -> str:
         """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""
+        if self.owner is not None and self.owner.root:
+            return f"controller {describe_job(self.folder, self.owner)}"
         if self.owner is not None:
             return f"controller pid {self.owner.pid} on {self.owner.host}"
         if self.jobs and self.has_workers:
@@ -340,9 +349,10 @@ def find_controllers(project: Project) -> list[Controller]:
     except OSError as error:
         raise UnknownError(f"{root}: can't be read: {error.strerror or error}") from None
     living = Living(project)
+    queue = living.queue  # asked once, where a job is one
     for name in names:
         try:
-            owner = read_owner(root / name)  # of their logs, which lie there too: none
+            owner = living_owner(root / name, queue)  # of their logs, which lie there too: none
         except ClaimError:
             found.append(Controller(name, root / name, None))
             continue
@@ -409,12 +419,12 @@ def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
         the controller; exit code of Snakemake, 0 where another controller lives.
     """
     controller = place(project, spec)
-    claim = Claim.acquire(controller.folder, kind="controller")
+    claim = take(controller.folder)
     if isinstance(claim, Owner):
         return Started(controller._replace(owner=claim), False), 0
     with claim:
         os.chdir(project.root)
-        return Started(controller._replace(owner=claim.owner), True), _control(controller, spec)
+        return Started(controller._replace(owner=claim.owner), True), control(controller, spec)
 
 
 def place(project: Project, spec: ControllerSpec) -> Controller:
@@ -429,8 +439,17 @@ def place(project: Project, spec: ControllerSpec) -> Controller:
     return Controller(spec.name, folder, None)
 
 
-def _control(controller: Controller, spec: ControllerSpec) -> int:
-    """Run Snakemake in this process, so that whoever ends it ends Snakemake."""
+def control(controller: Controller, spec: ControllerSpec, more: Sequence[str] = ()) -> int:
+    """Run Snakemake in this process, so that whoever ends it ends Snakemake.
+
+    Args:
+        controller: that this process is.
+        spec: what it is to do.
+        more: more words for Snakemake.
+
+    Returns:
+        exit code of Snakemake.
+    """
     from snakemake.cli import main as snakemake
 
     spec.note(controller.folder)
@@ -440,7 +459,7 @@ def _control(controller: Controller, spec: ControllerSpec) -> int:
         return code
     code = 0
     try:
-        snakemake([*spec.words, *snakefile_words(Path.cwd())])
+        snakemake([*spec.words, *more, *snakefile_words(Path.cwd())])
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     finally:
@@ -486,7 +505,7 @@ def main(folder: Path, telling: int) -> int:
     os.close(null)
     with os.fdopen(telling, "w") as answer:
         try:
-            claim = Claim.acquire(folder, kind="controller")
+            claim = take(folder)
         except HeyhiError as error:  # its log may be on the same full disk
             json.dump(str(error), answer)
             raise
@@ -496,13 +515,14 @@ def main(folder: Path, telling: int) -> int:
         return 0
     with claim:
         Spare(folder, folder.with_name(f"{folder.name}.log")).print_through()
-        print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {_shown(spec)}", flush=True)
-        code = _control(Controller(folder.name, folder, owner), spec)
+        print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {shown(spec)}", flush=True)
+        code = control(Controller(folder.name, folder, owner), spec)
         print(f"{utc_now()} exit code {code}", flush=True)
         return code
 
 
-def _shown(spec: ControllerSpec) -> str:
+def shown(spec: ControllerSpec) -> str:
+    """Write what Snakemake is given, for a log: of many names the first."""
     words = spec.words
     count = words.index("--profile")
     return shlex.join([*words[:3], f"… {count - 3} more", *words[count:]] if count > 3 else words)

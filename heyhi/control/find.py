@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.config.values import shorten
+from heyhi.control.job_claim import is_controllers
 from heyhi.errors import HeyhiError, UnknownError, suggest
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME, is_slot
@@ -158,6 +159,11 @@ def find_job(project: Project, job_id: str) -> Found:
         closed = f"; the records of {unread} experiments can't be read" if unread else ""
     if folders:
         return Found(job, folders)
+    if job is not None and is_controllers(job.comment):
+        raise HeyhiError(
+            f"job {job_id} is a controller, and has no experiments: scancel {job_id} ends it alone, and heyhi cancel"
+            " SWEEP.py its jobs, too"
+        )
     if job is not None:
         raise HeyhiError(f"job {job_id} is none of HeyHi's in {project.results_root}: no experiment has it{closed}")
     near = _near_jobs(project, job_id)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.control.controller import Controller
+from heyhi.control.job_claim import living_owner
 from heyhi.control.last_words import last_words
 from heyhi.errors import HeyhiError
-from heyhi.experiment.claim import read_last_owner, read_owner
+from heyhi.experiment.claim import read_last_owner
 from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, result_of
@@ -27,7 +28,9 @@ from heyhi.project import Project
 from heyhi.text import TIMES
 
 WAIT_SECONDS = 60.0  # after which who launches isn't kept any longer
+QUEUE_SECONDS = 10.0  # that a controller's job may wait in the queue without that being said
 _LOOK_SECONDS = 0.2
+_ASK_SECONDS = 2.0
 _END_SECONDS = 20.0  # that a controller with nothing left may take to end
 _FEW = 200  # experiments that are looked at
 _TAIL_BYTES = 2000
@@ -68,22 +71,27 @@ class FirstStart:
         self._refused: dict[str, str] = {}  # exp path -> why
         self._first = ""
 
-    def wait(self, controller: Controller, seconds: float = WAIT_SECONDS) -> Outcome:
-        """Wait until one is handed over, all are refused, or the controller has ended.
+    def wait(self, controller: Controller, seconds: float = WAIT_SECONDS, *, words: str = "") -> Outcome:
+        """Wait until one is handed over, all are refused, or the controller has ended; or is a job that waits itself.
 
         Args:
             controller: that was started.
             seconds: at most.
+            words: by which the experiments are named.
         """
         if not self._before:
             return Outcome([])
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
+        deadline = began + seconds
+        life = _Life(controller)
         while True:
-            has_ended = _has_ended(controller)  # before the look: what it did until then is there
+            has_ended = life.has_ended()  # before the look: what it did until then is there
+            if time.monotonic() > began + QUEUE_SECONDS and (waits := life.waits(words)):
+                return Outcome([waits])
             if self._look():
                 return Outcome([*self._refusals(), self._first])
             if has_ended or len(self._refused) == self._count:
-                return self._failure(controller, has_ended or _ends(controller))
+                return self._failure(controller, has_ended or _ends(life))
             if time.monotonic() >= deadline:
                 text = f"nothing is submitted or started yet after {seconds:.0f} s; the controller goes on"
                 return Outcome([*self._refusals(), text])
@@ -138,19 +146,49 @@ class FirstStart:
         )
 
 
-def _ends(controller: Controller) -> bool:
+class _Life:
+    """Whether a controller has ended; about one that is a job Slurm is asked, and not each time.
+
+    Args:
+        controller: that was started.
+    """
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._is_job = controller.owner is not None and bool(controller.owner.root)
+        self._ask_at = 0.0
+        self._ended = False
+        self._is_seen = False  # to run
+
+    def has_ended(self) -> bool:
+        """Look whether it has."""
+        if self._is_job and time.monotonic() < self._ask_at:
+            return self._ended
+        self._ask_at = time.monotonic() + _ASK_SECONDS
+        with contextlib.suppress(HeyhiError):  # nobody can tell
+            self._ended = living_owner(self._controller.folder) is None
+        return self._ended
+
+    def waits(self, words: str) -> str:
+        """Say that it is a job that waits; empty where it isn't."""
+        owner = self._controller.owner
+        if not self._is_job or owner is None or self._is_seen:
+            return ""
+        from heyhi.control.controller_job import waiting_line
+
+        with contextlib.suppress(HeyhiError):
+            waits = waiting_line(owner, words)
+            self._is_seen = not waits
+            return waits
+        return ""
+
+
+def _ends(life: _Life) -> bool:
     """Wait a moment for a controller that has nothing left to do; return whether it has ended."""
     deadline = time.monotonic() + _END_SECONDS
-    while not (ended := _has_ended(controller)) and time.monotonic() < deadline:
+    while not (ended := life.has_ended()) and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)
     return ended
-
-
-def _has_ended(controller: Controller) -> bool:
-    try:
-        return read_owner(controller.folder) is None
-    except HeyhiError:
-        return False  # nobody can tell
 
 
 def _mark(path: str) -> _Mark:

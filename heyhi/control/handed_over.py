@@ -91,7 +91,7 @@ class Living:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._queue = Queue()
+        self.queue = Queue()
         self._root = ""
 
     def of(self, folder: Path) -> Jobs:
@@ -107,4 +107,4 @@ class Living:
             from heyhi.job.order import root_mark
 
             self._root = root_mark(self._project.results_root)
-        return jobs.alive(self._queue, self._root)
+        return jobs.alive(self.queue, self._root)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from heyhi.control.controller import Controller, find_controllers
 from heyhi.control.find import experiments_of
+from heyhi.control.job_claim import is_controllers
 from heyhi.control.survey import Part, Survey
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.experiment.claim import read_owner
@@ -107,6 +108,8 @@ class _Search:
             raise HeyhiError(f"controller {controller.name} runs, and its note can't be read")
         for path in (*spec.manifests, *([spec.lookup] if spec.lookup else [])):
             self.needed.manifests[Path(path).name] = "run by a controller"
+        if spec.code:
+            self.needed.code.setdefault(spec.code, "run by a controller")
         if controller.owner is None:  # what its jobs run is on their records
             return
         started = datetime.datetime.fromisoformat(controller.owner.since).timestamp()
@@ -138,7 +141,7 @@ class _Search:
             raise HeyhiError(f"nobody knows which jobs there are: {why}")
         known = set(self.survey.folders)
         for job in jobs.values():
-            if job.phase is Phase.OVER:
+            if job.phase is Phase.OVER or is_controllers(job.comment):
                 continue
             folders = experiments_of(self.project, job)
             if not folders or not known.issuperset(folders):

@@ -28,6 +28,7 @@ from heyhi.experiment.names import CLAIM_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import PRUNED, REQUEUE
 from heyhi.files import forget, is_there
 from heyhi.job.ending import TWICE_SECONDS
+from heyhi.job.given_up import GivenUp
 from heyhi.job.left_out import LeftOut
 from heyhi.job.order import Order, order_of
 from heyhi.job.own_retry import Again, again_after
@@ -70,6 +71,14 @@ class ExecutorSettings(official.ExecutorSettings):  # type: ignore[misc]
             "required": False,
         },
     )
+    given_up: str = field(
+        default="",
+        metadata={
+            "help": "File of what earlier runs of the same launch have given up, and this one doesn't start.",
+            "env_var": False,
+            "required": False,
+        },
+    )
 
 
 class Executor(official.Executor):  # type: ignore[misc]
@@ -106,6 +115,8 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._canaries = canaries_in(self._project, self.workflow.config)
         self._left_out = LeftOut(self._project.settings.node_faults)
         self._submitter = Submitter(self.logger, self._left_out)
+        told = self.workflow.executor_settings.given_up
+        self._given_up = GivenUp(Path(told) if told else None)
         super().__post_init__(test_mode)
 
     # --- submitting
@@ -128,11 +139,29 @@ class Executor(official.Executor):  # type: ignore[misc]
                 self.report_job_error(SubmittedJobInfo(job), msg=f"{error} ")
                 continue
             info = SubmittedJobInfo(job, aux={"heyhi": task})
-            task.failed = self._submitter.refused.get(task.experiment.exp_path, "")
+            path = task.experiment.exp_path
+            task.failed = self._submitter.refused.get(path, "") or self._given_up.why(path)
             self.report_job_submission(info)
-            if not task.failed:
+            if not (task.failed or self._is_followed(task)):
                 ready.append(info)
         self._submitter.enqueue(ready)
+
+    def _is_followed(self, task: Task) -> bool:
+        """Return whether an experiment has a job of this launch already, by an earlier controller: it is ours then."""
+        if not self._given_up.is_handed_on or task.is_done:
+            return False
+        try:
+            last = task.folder.read_submission()
+        except HeyhiError:
+            return False
+        if last is None or not self._given_up.has_submitted(task.experiment.exp_path, last):
+            return False
+        task.job_id, task.is_ours, task.is_waiting = last.job_id, True, False
+        task.attempt = last.attempt
+        self._submitter.submitted.setdefault(last.job_id, []).append(task.experiment.exp_path)
+        self._submitter.count_member(last.job_id, 1)
+        self.logger.info(f"{task.experiment.exp_id}: waiting for job {last.job_id}, which has it")
+        return True
 
     def _task_of(self, job: Any) -> Task:
         path = Path(str(job.resources["manifest"])).absolute()
@@ -143,9 +172,11 @@ class Executor(official.Executor):  # type: ignore[misc]
         manifest, order = self._manifests[path]
         experiment = manifest.experiment(str(job.output[0]))
         message = order.schema.parse_root(experiment.config)
-        is_canary = str(experiment.exp_path) in self._canaries
+        path = experiment.exp_path
+        attempt = max(job.attempt, self._given_up.attempt(path))
         request = request_of(getattr(message, experiment.task))
-        return Task(experiment, request, order, attempt=job.attempt, is_canary=is_canary)
+        is_of_launch = self._given_up.is_handed_on or str(path) in self._canaries
+        return Task(experiment, request, order, attempt=attempt, is_of_launch=is_of_launch)
 
     def _order(self, manifest: Manifest) -> Order:
         return order_of(
@@ -153,6 +184,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             self._project,
             no_snapshot=self.workflow.executor_settings.no_snapshot,
             continue_drifted=continues_drifted(self.workflow.config),
+            config=self.workflow.config,
         )
 
     # --- following
@@ -336,6 +368,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         if death.exception:
             self._count(death.exception)
         status = Status.PRUNED if death.kind == PRUNED else Status.DEAD
+        self._given_up.note(task.experiment.exp_path, task.attempt, f"{status.value}: {death.text}")
         self.report_job_error(info, msg=f"{task.experiment.exp_id}: {status.value}: {death.text} ")
         return []
 
@@ -377,7 +410,9 @@ class Executor(official.Executor):  # type: ignore[misc]
             return False
         again = again_after(death, task.request, task.attempt, is_fault=is_fault, losses=task.losses)
         task.losses += again is Again.LOST
-        task.attempt += again is Again.COUNTED
+        if again is Again.COUNTED:
+            task.attempt += 1
+            self._given_up.note(task.experiment.exp_path, task.attempt)
         return again is not Again.NEVER
 
     def _count(self, exception: str) -> None:

@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-from heyhi.code.snapshot import Snapshot, code_for_jobs
+from heyhi.code.snapshot import Snapshot, code_told
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
 from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS, Project
@@ -60,7 +61,14 @@ class Order(NamedTuple):
         return root_mark(self.results_root)
 
 
-def order_of(manifest: Manifest, project: Project, *, no_snapshot: bool, continue_drifted: bool) -> Order:
+def order_of(
+    manifest: Manifest,
+    project: Project,
+    *,
+    no_snapshot: bool,
+    continue_drifted: bool,
+    config: Mapping[str, object] = MappingProxyType({}),
+) -> Order:
     """Return what the jobs of a manifest's experiments have in common; a copy of the code is made where there is none.
 
     Args:
@@ -68,10 +76,11 @@ def order_of(manifest: Manifest, project: Project, *, no_snapshot: bool, continu
         project: that launches them.
         no_snapshot: run the code of the work tree instead of a copy.
         continue_drifted: go on with another config than what has progress, too.
+        config: Snakemake's, which may name a copy of the code.
     """
     snapshot = None
     if not no_snapshot and manifest.code_root == project.root:
-        snapshot = code_for_jobs(project)
+        snapshot = code_told(project, config)
     return Order(
         manifest=manifest.path,
         schema=manifest.schema(),

@@ -39,6 +39,7 @@ class Partition(NamedTuple):
         max_nodes: of a job; None is no limit.
         state: UP, DOWN, DRAIN or INACTIVE.
         qos: the partition's own; empty for none.
+        submit_hosts: hosts from which it takes jobs, as Slurm lists them; empty: from all.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Partition(NamedTuple):
     max_nodes: int | None
     state: str
     qos: str
+    submit_hosts: str = ""
 
 
 class Nodes(NamedTuple):
@@ -159,6 +161,7 @@ def parse_partitions(text: str) -> list[Partition]:
         if "PartitionName" not in facts:
             continue
         nodes, qos = facts.get("MaxNodes", ""), facts.get("QoS", "N/A")
+        hosts = facts.get("AllocNodes", "ALL")
         found.append(
             Partition(
                 facts["PartitionName"],
@@ -167,6 +170,7 @@ def parse_partitions(text: str) -> list[Partition]:
                 int(nodes) if nodes.isdigit() else None,
                 facts.get("State", "UP"),
                 "" if qos == "N/A" else qos,
+                "" if hosts in ("ALL", "(null)") else hosts,
             )
         )
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -63,6 +64,16 @@ def wait_of(request: JobRequest, partitions: Sequence[Partition], accounts: Acco
         if request.minutes > minutes_of(one.max_wall):
             return f"account '{one.account}' lets jobs run for {one.max_wall}"
     return ""
+
+
+def most_minutes(request: JobRequest, partitions: Sequence[Partition], accounts: Accounts) -> float:
+    """Return the longest time limit that a job may have; endless where there is none."""
+    places = places_of(request, partitions)
+    here, qos = accounts.of(request, places)
+    limits = [accounts.qos[name].max_wall for name in {qos, *(p.qos for p in places)} if name in accounts.qos]
+    limits += [one.max_wall for one in here]
+    longest = max((minutes_of(place.max_time) for place in places), default=math.inf)
+    return min([longest, *map(minutes_of, limits)])
 
 
 def limits_on(request: JobRequest, partitions: Sequence[Partition], accounts: Accounts) -> list[Limit]:

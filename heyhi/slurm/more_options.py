@@ -1,4 +1,4 @@
-"""Options of sbatch and srun that a launcher gives as text: split into words; what HeyHi sets itself is refused."""
+"""Options of sbatch and srun that are given as text: split into words; what HeyHi sets itself is refused."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class _Command(NamedTuple):
     """What a field with options for a command may not hold.
 
     Attributes:
-        field: of launcher.slurm.
-        fields: option -> field that sets it.
+        field: that holds them, as messages name it.
+        fields: option -> what sets it instead.
         ours: options that HeyHi sets, or relies on their being unset.
         beginnings: options that a refused one begins with; the command takes any other beginning for the whole.
     """
@@ -35,38 +35,48 @@ _SRUN_OURS = (
     "pty", "quit-on-interrupt", "test-only", "unbuffered", "usage", "version", "wait",
 )  # fmt: skip
 _SBATCH = _Command(
-    "extra",
+    "launcher.slurm.extra",
     {
-        "account": "account",
-        "constraint": "constraint",
-        "cpus-per-gpu": "cpus_per_gpu",
-        "cpus-per-task": "cpus_per_gpu",
-        "comment": "comment",
-        "gpus": "num_gpus",
-        "gpus-per-node": "num_gpus",
-        "gpus-per-task": "num_gpus",
-        "job-name": "job_name",
-        "mem": "mem_per_gpu",
-        "mem-per-cpu": "mem_per_gpu",
-        "mem-per-gpu": "mem_per_gpu",
-        "no-requeue": "requeue",
-        "nodes": "num_gpus",
-        "ntasks": "num_gpus",
-        "ntasks-per-gpu": "num_gpus",
-        "ntasks-per-node": "single_task_per_node",
-        "partition": "partition",
-        "qos": "qos",
-        "requeue": "requeue",
-        "signal": "signal_seconds",
-        "time": "hours",
+        "account": "launcher.slurm.account",
+        "constraint": "launcher.slurm.constraint",
+        "cpus-per-gpu": "launcher.slurm.cpus_per_gpu",
+        "cpus-per-task": "launcher.slurm.cpus_per_gpu",
+        "comment": "launcher.slurm.comment",
+        "gpus": "launcher.slurm.num_gpus",
+        "gpus-per-node": "launcher.slurm.num_gpus",
+        "gpus-per-task": "launcher.slurm.num_gpus",
+        "job-name": "launcher.slurm.job_name",
+        "mem": "launcher.slurm.mem_per_gpu",
+        "mem-per-cpu": "launcher.slurm.mem_per_gpu",
+        "mem-per-gpu": "launcher.slurm.mem_per_gpu",
+        "no-requeue": "launcher.slurm.requeue",
+        "nodes": "launcher.slurm.num_gpus",
+        "ntasks": "launcher.slurm.num_gpus",
+        "ntasks-per-gpu": "launcher.slurm.num_gpus",
+        "ntasks-per-node": "launcher.slurm.single_task_per_node",
+        "partition": "launcher.slurm.partition",
+        "qos": "launcher.slurm.qos",
+        "requeue": "launcher.slurm.requeue",
+        "signal": "launcher.slurm.signal_seconds",
+        "time": "launcher.slurm.hours",
     },
     _SBATCH_OURS,
     ("export", "wait-all-nodes"),
 )
 _SRUN = _Command(
-    "srun_extra",
-    {"ntasks": "num_gpus", "nodes": "num_gpus", "cpus-per-task": "cpus_per_gpu"},
+    "launcher.slurm.srun_extra",
+    {
+        "ntasks": "launcher.slurm.num_gpus",
+        "nodes": "launcher.slurm.num_gpus",
+        "cpus-per-task": "launcher.slurm.cpus_per_gpu",
+    },
     _SRUN_OURS,
+    ("export",),
+)
+_CONTROLLER = _Command(
+    "[tool.heyhi] controller_options",
+    {"time": "[tool.heyhi] controller_hours"},
+    (*_SBATCH_OURS, "comment", "dependency", "job-name", "no-requeue", "nodes", "ntasks", "requeue", "signal"),
     ("export",),
 )
 
@@ -77,7 +87,7 @@ def extra_words(extra: str) -> list[str]:
     Raises:
         LauncherError: a word is no option, or is one that HeyHi sets itself.
     """
-    words = split_words(extra, "extra")
+    words = split_words(extra, _SBATCH.field)
     for word in words:
         name, _, value = word.removeprefix("--").partition("=")
         if word.startswith("--") and name and "exclude".startswith(name) and (name != "exclude" or not value):
@@ -92,9 +102,21 @@ def srun_words(extra: str) -> list[str]:
     Raises:
         LauncherError: a word is no option, or is one that HeyHi sets itself.
     """
-    words = split_words(extra, "srun_extra")
+    words = split_words(extra, _SRUN.field)
     for word in words:
         _check_word(word, extra, _SRUN)
+    return words
+
+
+def controller_words(options: str) -> list[str]:
+    """Split `[tool.heyhi] controller_options` likewise.
+
+    Raises:
+        LauncherError: a word is no option, or is one that HeyHi sets itself.
+    """
+    words = split_words(options, _CONTROLLER.field)
+    for word in words:
+        _check_word(word, options, _CONTROLLER)
     return words
 
 
@@ -103,7 +125,7 @@ def split_words(text: str, field: str) -> list[str]:
 
     Args:
         text: of the field.
-        field: of launcher.slurm.
+        field: as messages name it.
 
     Raises:
         LauncherError: a quotation has no end.
@@ -111,7 +133,7 @@ def split_words(text: str, field: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise LauncherError(f"launcher.slurm.{field}={text!r}: {str(error).lower()}") from None
+        raise LauncherError(f"{field}={text!r}: {str(error).lower()}") from None
 
 
 def without_exclude(words: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -128,7 +150,7 @@ def without_exclude(words: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _check_word(word: str, text: str, command: _Command) -> None:
-    where = f"launcher.slurm.{command.field}={text!r}: "
+    where = f"{command.field}={text!r}: "
     name, _, value = word.removeprefix("--").partition("=")
     if not word.startswith("--") or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
         # It would be taken for a script or program, or for the value of a short option.
@@ -141,5 +163,5 @@ def _check_word(word: str, text: str, command: _Command) -> None:
     refused = (*command.fields, *command.ours)
     full = name if name in refused else next((one for one in refused if one.startswith(name)), None)
     if full is not None:
-        instead = f"set launcher.slurm.{command.fields[full]}" if full in command.fields else "HeyHi needs its own"
+        instead = f"set {command.fields[full]}" if full in command.fields else "HeyHi needs its own"
         raise LauncherError(f"{where}'{word}' can't be used: {instead}")

@@ -313,7 +313,7 @@ def _request(numbers: dict[str, Any], texts: dict[str, str], setup: tuple[str, .
         job_name=texts.get("job_name", ""),
         setup=setup,
         python=texts.get("python", ""),
-        prefix=tuple(split_words(texts.get("prefix", ""), "prefix")),
+        prefix=tuple(split_words(texts.get("prefix", ""), "launcher.slurm.prefix")),
         srun_extra=tuple(srun_words(texts.get("srun_extra", ""))),
     )
     if request.signal_seconds >= request.minutes * 60:

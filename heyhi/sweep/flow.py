@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from heyhi.code.import_path import own_modules_last
+from heyhi.code.snapshot import CODE_SETTING
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError, NeedsError, SweepError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.exits import ENDED
@@ -57,7 +58,7 @@ from heyhi.text import shell_word
 _UNKNOWN_NAME = "unknown"  # folder in the state root
 _SETTINGS = ("sweep", "manifest")  # of --config: what is asked for
 _LAUNCH_SETTING = "launch"
-_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING, CANARY_SETTING)
+_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING, CANARY_SETTING, CODE_SETTING)
 _T = TypeVar("_T")
 
 

@@ -460,6 +460,22 @@ CASES = (
         {"pyproject.toml": '[tool.heyhi]\nrenamed = {"conf/train.prototxt" = "conf/new.prototxt"}\n'},
     ),
     Given("an unknown setting", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nsweeps = "conf/seeds.py"\n'}),
+    Given("nobody stays", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\ncontroller = "slrum"\n'}),
+    Given("a controller without time", ("heyhi status",), {"pyproject.toml": "[tool.heyhi]\ncontroller_hours = 0\n"}),
+    *(
+        Given(
+            f"a controller's job with {words}",
+            ("heyhi launch --cfg train I.launcher=slurm --controller slurm",),
+            {"pyproject.toml": f'[tool.heyhi]\ncontroller_options = "{words}"\n'},
+            programs={"sbatch": "exit 1", "scontrol": "exit 1"},
+        )
+        for words in ("--time=5", "--begin now", "--dependency=singleton", "'")
+    ),
+    Given(
+        "a Slurm that takes no controller",
+        ("heyhi launch --cfg train I.launcher=slurm --controller slurm",),
+        programs={"sbatch": "echo 'sbatch: error: invalid partition specified' >&2; exit 1", "scontrol": "exit 1"},
+    ),
     Given("metrics go nowhere", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nlog_to = ["wandbb"]\n'}),
     Given(
         "wandb has no key",

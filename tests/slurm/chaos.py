@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -28,6 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # tests are no package
 from chaos_book import Asked, Book, Draws
 from chaos_checks import Checks
+from chaos_controller import HOURS, JobTroubles
 from chaos_mounts import two_mounts
 from chaos_project import Point, Project, make_alike, make_points, read_ledger
 from chaos_search import SearchChecks, SearchProject, make_trials
@@ -163,8 +162,7 @@ class Chaos:
             self.book.wrong(f"{type(error).__name__}: {error}")
         finally:
             if self.troubles.controller is not None and self.troubles.controller.poll() is None:
-                os.killpg(self.troubles.controller.pid, signal.SIGKILL)
-                self.troubles.controller.wait()
+                self.troubles.end_controller()
             with contextlib.suppress(ClusterError):
                 columns = "JobID,State,ExitCode,NodeList,Submit,Start,End,JobName"
                 text = self.cluster.run("sacct", "-a", "-D", "-X", "-P", "-o", columns)
@@ -183,6 +181,7 @@ class Chaos:
             "seconds": round(self.book.now),
             "experiments": len(self.project.points),
             "launches of the controller": self.troubles.launches,
+            **self.troubles.facts(),
             "events": dict(Counter(event["kind"] for event in self.book.events)),
             "starts": counts["start"],
             "starts from a checkpoint": sum(line.what == "start" and line.step > 0 for line in lines),
@@ -227,6 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=0, help="things to do; default: until all is over")
     parser.add_argument("--longest", type=float, default=45.0, help="seconds that an experiment takes at most")
     parser.add_argument("--gap", type=float, default=4.0, help="seconds between two events")
+    parser.add_argument("--controller", choices=("local", "slurm"), default="local", help="who starts it all")
     parser.add_argument("--search", action="store_true", help="the experiments are the trials of a search")
     parser.add_argument("--pack", type=int, default=1, help="trials of a search that share a job")
     parser.add_argument("--workers", type=int, default=0, help="jobs that run all, one experiment after another each")
@@ -236,7 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=options.folder is None)
     with contextlib.ExitStack() as stack:
         place, around = stack.enter_context(two_mounts(folder)) if options.mounts else (folder, lambda name: [])
-        words = {k: v for k, v in vars(options).items() if k not in ("mounts", "search", "pack")}
+        words = {k: v for k, v in vars(options).items() if k not in ("mounts", "search", "pack", "controller")}
         asked = Asked(**{**words, "folder": place})
         draws, book = Draws(asked.seed), Book(asked)
         short = stack.enter_context(tempfile.TemporaryDirectory(prefix="heyhi-slurm-", ignore_cleanup_errors=True))
@@ -244,7 +244,10 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             cluster.start()
             project, checks = _made(options, draws, book, cluster)
-            Chaos(book, cluster, project, Troubles(book, cluster, project, draws), checks).run()
+            kind = JobTroubles if options.controller == "slurm" else Troubles
+            if options.controller == "slurm":
+                project.set(f"controller_hours = {HOURS}")
+            Chaos(book, cluster, project, kind(book, cluster, project, draws), checks).run()
         finally:
             shutil.copytree(cluster.folder / "log", folder / "slurm", dirs_exist_ok=True)
             cluster.stop(wipe=True)

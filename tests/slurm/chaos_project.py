@@ -226,6 +226,11 @@ class Project:
             f'def yield_sweep():\n    for point in {sweep!r}:\n        yield "conf/work.prototxt", point\n'
         )
 
+    def set(self, text: str) -> None:
+        """Add a line to what [tool.heyhi] says."""
+        with (self.root / "pyproject.toml").open("a") as file:
+            file.write(f"{text}\n")
+
     def start_controller(self) -> subprocess.Popen[bytes]:
         """Start the controller, or what submits workers, as a process group of its own."""
         launch = [sys.executable, "-m", "heyhi.cli", "launch", "--profile", "slurm", "--workers", str(self.workers)]

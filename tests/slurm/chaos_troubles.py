@@ -122,6 +122,16 @@ class Troubles:
         self.launches += 1
         self.book.say("launch", f"controller {self.launches}")
 
+    def end_controller(self) -> None:
+        """End it for good."""
+        if self.controller is not None:
+            os.killpg(self.controller.pid, signal.SIGKILL)
+            self.controller.wait()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what more the book has to say."""
+        return {}
+
     def kill_job(self) -> bool:
         """End processes of a job as the system does that is short of memory."""
         rng = self.draws.next("kill job")
