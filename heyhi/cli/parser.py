@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from heyhi.cli.options import (
     ALL_RANKS,
+    NOTIFY,
     OVERRIDE_HELP,
     add_redo_arguments,
     add_unattended_arguments,
@@ -53,7 +54,7 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
         place, command = chosen
         given = [*given[: place + 1], *_with_words_as_options(command, given[place + 1 :])]
     parsed, rest = parser.parse_known_args(given)
-    parsed.argv = list(sys.argv[1:] if args is None else args)
+    parsed.argv = _for_records(sys.argv[1:] if args is None else args)
     if rest and not hasattr(parsed, "words"):
         if "parser" in parsed and "=" in rest[0] and not rest[0].startswith("-"):
             from heyhi.errors import OverrideError
@@ -68,6 +69,15 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
     if rest:
         parsed.words = in_given_order([*parsed.words, *rest], given)
     return parsed
+
+
+def _for_records(args: Sequence[str]) -> list[str]:
+    """Return a command line as others may read it: whom it has told is nobody else's business."""
+    if not any(word.startswith(NOTIFY) for word in args):
+        return list(args)
+    from heyhi.notify.whom import without_addresses
+
+    return without_addresses(args, NOTIFY)
 
 
 def _check_command(parser: argparse.ArgumentParser, args: list[str]) -> None:

@@ -13,6 +13,7 @@ from heyhi.cli.json_launch import LaunchAnswer
 from heyhi.cli.looking import print_wrapped
 from heyhi.cli.selection import Selection
 from heyhi.cli.unattended import Unattended
+from heyhi.notify.whom import shown_all
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def redo_and_control(
     unattended = Unattended.of(args, selection.project, uses_slurm=spec.uses_slurm)
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
+        if unattended.notify:
+            print(f"would tell {shown_all(unattended.notify)} of the first death and of the end")
         return 0
     if redoing.folders:
         redoing.check(spec)
@@ -111,6 +114,7 @@ def _control(
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
     from heyhi.control.controller import run_here, start
     from heyhi.control.first_start import FirstStart
+    from heyhi.control.telling import put_down, take_back
     from heyhi.sweep.target import target_of
 
     project, words = selection.project, shell_line(selection.words or _few(selection.project, starting))
@@ -123,7 +127,7 @@ def _control(
             workers=unattended.workers,
             canary=unattended.canary,
             canaries=tuple(target_of(path, project.root) for path in starting[: unattended.canary]),
-            notify=unattended.notify,
+            notify=tuple(one.shown for one in unattended.notify),
             max_gpu_hours=unattended.max_gpu_hours,
         )
         if unattended.workers:
@@ -133,16 +137,21 @@ def _control(
         if unattended.controller == "slurm":
             raise NotImplementedError("heyhi.control.controller_job")
         first = FirstStart(project, starting)
-        if args.foreground:
-            (controller, is_new), code = run_here(project, spec)
-            if is_new:
-                return code
-        else:
-            controller, is_new = start(project, spec)
+        with put_down(project, spec, unattended.notify):
+            if args.foreground:
+                (controller, is_new), code = run_here(project, spec)
+                if is_new:
+                    return code
+            else:
+                controller, is_new = start(project, spec)
         if not is_new:  # what is being run already is on record
             record.take_back()
+            take_back(project, spec)
     try:
         say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
+        if unattended.notify:
+            of = "of the first death and of the end" if is_new else "nothing: whom that one tells, it was told"
+            print(f"  tells:   {shown_all(unattended.notify)} {of}", flush=True)
         if not is_new:
             return wait_for_others(selection) if args.command == "run" else 0
         lines, failed = first.wait(controller)

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.control.spare import Spare
+from heyhi.control.telling import tell_end
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.owner import Owner
 from heyhi.files import parse_json, read_bounded, read_end, replace_file, utc_now, writing
 from heyhi.profiles import snakefile_words, uses_slurm
-from heyhi.project import Project
+from heyhi.project import Project, find_project
 from heyhi.slurm.request import request_of
 from heyhi.streams import guard_streams
 from heyhi.sweep.continuing import CONTINUE_SETTING
@@ -62,7 +63,7 @@ class ControllerSpec:
         workers: how many jobs run them all, one after another each; 0: each has a job of its own.
         canary: how many of these are started first; 0: all at once.
         canaries: targets of those that may be first, in order.
-        notify: who is told of the first death and of the end.
+        notify: who is told of the first death and of the end, as it may be shown; `heyhi.control.telling` has where.
         max_gpu_hours: once so many were used nothing more is started; 0: any number.
     """
 
@@ -354,7 +355,9 @@ def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
         return Started(controller._replace(owner=claim), False), 0
     with claim:
         os.chdir(project.root)
-        return Started(controller._replace(owner=claim.owner), True), _control(controller, spec)
+        code = _control(controller, spec)
+        tell_end(project, spec, code)
+        return Started(controller._replace(owner=claim.owner), True), code
 
 
 def _place(project: Project, spec: ControllerSpec) -> Controller:
@@ -405,6 +408,7 @@ def main(folder: Path, telling: int) -> int:
         Spare(folder, folder.with_name(f"{folder.name}.log")).print_through()
         print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {_shown(spec)}", flush=True)
         code = _control(Controller(folder.name, folder, owner), spec)
+        tell_end(find_project(Path.cwd()), spec, code)
         print(f"{utc_now()} exit code {code}", flush=True)
         return code
 
