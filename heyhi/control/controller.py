@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.control.handed_over import Living
 from heyhi.control.spare import Spare
 from heyhi.control.telling import tell_end
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
@@ -198,17 +199,35 @@ class Controller(NamedTuple):
     Attributes:
         name: as in `ControllerSpec`.
         folder: of its claim and note.
-        owner: the process; None where it is over, or nobody can tell.
+        owner: the process; None where it is over, or nobody can tell, or where nobody stays.
+        jobs: ids of those that go on by themselves, where nobody stays for them.
+        closing: id of the job that makes the tables once these have ended; empty for none.
     """
 
     name: str
     folder: Path
     owner: Owner | None
+    jobs: tuple[str, ...] = ()
+    closing: str = ""
 
     @property
     def log(self) -> Path:
         """What it and all before it of this name have printed."""
         return self.folder.with_name(f"{self.name}.log")
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether it is jobs that go on without anybody."""
+        return self.owner is None and bool(self.jobs or self.closing)
+
+    def describe(self) -> str:
+        """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""
+        if self.owner is not None:
+            return f"controller pid {self.owner.pid} on {self.owner.host}"
+        if self.jobs:
+            some, them = (f"{len(self.jobs):,} jobs", "themselves") if len(self.jobs) > 1 else ("1 job", "itself")
+            return f"{some} by {them}, without a controller"
+        return f"job {self.closing}, which makes the table," if self.closing else f"controller {self.name}"
 
     def spec(self) -> ControllerSpec | None:
         """Return what it was told to do, or None where the note is gone or damaged."""
@@ -272,6 +291,8 @@ def check_requests(manifests: Iterable[Manifest], exp_paths: Container[str]) -> 
 def find_controllers(project: Project) -> list[Controller]:
     """Return the controllers that live, as far as can be seen from here; one that may live has no owner.
 
+    A launch that nobody stays for is one as long as Slurm has a job of it.
+
     Raises:
         UnknownError: nobody can tell which there are.
     """
@@ -283,13 +304,17 @@ def find_controllers(project: Project) -> list[Controller]:
         names = []
     except OSError as error:
         raise UnknownError(f"{root}: can't be read: {error.strerror or error}") from None
+    living = Living(project)
     for name in names:
         try:
             owner = read_owner(root / name)  # of their logs, which lie there too: none
         except ClaimError:
             found.append(Controller(name, root / name, None))
             continue
-        found += [Controller(name, root / name, owner)] if owner is not None else []
+        if owner is not None:
+            found.append(Controller(name, root / name, owner))
+        elif (jobs := living.of(root / name)).ids:
+            found.append(Controller(name, root / name, None, jobs.jobs, jobs.closing))
     return found
 
 
