@@ -150,8 +150,8 @@ def _control(
     try:
         say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
         if unattended.notify:
-            of = "of the first death and of the end" if is_new else "nothing: whom that one tells, it was told"
-            print(f"  tells:   {shown_all(unattended.notify)} {of}", flush=True)
+            whom = f"{shown_all(unattended.notify)} of the first death and of the end"
+            print(f"  tells:   {whom if is_new else 'nobody: that one tells whom it was told to'}", flush=True)
         if not is_new:
             return wait_for_others(selection) if args.command == "run" else 0
         lines, failed = first.wait(controller)

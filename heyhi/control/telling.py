@@ -345,7 +345,7 @@ def tell_end(project: Project, spec: Launched, code: int = 0, why: str = "") -> 
         return
     is_seen = spec.kind == "local"  # what it was asked to do, somebody has just read
     if telling.has_begun or why or telling._has(_WHY) or (code and not is_seen) or spec.kind == "none":
-        telling.end("over" if not code else "ended with failures", why)
+        telling.end("over" if code in (0, 1) else f"ended with exit code {code}", why)
     else:
         telling.drop()
 
