@@ -591,6 +591,15 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         )
         init.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
+    notify = command("notify", "try who is told of launches: send a message", _NOTIFY_EPILOG)
+    if only in (None, "notify"):
+        notify.add_argument(
+            "whom",
+            nargs="*",
+            metavar="WHOM",
+            help="as --notify of heyhi launch names them; default: [tool.heyhi] notify",
+        )
+
     docs = command("docs", "list the pages of the docs, or show one of them", _DOCS_EPILOG)
     if only in (None, "docs"):
         docs.add_argument("page", nargs="?", metavar="PAGE", help="name of a page; default: list them")
@@ -602,6 +611,14 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
+_NOTIFY_EPILOG = """\
+examples:
+  heyhi notify https://hooks.slack.com/services/…     a webhook of Slack's, Mattermost's or Discord's
+  heyhi notify https://ntfy.sh/my-topic               a phone, by ntfy
+  heyhi notify mail:me@example.org
+  heyhi notify env:LAB_HOOK                           whom that variable of the environment has
+heyhi docs unattended: when a launch tells somebody, and what
+"""
 _SERVE_EPILOG = """\
 examples:
   heyhi serve                                         all that is known

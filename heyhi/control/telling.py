@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.names import Status
 from heyhi.files import parse_json, read_bounded, write_private, writing
 from heyhi.notify.forms import Message
 from heyhi.notify.sending import send
 from heyhi.notify.whom import Whom
 from heyhi.project import Project, find_project
+from heyhi.streams import guard_streams
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
 from heyhi.text import duration
 
@@ -254,7 +255,7 @@ class Telling:
         if self._folder is None:
             return True
         try:
-            os.close(os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            self._path(name).mkdir()  # one of several succeeds, on all file systems
         except OSError as error:
             # On a disk that is full it is said as well, perhaps twice: that is better than never.
             return not isinstance(error, FileExistsError | FileNotFoundError)
@@ -417,12 +418,16 @@ def _user() -> str:
 
 
 def main(args: Sequence[str]) -> int:
-    """Tell of a death, for jobs that nobody stays for: `death NAME EXP_ID [REASON]`."""
-    event, name, exp_id, *rest = args
+    """Tell of a launch that nobody stays for, for its jobs: `death NAME EXP_ID [REASON]` or `end NAME`."""
     project = find_project(Path.cwd())
-    spec = _noted(project.state_root / CONTROLLERS_NAME, name)
-    if event == "death":
-        tell_death(project, spec, exp_id, " ".join(rest) or _reason(project, exp_id))
+    match list(args):
+        case ["death", name, exp_id, *reason]:
+            spec = _noted(project.state_root / CONTROLLERS_NAME, name)
+            tell_death(project, spec, exp_id, " ".join(reason) or _reason(project, exp_id))
+        case ["end", name]:
+            tell_end(project, _noted(project.state_root / CONTROLLERS_NAME, name))
+        case _:
+            raise HeyhiError("python -m heyhi.control.telling takes `death NAME EXP_ID [REASON]` or `end NAME`")
     return 0
 
 
@@ -435,5 +440,6 @@ def _reason(project: Project, exp_id: str) -> str:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(HeyhiError):
+    guard_streams(goes_on=True)
+    with reporting_errors():
         sys.exit(main(sys.argv[1:]))

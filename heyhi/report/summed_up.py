@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.directions import Direction, Directions, loss_of
 from heyhi.experiment.metrics import BEST
 from heyhi.experiment.names import Status
@@ -142,4 +142,5 @@ def main() -> int:
 
 if __name__ == "__main__":
     guard_streams()
-    sys.exit(main())
+    with reporting_errors():
+        sys.exit(main())
