@@ -74,12 +74,14 @@ class LaunchRow(Experiment, Marks, Otherwise):
 
 
 class ControllerForm(TypedDict):
-    """The process that starts what was launched, and waits for it."""
+    """Who starts what was launched, and waits for it: a process; with `kind` none nobody, and its jobs go on."""
 
     name: str
+    kind: str
     is_new: bool
-    pid: int
-    host: str
+    pid: int | None
+    host: str | None
+    jobs: list[str]
     log: str
 
 

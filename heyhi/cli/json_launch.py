@@ -81,9 +81,15 @@ class LaunchAnswer:
     def run_by(self, project: Project, controller: Controller, *, is_new: bool) -> None:
         """Say which controller runs it."""
         owner = controller.owner
-        assert owner is not None
-        log = project.relative(controller.log)
-        self.controller = {"name": controller.name, "is_new": is_new, "pid": owner.pid, "host": owner.host, "log": log}
+        self.controller = {
+            "name": controller.name,
+            "kind": "local" if owner is not None else "none",
+            "is_new": is_new,
+            "pid": owner.pid if owner is not None else None,
+            "host": owner.host if owner is not None else None,
+            "jobs": [*controller.jobs],
+            "log": project.relative(controller.log),
+        }
 
     def note_made(self, found: Provenance) -> None:
         """Say what of it is DONE and was made otherwise."""

@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from heyhi.cli.by_themselves import hand_over, plan_all
 from heyhi.cli.foreground import wait_for_others
 from heyhi.cli.json_launch import LaunchAnswer
 from heyhi.cli.looking import print_wrapped
@@ -18,6 +19,7 @@ from heyhi.text import shell_line
 
 if TYPE_CHECKING:
     from heyhi.cli.redoing import Redoing
+    from heyhi.control.by_themselves import Plan
     from heyhi.control.controller import Controller, ControllerSpec
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
@@ -87,6 +89,9 @@ def redo_and_control(
     from heyhi.control.controller import check_requests
 
     unattended = Unattended.of(args, selection.project, uses_slurm=spec.uses_slurm)
+    plan = None
+    if unattended.controller == "none" and not unattended.workers:
+        plan = plan_all(args, spec, launching, starting, manifests)
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
         if unattended.notify:
@@ -98,7 +103,7 @@ def redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection, spec, args, launching, starting, told, unattended)
+    code = _control(selection, spec, args, launching, starting, told, unattended, plan)
     return code or int(redoing.failed)
 
 
@@ -110,6 +115,7 @@ def _control(
     starting: list[str],
     told: LaunchAnswer,
     unattended: Unattended,
+    plan: Plan | None,
 ) -> int:
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
     from heyhi.control.controller import run_here, start
@@ -132,8 +138,8 @@ def _control(
         )
         if unattended.workers:
             raise NotImplementedError("heyhi.control.workers")
-        if unattended.controller == "none":
-            raise NotImplementedError("heyhi.control.handed_over")
+        if plan is not None:
+            return hand_over(spec, launching, plan, words, told)
         if unattended.controller == "slurm":
             raise NotImplementedError("heyhi.control.controller_job")
         first = FirstStart(project, starting)

@@ -302,7 +302,8 @@ def _living_line(controller: Controller, count: int, left: int) -> str:
     what = _all(count) if count == left else f"{count} of these {left}"
     if controller.owner is None and not controller.is_unattended:
         return f"controller {controller.name} may run {what}: its claim can't be read"
-    return f"{controller.describe()} {'run' if len(controller.jobs) > 1 else 'runs'} {what}"
+    comma = "," if controller.is_unattended else ""
+    return f"{controller.describe()}{comma} {'run' if len(controller.jobs) > 1 else 'runs'} {what}"
 
 
 def said_of_experiment(project: Project, folder: str, exp_id: str) -> Iterator[tuple[str, str]]:

@@ -168,6 +168,14 @@ class ControllerSpec:
         # Snakemake knows the option by the plugin's name, and ignores it where another executor is used.
         return [*words, *(["--heyhi-no-snapshot"] if self.no_snapshot else [])]
 
+    def note(self, folder: Path) -> None:
+        """Write it down where others find it.
+
+        Raises:
+            ResultError: it can't be written.
+        """
+        replace_file(folder / NOTE_NAME, json.dumps(asdict(self), indent=1) + "\n")
+
     @classmethod
     def from_note(cls, note: object) -> ControllerSpec:
         """Read what `dataclasses.asdict` and JSON made of one.
@@ -227,7 +235,7 @@ class Controller(NamedTuple):
         if self.jobs:
             some, them = (f"{len(self.jobs):,} jobs", "themselves") if len(self.jobs) > 1 else ("1 job", "itself")
             return f"{some} by {them}, without a controller"
-        return f"job {self.closing}, which makes the table," if self.closing else f"controller {self.name}"
+        return f"job {self.closing}, which makes the table" if self.closing else f"controller {self.name}"
 
     def spec(self) -> ControllerSpec | None:
         """Return what it was told to do, or None where the note is gone or damaged."""
@@ -321,8 +329,11 @@ def find_controllers(project: Project) -> list[Controller]:
 def folders_of_controller(project: Project, controller: Controller) -> list[str] | None:
     """Return the exp paths of all experiments that a controller runs, or ran; None where nobody can tell."""
     spec = controller.spec()
-    if spec is None:
-        return None
+    return folders_of_spec(project, spec) if spec is not None else None
+
+
+def folders_of_spec(project: Project, spec: ControllerSpec) -> list[str]:
+    """Return the exp paths of all experiments that a controller is to run."""
     folders = folders_of([*spec.targets, *spec.more], project.root)
     for path in spec.manifests:
         with contextlib.suppress(HeyhiError), Manifest.open(project.root / path) as manifest:
@@ -336,7 +347,7 @@ def start(project: Project, spec: ControllerSpec) -> Started:
     Raises:
         HeyhiError: it doesn't start.
     """
-    controller = _place(project, spec)
+    controller = place(project, spec)
     reading, telling = os.pipe()
     try:
         with writing(controller.log), controller.log.open("ab") as log:
@@ -374,7 +385,7 @@ def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
     Returns:
         the controller; exit code of Snakemake, 0 where another controller lives.
     """
-    controller = _place(project, spec)
+    controller = place(project, spec)
     claim = Claim.acquire(controller.folder, kind="controller")
     if isinstance(claim, Owner):
         return Started(controller._replace(owner=claim), False), 0
@@ -385,7 +396,12 @@ def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
         return Started(controller._replace(owner=claim.owner), True), code
 
 
-def _place(project: Project, spec: ControllerSpec) -> Controller:
+def place(project: Project, spec: ControllerSpec) -> Controller:
+    """Make the folder of a controller, and return it as one that isn't there yet.
+
+    Raises:
+        ResultError: it can't be made.
+    """
     folder = project.state_root / CONTROLLERS_NAME / spec.name
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -396,7 +412,7 @@ def _control(controller: Controller, spec: ControllerSpec) -> int:
     """Run Snakemake in this process, so that whoever ends it ends Snakemake."""
     from snakemake.cli import main as snakemake
 
-    replace_file(controller.folder / NOTE_NAME, json.dumps(asdict(spec), indent=1) + "\n")
+    spec.note(controller.folder)
     try:
         snakemake([*spec.words, *snakefile_words(Path.cwd())])
     except SystemExit as stop:

@@ -18,7 +18,7 @@ from heyhi.text import TIMES, readable
 _MOST_BYTES = 1_000_000  # of a log's end
 _MOST_LINES = 5
 _LONG = 500  # characters of a line
-_BEGIN = re.compile(r"^\S+ \S+ pid (?P<pid>\d+): snakemake .*\n", re.MULTILINE)
+_BEGIN = re.compile(r"^\S+ \S+ pid (?P<pid>\d+): (?:snakemake|heyhi) .*\n", re.MULTILINE)
 _END = re.compile(r"^(\S+) exit code (-?\d+)\n\Z", re.MULTILINE)
 # What Snakemake makes of what an executor says of a job.
 _MESSAGE = re.compile(r"^\s*message: (?P<text>.*)$")

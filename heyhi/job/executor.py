@@ -20,17 +20,17 @@ import snakemake_executor_plugin_slurm as official
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from heyhi.code.snapshot import code_for_jobs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim, read_owner
-from heyhi.experiment.death import LOST, NOT_STARTED_AGAIN, Death, ask_accounts, find_death
+from heyhi.experiment.death import LOST, Death, ask_accounts, find_death
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CLAIM_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import PRUNED, REQUEUE
 from heyhi.files import forget, is_there
 from heyhi.job.ending import TWICE_SECONDS
 from heyhi.job.left_out import LeftOut
-from heyhi.job.order import Order
+from heyhi.job.order import Order, order_of
+from heyhi.job.own_retry import Again, again_after
 from heyhi.job.slot_end import bury, finish, is_for_good, why_dead
 from heyhi.job.submit import settle
 from heyhi.job.submitter import Submitter, Task, find_task, task_of, text_of
@@ -51,7 +51,6 @@ _ASK_SECONDS, _MAX_ASK_SECONDS = 3.0, 120.0
 _ASK_SHARE = 20.0  # times as long as the last call took
 # While places are short the next job can't be submitted before an end is seen.
 _SHORT_LOOK_SECONDS = 0.2
-_MAX_LOSSES = 5
 # For a job to end when all have ended that ran in it: what they have left is ended first, and nodes may be slow.
 _END_SECONDS = 120.0
 # So long jobs that were cancelled may take to end before the run's table is made.
@@ -145,20 +144,11 @@ class Executor(official.Executor):  # type: ignore[misc]
         return Task(experiment, request_of(getattr(message, experiment.task)), order, attempt=job.attempt)
 
     def _order(self, manifest: Manifest) -> Order:
-        snapshot = None
-        if not self.workflow.executor_settings.no_snapshot and manifest.code_root == self._project.root:
-            snapshot = code_for_jobs(self._project)
-        return Order(
-            manifest=manifest.path,
-            schema=manifest.schema(),
-            results_root=manifest.results_root,
-            state_root=self._project.state_root,
-            code_root=snapshot.root if snapshot is not None else manifest.code_root,
-            snapshot=snapshot,
-            identity_ignore=manifest.project.settings.identity_ignore,
+        return order_of(
+            manifest,
+            self._project,
+            no_snapshot=self.workflow.executor_settings.no_snapshot,
             continue_drifted=continues_drifted(self.workflow.config),
-            node_faults=manifest.project.settings.node_faults,
-            search=manifest.search,
         )
 
     # --- following
@@ -379,21 +369,12 @@ class Executor(official.Executor):  # type: ignore[misc]
                 task.attempt = max(task.attempt, task.attempt_of_job)
                 return self._goes_on(task, death, is_fault=is_fault)
             return is_fault or death.kind in ("killed", "terminated", LOST, REQUEUE, "PREEMPTED", "NODE_FAIL")
-        if death.kind in ("CANCELLED", PRUNED) or self._submitter.stopped:
+        if self._submitter.stopped:
             return False
-        # These are no failures of the experiment, and don't count.
-        if is_fault:
-            return True
-        if task.request.requeue and death.kind in (REQUEUE, "PREEMPTED"):
-            return True
-        is_lost = death.kind == LOST or death.exception == NOT_STARTED_AGAIN or death.is_left
-        if is_lost and task.losses < _MAX_LOSSES:
-            task.losses += 1
-            return True
-        if task.attempt >= task.request.max_attempts:
-            return False
-        task.attempt += 1
-        return True
+        again = again_after(death, task.request, task.attempt, is_fault=is_fault, losses=task.losses)
+        task.losses += again is Again.LOST
+        task.attempt += again is Again.COUNTED
+        return again is not Again.NEVER
 
     def _count(self, exception: str) -> None:
         limit = self._project.settings.stop_after_same_error

@@ -8,10 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.code.snapshot import Snapshot
+from heyhi.code.snapshot import Snapshot, code_for_jobs
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
-from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS
+from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS, Project
+from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.search_spec import SearchSpec
 
 PACKS_NAME = "packs"  # folder of the jobs that run several experiments, in the state root
@@ -34,6 +35,8 @@ class Order(NamedTuple):
         node_faults: texts by which a failure is known as the node's.
         entry: function that they run, empty for that of the settings; None: each what it was launched with before.
         search: of the slots among them.
+        launch: name of the launch, see `ControllerSpec`; empty where it doesn't matter.
+        is_alone: nobody waits for the jobs: each sees to its own retries.
     """
 
     manifest: Path
@@ -48,11 +51,39 @@ class Order(NamedTuple):
     node_faults: tuple[str, ...] = NODE_FAULTS
     entry: str | None = None
     search: SearchSpec | None = None
+    launch: str = ""
+    is_alone: bool = False
 
     @property
     def root_mark(self) -> str:
         """Mark of the results root in its jobs' comments."""
         return root_mark(self.results_root)
+
+
+def order_of(manifest: Manifest, project: Project, *, no_snapshot: bool, continue_drifted: bool) -> Order:
+    """Return what the jobs of a manifest's experiments have in common; a copy of the code is made where there is none.
+
+    Args:
+        manifest: of the experiments.
+        project: that launches them.
+        no_snapshot: run the code of the work tree instead of a copy.
+        continue_drifted: go on with another config than what has progress, too.
+    """
+    snapshot = None
+    if not no_snapshot and manifest.code_root == project.root:
+        snapshot = code_for_jobs(project)
+    return Order(
+        manifest=manifest.path,
+        schema=manifest.schema(),
+        results_root=manifest.results_root,
+        state_root=project.state_root,
+        code_root=snapshot.root if snapshot is not None else manifest.code_root,
+        snapshot=snapshot,
+        identity_ignore=manifest.project.settings.identity_ignore,
+        continue_drifted=continue_drifted,
+        node_faults=manifest.project.settings.node_faults,
+        search=manifest.search,
+    )
 
 
 class Receipt(NamedTuple):

@@ -25,6 +25,7 @@ from heyhi.text import shown_streams
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from heyhi.project import Project
     from heyhi.sweep.flow import Flow
 
 
@@ -58,28 +59,37 @@ def show(flow: Flow) -> None:
     with shown_streams():
         try:
             for manifest in flow.reported:
-                _show_sweep(flow, manifest)
+                show_sweep(flow.project, manifest)
             if not flow.reported and flow.asked:
                 _show_asked(flow)
         except HeyhiError as error:
             _say(error)
 
 
-def _show_sweep(flow: Flow, manifest: Manifest) -> None:
+def show_sweep(project: Project, manifest: Manifest) -> None:
+    """Print the table of a sweep as it is now, refresh its files below fixed names, and send it where it goes.
+
+    Args:
+        project: in whose reports these files are.
+        manifest: of the sweep.
+
+    Raises:
+        HeyhiError: it can't be read.
+    """
     source = Source.of(manifest)
     shaped = Shape().apply(gather([source]))
     _print(shaped, [source])  # first: the disk may be full, which may be why something has failed
-    formats, left_out = without_page(dict.fromkeys(["csv", *flow.project.settings.reports]))
-    paths = fixed_files(flow.project, manifest.label, formats)
+    formats, left_out = without_page(dict.fromkeys(["csv", *project.settings.reports]))
+    paths = fixed_files(project, manifest.label, formats)
     written = write_files(paths, shaped, source.project, title_of([manifest]))
     _say(*written.problems)
-    complete = flow.project.root / table_of(flow.project, manifest)
+    complete = project.root / table_of(project, manifest)
     # The other ones, by the sweep's digest, the aggregate rule's line names.
     if files := written.files or [path for path in (complete,) if os.access(path, os.F_OK)]:
-        print(f"table: {', '.join(map(flow.project.relative, files))}", flush=True)
+        print(f"table: {', '.join(map(project.relative, files))}", flush=True)
     print("".join(f"{line}\n" for line in left_out), end="", flush=True)
     if source.sheet is not None:
-        exported = export_sheets(shaped.table, [source.sheet], flow.project, group=manifest.label)
+        exported = export_sheets(shaped.table, [source.sheet], project, group=manifest.label)
         for link in exported.links:
             print(f"sheet: {link}", flush=True)
         _say(*exported.problems)

@@ -6,6 +6,7 @@ otherwise: limits on the number of jobs, and jobs that Slurm takes but never sta
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,8 +16,8 @@ from google.protobuf.message import Message
 from heyhi.errors import LauncherError
 from heyhi.slurm.cluster import Cluster
 from heyhi.slurm.commands import SlurmError, is_here
-from heyhi.slurm.cost import cost_line, cost_of, jobs_of
-from heyhi.slurm.limits import Limit, hint, limit_line, limits_on, places_of, wait_of, would_fit
+from heyhi.slurm.cost import cost_line, cost_of, counted, jobs_of
+from heyhi.slurm.limits import Limit, hint, jobs_there, limit_line, limits_on, places_of, wait_of, would_fit
 from heyhi.slurm.reach import unreachable
 from heyhi.slurm.request import JobRequest, is_slurm, request_of
 
@@ -67,6 +68,33 @@ def capacity_lines(
         why = unreachable(seconds=0.0)
         slow = "Slurm doesn't answer within seconds: what it would refuse isn't known"
         lines.append(f"{why}: nothing can be handed over now" if why else slow)
+    return lines
+
+
+def beyond_limits(requests: Iterable[JobRequest]) -> list[str]:
+    """Say which limits keep Slurm from taking as many jobs at once; what it doesn't say is taken for none.
+
+    Args:
+        requests: what each job asks for.
+    """
+    demand = Counter(requests)
+    if not demand or not is_here():
+        return []
+    cluster = Cluster(_ANSWER_SECONDS, _ALL_SECONDS)
+    lines = []
+    with contextlib.suppress(SlurmError):
+        new: Counter[Limit] = Counter()
+        for request, number in demand.items():
+            for limit in limits_on(request, cluster.partitions, cluster.accounts):
+                new[limit] += number
+        for limit, number in new.items():
+            there = jobs_there(limit, cluster.queue)
+            if number + there > limit.jobs:
+                has = f", and you have {there:,}" if there else ""
+                lines.append(
+                    f"these are {counted(number, 'job')}, but {limit.whose} lets {limit.jobs:,} wait or run at once"
+                    f" ({limit.name}{has})"
+                )
     return lines
 
 

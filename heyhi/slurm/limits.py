@@ -85,6 +85,19 @@ def limits_on(request: JobRequest, partitions: Sequence[Partition], accounts: Ac
     return found
 
 
+def jobs_there(limit: Limit, queue: Iterable[QueuedJob]) -> int:
+    """Return how many jobs of the user's count for a limit.
+
+    Args:
+        limit: the limit.
+        queue: the user's jobs.
+    """
+    return sum(
+        limit.account in ("", job.account) and limit.qos in ("", job.qos) and limit.partition in ("", *job.partitions)
+        for job in queue
+    )
+
+
 def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob]) -> str:
     """Write that a launch is more than a limit lets in at once; empty where it isn't.
 
@@ -93,10 +106,7 @@ def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob]) -> str:
         new: number of jobs of the launch that count for it.
         queue: the user's jobs that are there already.
     """
-    there = sum(
-        limit.account in ("", job.account) and limit.qos in ("", job.qos) and limit.partition in ("", *job.partitions)
-        for job in queue
-    )
+    there = jobs_there(limit, queue)
     if new + there <= limit.jobs:
         return ""
     if not limit.jobs:  # no job's end lets another one in

@@ -259,6 +259,16 @@ def local_tasks(task: Message) -> int:
     return int(tasks)
 
 
+def plain_request(*, hours: float, mem_gb: float) -> JobRequest:
+    """Return what a job of one core asks for that is none of an experiment's.
+
+    Args:
+        hours: time limit.
+        mem_gb: memory.
+    """
+    return _request({**_DEFAULTS, "hours": hours, "mem_per_gpu": mem_gb, "signal_seconds": 0}, {})
+
+
 @lru_cache(maxsize=256)
 def _slurm_request(kind: Descriptor, data: bytes) -> JobRequest:
     """Read a launcher; its text is the key, since most experiments of a large sweep have the same one."""
