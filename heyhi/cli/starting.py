@@ -136,14 +136,16 @@ def _control(
             notify=tuple(one.shown for one in unattended.notify),
             max_gpu_hours=unattended.max_gpu_hours,
         )
-        if unattended.workers:
-            raise NotImplementedError("heyhi.control.workers")
-        if plan is not None:
-            return hand_over(spec, launching, plan, words, told)
-        if unattended.controller == "slurm":
-            raise NotImplementedError("heyhi.control.controller_job")
-        first = FirstStart(project, starting)
         with put_down(project, spec, unattended.notify):
+            if unattended.workers:
+                raise NotImplementedError("heyhi.control.workers")
+            if plan is not None:
+                code = hand_over(spec, launching, plan, words, told)
+                say_told(unattended)
+                return code
+            if unattended.controller == "slurm":
+                raise NotImplementedError("heyhi.control.controller_job")
+            first = FirstStart(project, starting)
             if args.foreground:
                 (controller, is_new), code = run_here(project, spec)
                 if is_new:
@@ -155,9 +157,7 @@ def _control(
             take_back(project, spec)
     try:
         say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
-        if unattended.notify:
-            whom = f"{shown_all(unattended.notify)} of the first death and of the end"
-            print(f"  tells:   {whom if is_new else 'nobody: that one tells whom it was told to'}", flush=True)
+        say_told(unattended, is_new=is_new)
         if not is_new:
             return wait_for_others(selection) if args.command == "run" else 0
         lines, failed = first.wait(controller)
@@ -168,6 +168,13 @@ def _control(
     print_wrapped(lines)
     told.problem = "\n".join(lines) if failed else ""
     return int(failed)
+
+
+def say_told(unattended: Unattended, *, is_new: bool = True) -> None:
+    """Say who is told of a launch."""
+    if unattended.notify:
+        whom = f"{shown_all(unattended.notify)} of the first death and of the end"
+        print(f"  tells:   {whom if is_new else 'nobody: that one tells whom it was told to'}", flush=True)
 
 
 def _few(project: Project, folders: Sequence[str]) -> list[str]:

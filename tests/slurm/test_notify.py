@@ -66,3 +66,16 @@ def test_what_is_tried_again_is_no_death_and_cancelling_is_told(lab: Any, listen
     assert ": cancelled: " in listener.got[1].form["title"]
     rows = json.loads(lab.heyhi("status", "--json").stdout)["experiments"]
     assert {row["status"] for row in rows} == {"DEAD"}
+
+
+def test_jobs_that_nobody_stays_for_tell_themselves(lab: Any, listener: Listener, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "fail"}, {"x": 2, "do": "none"}, {"x": 3, "do": "fail"})
+    done = lab.heyhi("launch", "--controller", "none", "--notify", listener.url)
+    assert done.returncode == 0, done.stderr
+    assert f"tells:   http://{listener.host}/…" in done.stdout
+    until(lambda: len(listener.got) == 2)
+    assert listener.events == ["death", "end"]
+    assert listener.got[1].form["counts"] == {"DONE": 1, "DEAD": 2}
+    assert TOKEN not in lab.run_words("scontrol", "show", "jobs").stdout
+    files = [path for path in lab.root.rglob("*") if path.is_file()]
+    until(lambda: not [path for path in files if path.exists() and TOKEN.encode() in path.read_bytes()])
