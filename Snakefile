@@ -6,6 +6,7 @@ from heyhi.job.interrupt import Interrupt
 
 interrupt = Interrupt(workflow)  # first: it says what Ctrl-C does, and the rest takes some time
 
+from heyhi.control.hearing import Hearing
 from heyhi.report.freshness import Freshness
 from heyhi.report.show import foresee, show
 from heyhi.sweep.flow import Flow
@@ -18,6 +19,7 @@ report: "workflows/report/sweep.rst"
 
 flow = Flow(workflow, config)
 fresh = Freshness()
+hearing = Hearing()
 
 
 include: "workflows/experiment.smk"
@@ -45,6 +47,7 @@ onstart:
     foresee(flow)
     flow.note_launch()
     interrupt.begin()
+    hearing.begin(flow)
     fresh.begin(flow)  # last: what is killed at the end of a run was started after it
 
 
@@ -52,10 +55,12 @@ onstart:
 onsuccess:
     fresh.end()
     show(flow)
+    hearing.end()
     flow.end()
 
 
 onerror:
     fresh.end()
     show(flow)
+    hearing.end(is_cut_off=interrupt.is_cut_off)
     interrupt.end()

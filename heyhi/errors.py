@@ -135,6 +135,10 @@ class LauncherError(HeyhiError):
     """A launcher asks for what no job can be asked for."""
 
 
+class NotifyError(HeyhiError):
+    """Whom to tell can't be understood, or can't be told from this machine; the message has nothing of an address."""
+
+
 class ClaimError(HeyhiError):
     """An exp path can't be claimed, or its claim can't be read."""
 

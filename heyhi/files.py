@@ -47,6 +47,23 @@ def replace_bytes(path: Path, data: bytes) -> None:
             raise
 
 
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, as a whole.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    temp = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        temp.replace(path)
+    except BaseException:
+        temp.unlink(missing_ok=True)
+        raise
+
+
 def keep_file(path: Path, name: Path) -> None:
     """Give what a file holds now a second name, which stays when the file is replaced; one that is there stays.
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from heyhi.errors import NoProjectError, ProjectError, suggest
+from heyhi.errors import NoProjectError, NotifyError, ProjectError, suggest
 
 RESULTS_VARIABLE = "HH_EXP_DIR"  # environment variable that names the results root
 STATE_NAME = ".heyhi"  # of a results root: what HeyHi keeps for itself, copies of the code among it
@@ -401,8 +401,8 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         texts = value if wants_list and fits else [value]
         if not fits or not all(isinstance(text, str) and "\0" not in text for text in texts):
             kind = "a list of strings" if wants_list else "a string"
-            # Somebody may have put the key itself where its file's name belongs.
-            given = "" if key == "sheets_credentials" else f", not {value!r}"
+            # Somebody may have put the key itself where its file's name belongs; whom a launch tells is a secret.
+            given = "" if key in ("sheets_credentials", "notify") else f", not {value!r}"
             raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be {kind}{given}")
         if key in ("name", "was"):
             texts = [_checked_name(pyproject, f"[tool.heyhi] {key}", text) for text in texts]
@@ -417,6 +417,13 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
             f"{pyproject}: [tool.heyhi] controller is {name!r}{suggest(name, CONTROLLERS)}; expected"
             f" {', '.join(CONTROLLERS)}"
         )
+    for text in values.get("notify", ()):
+        from heyhi.notify.whom import check  # who sets nobody needn't know how
+
+        try:
+            check(text)
+        except NotifyError as error:
+            raise ProjectError(f"{pyproject}: [tool.heyhi] notify: {error}") from None
     if "identity_ignore" in values:  # in addition to the default: its last pattern decides
         values["identity_ignore"] = (*SCHEDULING_KEYS, *values["identity_ignore"])
     if any(not text.strip() for text in values.get("node_faults", ())):

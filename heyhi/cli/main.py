@@ -147,6 +147,10 @@ def _run(args: argparse.Namespace) -> int:
         from heyhi.cli.serving import serve
 
         return serve(args)
+    if args.command == "notify":
+        from heyhi.cli.notifying import notify
+
+        return notify(args)
     if args.command == "docs":
         from heyhi.cli.docs import docs
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 REDO = "--redo-drifted"
+NOTIFY, NOBODY = "--notify", "none"
 ALL_RANKS = "all"  # for --rank
 OVERRIDE_HELP = "key=value, list=[a,b], message={field: value}, list+=[c], or I.mount=path for an include"
 
@@ -53,9 +54,10 @@ def add_unattended_arguments(parser: argparse.ArgumentParser, *, is_foreground: 
         help="start N experiments first (1), and the others when these have logged a line or are DONE",
     )  # fmt: skip
     options.add_argument(
-        "--notify", action="append", default=[], metavar="WHOM",
+        NOTIFY, type=_whom, action="append", default=[], metavar="WHOM",
         help="send a message on the first death and at the end: to a URL (Slack, Mattermost, Discord, ntfy),"
-        " mail:ADDRESS, or command:COMMAND; may be repeated (default: [tool.heyhi] notify)",
+        " mail:ADDRESS, command:COMMAND, or whom env:NAME has; none: to nobody; may be repeated (default: [tool.heyhi]"
+        " notify)",
     )  # fmt: skip
     options.add_argument(
         "--max-gpu-hours", type=_hours, metavar="N", help="start nothing more once N GPU-hours were used"
@@ -69,6 +71,18 @@ def _number_of(what: str) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _whom(text: str) -> str:
+    from heyhi.errors import NotifyError
+    from heyhi.notify.whom import check
+
+    try:
+        if text != NOBODY:
+            check(text)
+    except NotifyError as error:
+        raise NotifyError(f"{NOTIFY}: {error}") from None
+    return text
 
 
 def _hours(text: str) -> float:

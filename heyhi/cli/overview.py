@@ -9,7 +9,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "run": ("run", "launch", "search"),
     "watch, end, start again": ("status", "serve", "logs", "cancel", "retry"),
     "results": ("report", "diff", "note", "export", "sheets"),
-    "housekeeping": ("clean", "docs", "completion"),
+    "housekeeping": ("clean", "notify", "docs", "completion"),
 }
 USAGE = "heyhi [-h] [--version] COMMAND …"
 DESCRIPTION = "Compose, check, run and follow experiments."

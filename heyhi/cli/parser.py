@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from heyhi.cli.options import (
     ALL_RANKS,
+    NOTIFY,
     OVERRIDE_HELP,
     add_redo_arguments,
     add_unattended_arguments,
@@ -53,7 +54,7 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
         place, command = chosen
         given = [*given[: place + 1], *_with_words_as_options(command, given[place + 1 :])]
     parsed, rest = parser.parse_known_args(given)
-    parsed.argv = list(sys.argv[1:] if args is None else args)
+    parsed.argv = _for_records(sys.argv[1:] if args is None else args)
     if rest and not hasattr(parsed, "words"):
         if "parser" in parsed and "=" in rest[0] and not rest[0].startswith("-"):
             from heyhi.errors import OverrideError
@@ -68,6 +69,15 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
     if rest:
         parsed.words = in_given_order([*parsed.words, *rest], given)
     return parsed
+
+
+def _for_records(args: Sequence[str]) -> list[str]:
+    """Return a command line as others may read it: whom it has told is nobody else's business."""
+    if not any(word.startswith(NOTIFY) for word in args):
+        return list(args)
+    from heyhi.notify.whom import without_addresses
+
+    return without_addresses(args, NOTIFY)
 
 
 def _check_command(parser: argparse.ArgumentParser, args: list[str]) -> None:
@@ -581,6 +591,15 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         )
         init.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
+    notify = command("notify", "try who is told of launches: send a message", _NOTIFY_EPILOG)
+    if only in (None, "notify"):
+        notify.add_argument(
+            "whom",
+            nargs="*",
+            metavar="WHOM",
+            help="as --notify of heyhi launch names them; default: [tool.heyhi] notify",
+        )
+
     docs = command("docs", "list the pages of the docs, or show one of them", _DOCS_EPILOG)
     if only in (None, "docs"):
         docs.add_argument("page", nargs="?", metavar="PAGE", help="name of a page; default: list them")
@@ -592,6 +611,14 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
+_NOTIFY_EPILOG = """\
+examples:
+  heyhi notify https://hooks.slack.com/services/…     a webhook of Slack's, Mattermost's or Discord's
+  heyhi notify https://ntfy.sh/my-topic               a phone, by ntfy
+  heyhi notify mail:me@example.org
+  heyhi notify env:LAB_HOOK                           whom that variable of the environment has
+heyhi docs unattended: when a launch tells somebody, and what
+"""
 _SERVE_EPILOG = """\
 examples:
   heyhi serve                                         all that is known

@@ -15,6 +15,7 @@ from heyhi.cli.looking import print_wrapped
 from heyhi.cli.selection import Selection
 from heyhi.cli.unattended import Unattended
 from heyhi.cli.working import plan_workers, submit_workers
+from heyhi.notify.whom import shown_all
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def redo_and_control(
         print(_said_of_canaries(selection, starting, canaries, unattended.canary))
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
+        if unattended.notify:
+            print(f"would tell {shown_all(unattended.notify)} of the first death and of the end")
         return 0
     if redoing.folders:
         redoing.check(spec)
@@ -157,6 +160,7 @@ def _control(
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
     from heyhi.control.controller import run_here, start
     from heyhi.control.first_start import FirstStart
+    from heyhi.control.telling import put_down, take_back
     from heyhi.sweep.target import target_of
 
     project, words = selection.project, shell_line(selection.words or _few(selection.project, starting))
@@ -169,26 +173,35 @@ def _control(
             workers=unattended.workers,
             canary=len(canaries),
             canaries=tuple(target_of(path, project.root) for path in canaries),
-            notify=unattended.notify,
+            notify=tuple(one.shown for one in unattended.notify),
             max_gpu_hours=unattended.max_gpu_hours,
         )
-        if work is not None:
-            return submit_workers(project, spec, work, words, record, told)
-        if plan is not None:
-            return hand_over(spec, launching, plan, words, told)
-        first = FirstStart(project, list(dict.fromkeys([*canaries, *starting])))
-        if unattended.controller == "slurm":
-            controller, is_new = _start_job(project, spec, manifests, starting)
-        elif args.foreground:
-            (controller, is_new), code = run_here(project, spec)
-            if is_new:
+        with put_down(project, spec, unattended.notify):
+            if work is not None or plan is not None:
+                if work is not None:
+                    code = submit_workers(project, spec, work, words, record, told)
+                else:
+                    assert plan is not None
+                    code = hand_over(spec, launching, plan, words, told)
+                if not record.name:  # nothing is new
+                    take_back(project, spec)
+                say_told(unattended, is_new=bool(record.name))
                 return code
-        else:
-            controller, is_new = start(project, spec)
+            first = FirstStart(project, list(dict.fromkeys([*canaries, *starting])))
+            if unattended.controller == "slurm":
+                controller, is_new = _start_job(project, spec, manifests, starting)
+            elif args.foreground:
+                (controller, is_new), code = run_here(project, spec)
+                if is_new:
+                    return code
+            else:
+                controller, is_new = start(project, spec)
         if not is_new:  # what is being run already is on record
             record.take_back()
+            take_back(project, spec)
     try:
         say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
+        say_told(unattended, is_new=is_new)
         if not is_new:
             return wait_for_others(selection) if args.command == "run" else 0
         lines, failed = first.wait(controller, words=words)
@@ -208,6 +221,13 @@ def _start_job(project: Project, spec: ControllerSpec, manifests: list[Manifest]
     from heyhi.slurm.request import request_of
 
     return start_job(project, spec, [request_of(task) for _, task in check_requests(manifests, set(starting))])
+
+
+def say_told(unattended: Unattended, *, is_new: bool = True) -> None:
+    """Say who is told of a launch."""
+    if unattended.notify:
+        whom = f"{shown_all(unattended.notify)} of the first death and of the end"
+        print(f"  tells:   {whom if is_new else 'nobody: that one tells whom it was told to'}", flush=True)
 
 
 def _few(project: Project, folders: Sequence[str]) -> list[str]:

@@ -6,10 +6,14 @@ What doesn't go together is refused here, before anything is written.
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from heyhi.errors import LauncherError
+from heyhi.cli.options import NOBODY, NOTIFY
+from heyhi.errors import LauncherError, NotifyError
+from heyhi.notify.whom import NOBODY_SAID, Whom, check_here, whom_of
 from heyhi.project import Project
 
 
@@ -28,7 +32,7 @@ class Unattended:
     controller: Literal["local", "slurm", "none"] = "local"
     workers: int = 0
     canary: int = 0
-    notify: tuple[str, ...] = ()
+    notify: tuple[Whom, ...] = ()
     max_gpu_hours: float = 0.0
 
     @classmethod
@@ -42,6 +46,7 @@ class Unattended:
 
         Raises:
             LauncherError: some don't go together.
+            NotifyError: somebody who was named can't be told.
         """
         asked = getattr(args, "controller", None)
         workers = getattr(args, "workers", None) or 0
@@ -69,6 +74,24 @@ class Unattended:
             cast('Literal["local", "slurm", "none"]', kind),
             workers,
             args.canary,
-            tuple(dict.fromkeys(args.notify)) or project.settings.notify,
+            _whom(args.notify, project),
             args.max_gpu_hours or 0.0,
         )
+
+
+def _whom(given: Sequence[str], project: Project) -> tuple[Whom, ...]:
+    """Return who is told: whom the command line names, else the settings, of which not all hold on every machine."""
+    found: dict[Whom, None] = {}
+    for text in given or project.settings.notify:
+        if given and text == NOBODY:
+            continue
+        try:
+            whom = whom_of(text)
+            check_here(whom)
+        except NotifyError as error:
+            if given:
+                raise NotifyError(f"{NOTIFY}: {error}") from None
+            print(f"warning: [tool.heyhi] notify: {error}; {NOBODY_SAID}", file=sys.stderr)
+        else:
+            found[whom] = None
+    return tuple(found)

@@ -9,6 +9,7 @@ from pathlib import Path
 from heyhi.config.ignored_fields import names_field
 from heyhi.config.schema import Schema
 from heyhi.config.translation import Translation
+from heyhi.notify.whom import shown_text
 from heyhi.project import RESULTS_VARIABLE, Project, Settings, declared_settings
 
 _IGNORE, _RENAMED = "identity_ignore", "renamed"
@@ -58,6 +59,8 @@ def _sources(project: Project) -> dict[str, str]:
 
 
 def _value(project: Project, name: str) -> object:
+    if name == "notify":
+        return tuple(map(shown_text, project.settings.notify))
     is_override = name == "results" and (project.results_override or os.environ.get(RESULTS_VARIABLE))
     return project.relative(Path(project.results_root)) if is_override else getattr(project.settings, name)
 

@@ -20,6 +20,7 @@ from heyhi.control.controller import Controller, find_controllers
 from heyhi.control.controller_job import end_jobs
 from heyhi.control.find import experiments_of
 from heyhi.control.survey import Survey
+from heyhi.control.telling import Cancelling
 from heyhi.control.worker_cancel import end_run
 from heyhi.errors import ClaimError, HeyhiError, UnknownError
 from heyhi.experiment.claim import read_owner
@@ -222,6 +223,7 @@ class Canceller:
 
     def run(self, plan: CancelPlan) -> None:
         """End it all; what Slurm doesn't take is said, and `failed`."""
+        telling = Cancelling(self._project, [controller.spec() for controller in plan.controllers])
         waiting = self._end_controllers(plan.controllers)
         if plan.controllers:  # one may have started something meanwhile
             plan = self._again(plan)
@@ -237,6 +239,7 @@ class Canceller:
             plan.idle = {path: text for path, text in plan.idle.items() if path not in late.runs}
         self.lines += idle_lines(self._project, plan)
         self.found += [Found("nothing", self._name(path), why=why) for path, why in plan.idle.items()]
+        telling.tell()
 
     def _again(self, plan: CancelPlan) -> CancelPlan:
         try:

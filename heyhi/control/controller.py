@@ -23,6 +23,7 @@ from heyhi.control.handed_over import Living
 from heyhi.control.held_back import folders_in, forget_held
 from heyhi.control.job_claim import describe_job, living_owner, take
 from heyhi.control.spare import Spare
+from heyhi.control.telling import tell_end
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import result_of
@@ -70,7 +71,7 @@ class ControllerSpec:
         workers: how many jobs run them all, one after another each; 0: each has a job of its own.
         canary: how many of these are started first; 0: all at once.
         canaries: targets of those that may be first, in order.
-        notify: who is told of the first death and of the end.
+        notify: who is told of the first death and of the end, as it may be shown; `heyhi.control.telling` has where.
         max_gpu_hours: once so many were used nothing more is started; 0: any number.
         code: digest of the copy of the code that its jobs run; empty: one that it makes.
     """
@@ -424,7 +425,9 @@ def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
         return Started(controller._replace(owner=claim), False), 0
     with claim:
         os.chdir(project.root)
-        return Started(controller._replace(owner=claim.owner), True), control(controller, spec)
+        code = control(controller, spec)
+        tell_end(project, spec, code)
+        return Started(controller._replace(owner=claim.owner), True), code
 
 
 def place(project: Project, spec: ControllerSpec) -> Controller:
@@ -517,6 +520,7 @@ def main(folder: Path, telling: int) -> int:
         Spare(folder, folder.with_name(f"{folder.name}.log")).print_through()
         print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {shown(spec)}", flush=True)
         code = control(Controller(folder.name, folder, owner), spec)
+        tell_end(find_project(Path.cwd()), spec, code)
         print(f"{utc_now()} exit code {code}", flush=True)
         return code
 

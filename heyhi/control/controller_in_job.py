@@ -20,6 +20,7 @@ from heyhi.control.controller import Controller, ControllerSpec, control, shown
 from heyhi.control.controller_job import GIVEN_UP_NAME, new_mark, submit_controller, why_no_submission
 from heyhi.control.job_claim import NEXT_NAME, Asked
 from heyhi.control.spare import Spare
+from heyhi.control.telling import tell_end
 from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.claim import Claim, read_last_owner
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
@@ -176,6 +177,7 @@ class InJob:
                 return 1
             if self._is_first and (why := why_no_submission(asked, self._host, _TEST_SECONDS)):
                 print(f"error: {why}", flush=True)
+                tell_end(self._project, spec, 2, why)
                 return 2
             print(f"snakemake {shown(spec)}", flush=True)
             coming = Next(self._project, self._controller, asked, self._ref.job, self._ref.mark)
@@ -193,6 +195,7 @@ class InJob:
             is_told = code == 128 + signal.SIGTERM or (self.is_noticed and code)
             if not is_told or self.is_lost or (not self.is_noticed and self._is_cancelled()):
                 coming.end()
+                tell_end(self._project, spec, code)
             else:
                 code = self._hand_over(coming)
         return code

@@ -64,6 +64,12 @@ class Interrupt:
         if self._workflow.local_exec and signal.SIGTERM in self._has_taken:
             signal.signal(signal.SIGTERM, self._handle)
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether a signal was why not all was run."""
+        executor = getattr(self._workflow.scheduler, "_executor", None)
+        return self._interrupted_at is not None or getattr(executor, "left_by", None) is not None
+
     def end(self) -> None:
         """End this process where a signal was why not all was run: for `onerror`, when all else is done.
 

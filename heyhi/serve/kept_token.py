@@ -18,7 +18,7 @@ import stat
 import time
 from pathlib import Path
 
-from heyhi.files import open_regular, user_state
+from heyhi.files import open_regular, user_state, write_private
 
 TOUCH_SECONDS = 60.0  # between two signs of life
 KEPT_SECONDS = 600.0  # after the last of them
@@ -79,23 +79,6 @@ def _remove_old(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if path.lstat().st_mtime < time.time() - KEPT_SECONDS:
                 path.unlink()
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, as a whole.
-
-    Raises:
-        OSError: it can't be written.
-    """
-    temp = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
-    handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        temp.replace(path)
-    except BaseException:
-        temp.unlink(missing_ok=True)
-        raise
 
 
 def _read(path: Path, newer_than: float = 0.0) -> dict[str, object]:

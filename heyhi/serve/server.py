@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
+from heyhi.files import write_private
 from heyhi.serve.app import Answers, event_of
 from heyhi.serve.connections import Connections
 from heyhi.serve.guard import Guard
-from heyhi.serve.kept_token import TOUCH_SECONDS, KeptToken, write_private
+from heyhi.serve.kept_token import TOUCH_SECONDS, KeptToken
 from heyhi.serve.listening import is_far
 from heyhi.serve.looking import Looking
 from heyhi.serve.memory import bound

@@ -76,6 +76,7 @@ class Flow:
 
     Attributes:
         project: whose experiments are run.
+        launch: the record of the launch that has started this run; empty where somebody has by hand.
         python: this interpreter, quoted for a shell command.
         ended: with what the shell of an experiment begins what it says of an end that only it has seen.
         options: further words for the runner, with a space before each.
@@ -111,7 +112,8 @@ class Flow:
             self._sweep = _chosen_sweep(config, self.project)
             goes_on = continues_drifted(config)
         self._is_chosen = any(config.get(key) for key in _SETTINGS)
-        self._is_on_record = bool(config.get(_LAUNCH_SETTING))
+        self.launch = str(config.get(_LAUNCH_SETTING) or "")
+        self._is_on_record = bool(self.launch)
         self._statuses = Statuses()
         self._parallel: list[int] = []  # of the searches: trials at once
         self._unknown: dict[str, str] = {}  # digest of a target -> what is said of it

@@ -1,0 +1,445 @@
+"""Who is told what of a launch: of its first death, and of its end, each once, whoever sees it.
+
+A launch's folder has whom, in a file that only its owner reads, and what was said already. A launch that goes on with
+what a killed one has left doesn't say that one's first death again. How it all ended, `heyhi.report.summed_up` finds
+out, in a process of its own. Whoever calls this goes on: nothing is raised, and all takes a bounded time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from heyhi.errors import HeyhiError, reporting_errors
+from heyhi.experiment.names import Status
+from heyhi.files import parse_json, read_bounded, write_private, writing
+from heyhi.notify.forms import Message
+from heyhi.notify.sending import send
+from heyhi.notify.whom import Whom
+from heyhi.project import Project, find_project
+from heyhi.streams import guard_streams
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
+from heyhi.text import duration
+
+FOLDER_NAME = "telling"  # in a launch's folder: a folder for each record of a launch
+_WHOM, _DEATH, _END, _WHY, _BEGAN = "whom.json", "death", "end", "why", "began"
+_SUM_SECONDS = 30.0  # that finding out how it all ended may take
+_INTERRUPTED = (130, 143, 129)  # exit codes by signals: Ctrl-C, SIGTERM, SIGHUP
+_CTRL_C = 130
+
+Warn = Callable[[str], None]
+
+
+class Launched(Protocol):
+    """What is asked of a `ControllerSpec`."""
+
+    @property
+    def name(self) -> str:
+        """Of the controller."""
+
+    @property
+    def launch(self) -> str:
+        """Of the launch's record."""
+
+    @property
+    def kind(self) -> str:
+        """Who stays for it."""
+
+    @property
+    def sweeps(self) -> tuple[str, ...]:
+        """Sweep files."""
+
+    @property
+    def manifests(self) -> tuple[str, ...]:
+        """Of the sweeps that are run whole."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Of the experiments beside them."""
+
+
+class _Noted(NamedTuple):
+    """The same, as its note has it."""
+
+    name: str
+    launch: str = ""
+    kind: str = "local"
+    sweeps: tuple[str, ...] = ()
+    manifests: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A run of Snakemake that nobody has launched by HeyHi: it is told of while it lives.
+
+    Attributes:
+        name: what it is called.
+        manifests: as a launch has them.
+        targets: likewise.
+    """
+
+    name: str
+    manifests: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    launch: str = ""
+    kind: str = "local"
+    sweeps: tuple[str, ...] = ()
+
+
+def warn(text: str) -> None:
+    """Say on standard error what went wrong in telling somebody."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+class Telling:
+    """Tells of one launch.
+
+    Args:
+        project: whose experiments it starts.
+        spec: what it does.
+        whom: are told.
+        folder: in which it is kept what was said; None: nowhere, and only this process tells.
+        began: when it was launched (seconds since 1970).
+        say: how it is said that somebody can't be told.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        spec: Launched,
+        whom: Sequence[Whom],
+        folder: Path | None = None,
+        began: float = 0.0,
+        say: Warn = warn,
+    ) -> None:
+        self._project, self._spec, self._whom, self._folder, self._say = project, spec, tuple(whom), folder, say
+        self._began = began or time.time()
+        self._marks: set[str] = set()
+
+    @classmethod
+    def of(cls, project: Project, spec: Launched, say: Warn = warn) -> Telling | None:
+        """Find who is to be told of a launch; None where nobody is, or all is said."""
+        return cls.in_folder(project, spec, _folder_of(project, spec.name, spec.launch), say) if spec.launch else None
+
+    @classmethod
+    def in_folder(cls, project: Project, spec: Launched, folder: Path, say: Warn = warn) -> Telling | None:
+        """Likewise, of what is kept in a folder."""
+        try:
+            data = parse_json(read_bounded(folder / _WHOM))
+            whom = [Whom(str(kind), str(address)) for kind, address in data["whom"]]
+            made = cls(project, spec, whom, folder, float(data["time"]), say)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        made._take_over()
+        return made
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an experiment of it was started."""
+        return self._has(_BEGAN)
+
+    def begin(self) -> None:
+        """Note that an experiment is started."""
+        if not self._has(_BEGAN):
+            self._mark(_BEGAN)
+
+    def death(self, exp_id: str, reason: str) -> None:
+        """Tell of the first death; of any other one nothing is said."""
+        if not self._mark(_DEATH):
+            return
+        self.begin()
+        lines = [reason, f"heyhi logs --error {exp_id} shows more; the others go on", self._where]
+        facts = {**self._facts, "exp_id": exp_id, "reason": reason}
+        self._send(Message("death", f"{self._name}: first death: {exp_id}", tuple(filter(None, lines)), facts))
+
+    def claim_end(self) -> bool:
+        """Have nobody else tell of the end; return whether nobody has."""
+        return self._mark(_END)
+
+    def end(self, how: str = "over", why: str = "", *, is_claimed: bool = False) -> None:
+        """Tell of the end, unless somebody has.
+
+        Args:
+            how: it has ended, in a word.
+            why: what else is to be said of that.
+            is_claimed: whether `claim_end` was asked before.
+        """
+        if not is_claimed and not self.claim_end():
+            return
+        if why or self._has(_WHY):
+            with contextlib.suppress(OSError, ValueError):
+                why = why or read_bounded(self._path(_WHY)).decode()
+        found = summed_up(self._project, self._spec)
+        counts = {str(status): int(count) for status, count in found.get("counts", {}).items()}
+        took = max(0.0, time.time() - self._began)
+        title = f"{self._name}: {how}: {_counted(counts)}"
+        files = found.get("tables", [])
+        lines = [
+            why,
+            str(found.get("best_line", "")),
+            f"table: {', '.join(files)}" if files else "",
+            ", ".join(filter(None, [str(found.get("used_line", "")), f"took {duration(took)}"])),
+            self._where,
+        ]
+        known = ("best", "gpu_hours", "cpu_hours", "tables")
+        facts = {**self._facts, "how": how, "why": why, "counts": counts, "seconds": round(took, 1)}
+        facts |= {name: found[name] for name in known if name in found}
+        self._send(Message("end", title, tuple(filter(None, lines)), facts))
+        self.forget()
+
+    def drop(self) -> None:
+        """Tell nothing of the end, and forget whom."""
+        self.claim_end()
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove the addresses: all is said."""
+        if self._folder is not None:
+            with contextlib.suppress(OSError):
+                (self._folder / _WHOM).unlink(missing_ok=True)
+
+    @property
+    def _name(self) -> str:
+        sweeps = self._spec.sweeps
+        project = self._project.name or self._project.root.name
+        return f"{project}: {', '.join(sweeps[:3]) or self._spec.name}"
+
+    @property
+    def _where(self) -> str:
+        return f"in {self._project.root} on {socket.gethostname()}"
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "project": self._project.name or self._project.root.name,
+            "controller": self._spec.name,
+            "launch": self._spec.launch,
+            "user": _user(),
+            "host": socket.gethostname(),
+            "project_root": str(self._project.root),
+        }
+
+    def _send(self, message: Message) -> None:
+        try:
+            failures = send(self._whom, message)
+        except Exception as error:  # whatever it is, the launch goes on
+            failures = [f"nobody was told: {type(error).__name__}"]
+        for text in failures:
+            if self._mark(f"failed-{text.partition(' was not told')[0].encode().hex()[:100]}"):
+                self._say(text)
+
+    def _path(self, name: str) -> Path:
+        return (self._folder or Path()) / name
+
+    def _has(self, name: str) -> bool:
+        return name in self._marks or (self._folder is not None and self._path(name).exists())
+
+    def _mark(self, name: str) -> bool:
+        """Mark something as said; return whether it wasn't."""
+        if name in self._marks:
+            return False
+        self._marks.add(name)
+        if self._folder is None:
+            return True
+        try:
+            self._path(name).mkdir()  # one of several succeeds, on all file systems
+        except OSError as error:
+            # On a disk that is full it is said as well, perhaps twice: that is better than never.
+            return not isinstance(error, FileExistsError | FileNotFoundError)
+        return True
+
+    def _take_over(self) -> None:
+        """Learn from what earlier launches of the name have left: of one that was cut off, what it has said counts."""
+        assert self._folder is not None
+        if self._has(_BEGAN):
+            return
+        with contextlib.suppress(OSError):
+            for other in self._folder.parent.iterdir():
+                if other == self._folder:
+                    continue
+                if (other / _DEATH).exists() and not (other / _END).exists():
+                    self._mark(_DEATH)
+                shutil.rmtree(other, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def put_down(project: Project, spec: Launched, whom: Sequence[Whom]) -> Iterator[None]:
+    """Write down whom a launch tells, for whoever sees its deaths; take that back where a user's error comes inside.
+
+    Raises:
+        ResultError: it can't be written.
+    """
+    if whom and spec.launch:
+        folder = _folder_of(project, spec.name, spec.launch)
+        with writing(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(folder / _WHOM, json.dumps({"whom": whom, "time": time.time()}))
+    try:
+        yield
+    except HeyhiError:
+        take_back(project, spec)
+        raise
+
+
+def take_back(project: Project, spec: Launched) -> None:
+    """Forget whom a launch tells: it has started nothing."""
+    if spec.launch:
+        shutil.rmtree(_folder_of(project, spec.name, spec.launch), ignore_errors=True)
+
+
+def find_telling(project: Project, launch: str, say: Warn = warn) -> Telling | None:
+    """Find who is to be told of a launch, by the name of its record."""
+    try:
+        for folder in (project.state_root / CONTROLLERS_NAME).glob(f"*/{FOLDER_NAME}/{launch}"):
+            controller = folder.parent.parent
+            return Telling.in_folder(project, _noted(controller.parent, controller.name, launch), folder, say)
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def note_why(project: Project, spec: Launched, why: str) -> None:
+    """Have the message of the end say something more, such as why all others were held back."""
+    if spec.launch:
+        with contextlib.suppress(OSError):
+            folder = _folder_of(project, spec.name, spec.launch)
+            if (folder / _WHOM).exists():
+                write_private(folder / _WHY, why)
+
+
+def tell_death(project: Project, spec: Launched, exp_id: str, reason: str) -> None:
+    """Tell of an experiment that is dead for good, if it is the first one of its launch."""
+    if (telling := Telling.of(project, spec)) is not None:
+        telling.death(exp_id, reason)
+
+
+def tell_end(project: Project, spec: Launched, code: int = 0, why: str = "") -> None:
+    """Tell of the end of a launch.
+
+    Who was ended by a signal says nothing: a user has pressed Ctrl-C, or others go on with what is left.
+
+    Args:
+        project: whose experiments it has started.
+        spec: what it did.
+        code: its exit code.
+        why: what else is to be said.
+    """
+    telling = Telling.of(project, spec)
+    if telling is None:
+        return
+    if code in _INTERRUPTED:
+        if code == _CTRL_C:
+            telling.drop()
+        return
+    is_seen = spec.kind == "local"  # what it was asked to do, somebody has just read
+    if telling.has_begun or why or telling._has(_WHY) or (code and not is_seen) or spec.kind == "none":
+        telling.end("over" if code in (0, 1) else f"ended with exit code {code}", why)
+    else:
+        telling.drop()
+
+
+class Cancelling:
+    """Tells of the end of launches that are cancelled; to be made before their controllers end.
+
+    Args:
+        project: whose they are.
+        specs: what they were told to do.
+    """
+
+    def __init__(self, project: Project, specs: Sequence[Launched | None]) -> None:
+        found = [Telling.of(project, spec) for spec in specs if spec is not None]
+        self._ends = [one for one in found if one is not None and one.claim_end()]
+
+    def tell(self) -> None:
+        """Tell of them."""
+        for one in self._ends:
+            one.end("cancelled", is_claimed=True)
+
+
+def summed_up(project: Project, spec: Launched) -> Mapping[str, Any]:
+    """Return how the experiments of a launch are, and what came of them; what can't be found out isn't in it."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
+        # A process of its own: it takes much memory, and whatever goes wrong in it ends nothing.
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "heyhi.report.summed_up"],
+            input=json.dumps({"manifests": spec.manifests, "targets": spec.targets}).encode(),
+            cwd=project.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_SUM_SECONDS,
+            start_new_session=True,
+            check=True,
+        )
+        found = json.loads(done.stdout)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    listed = [f"{counts[status.value]} {status.value}" for status in reversed(Status) if counts.get(status.value)]
+    if len(listed) == 1 and counts.get(Status.DONE.value, 0) > 1:
+        return f"all {listed[0]}"
+    return ", ".join(listed) or "how its experiments are can't be found out now: heyhi status says"
+
+
+def _folder_of(project: Project, name: str, launch: str) -> Path:
+    return project.state_root / CONTROLLERS_NAME / name / FOLDER_NAME / launch
+
+
+def _noted(root: Path, name: str, launch: str = "") -> _Noted:
+    """Return what a launch was told to do, by its note."""
+    note: Any = {}
+    with contextlib.suppress(OSError, ValueError):
+        note = parse_json(read_bounded(root / name / NOTE_NAME))
+    if not isinstance(note, Mapping):
+        note = {}
+    lists = {key: tuple(map(str, note.get(key) or ())) for key in ("sweeps", "manifests", "targets")}
+    return _Noted(name, launch or str(note.get("launch", "")), str(note.get("kind", "local")), **lists)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # without a name on this machine
+        return str(os.getuid())
+
+
+def main(args: Sequence[str]) -> int:
+    """Tell of a launch that nobody stays for, for its jobs: `death NAME EXP_ID [REASON]` or `end NAME`."""
+    project = find_project(Path.cwd())
+    match list(args):
+        case ["death", name, exp_id, *reason]:
+            spec = _noted(project.state_root / CONTROLLERS_NAME, name)
+            tell_death(project, spec, exp_id, " ".join(reason) or _reason(project, exp_id))
+        case ["end", name]:
+            tell_end(project, _noted(project.state_root / CONTROLLERS_NAME, name))
+        case _:
+            raise HeyhiError("python -m heyhi.control.telling takes `death NAME EXP_ID [REASON]` or `end NAME`")
+    return 0
+
+
+def _reason(project: Project, exp_id: str) -> str:
+    from heyhi.experiment.status import find_state
+
+    with contextlib.suppress(HeyhiError):
+        return find_state(project.results_root / exp_id).line
+    return ""
+
+
+if __name__ == "__main__":
+    guard_streams(goes_on=True)
+    with reporting_errors():
+        sys.exit(main(sys.argv[1:]))
