@@ -64,6 +64,15 @@ def uses_slurm(profile: Path) -> bool:
     return any(_executor(path) in _SLURM_EXECUTORS for path in profile.glob("config*.yaml"))
 
 
+def runs_here(profile: Path) -> bool:
+    """Return whether a profile runs experiments on this machine; else Slurm or another engine does.
+
+    Raises:
+        HeyhiError: it has code that fails.
+    """
+    return all(_executor(path) in ("", LOCAL) for path in profile.glob("config*.yaml"))
+
+
 def snakefile_words(root: Path) -> list[str]:
     """Return what Snakemake has to be told to find HeyHi's rules from a project's root; often nothing."""
     if (root / OTHER_SNAKEFILE).is_file():
