@@ -23,7 +23,8 @@ PROFILES, OTHER_PROFILES = "profiles", "heyhi_profiles"
 SNAKEFILES = (SNAKEFILE, "snakefile", "workflow/Snakefile", "workflow/snakefile")
 
 _EXECUTOR = re.compile(r"^executor:\s*[\"']?(\S+?)[\"']?\s*$", re.MULTILINE)
-_SLURM_EXECUTORS = ("heyhi", "slurm")
+_HEYHI = "heyhi"
+_SLURM_EXECUTORS = (_HEYHI, "slurm")
 _USES_YTE = re.compile(r"^__use_yte__:\s*true\s*$", re.MULTILINE | re.IGNORECASE)
 _TAKES_IN = re.compile(r"^<:\s*[\"']?\?profile\(\\?[\"'](\w+)\\?[\"']\)[\"']?\s*$", re.MULTILINE)
 
@@ -71,6 +72,15 @@ def runs_here(profile: Path) -> bool:
         HeyhiError: it has code that fails.
     """
     return all(_executor(path) in ("", LOCAL) for path in profile.glob("config*.yaml"))
+
+
+def leaves_jobs(profile: Path) -> bool:
+    """Return whether a Snakemake of a profile that is ended, other than by Ctrl-C, lets its jobs go on.
+
+    Raises:
+        HeyhiError: it has code that fails.
+    """
+    return any(_executor(path) == _HEYHI for path in profile.glob("config*.yaml"))
 
 
 def snakefile_words(root: Path) -> list[str]:

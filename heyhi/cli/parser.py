@@ -168,7 +168,7 @@ def _refuse_search(command: argparse.ArgumentParser, option: str, found: Sequenc
 
 def _is_value(action: argparse.Action, text: str) -> bool:
     """Return whether the word behind an option that may have a value is its value."""
-    if action.choices is not None:
+    if action.choices is not None or str(action.metavar).startswith("="):
         return False  # it is written with a `=`
     if _ZIP in action.option_strings:
         key, equals, _ = text.partition("=")

@@ -86,6 +86,9 @@ def redo_and_control(
     from heyhi.control.controller import check_requests
 
     unattended = Unattended.of(args, selection.project, uses_slurm=spec.uses_slurm)
+    canaries = canaries_of(selection, starting, unattended.canary)
+    if unattended.canary:
+        print(_said_of_canaries(selection, starting, canaries, unattended.canary))
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
         return 0
@@ -95,8 +98,37 @@ def redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection, spec, args, launching, starting, told, unattended)
+    code = _control(selection, spec, args, launching, starting, told, unattended, canaries)
     return code or int(redoing.failed)
+
+
+def canaries_of(selection: Selection, starting: Sequence[str], count: int) -> list[str]:
+    """Return the exp paths of those that are started first; none where all would be.
+
+    Args:
+        selection: what is named.
+        starting: exp paths of what is started, in order.
+        count: how many are to be first.
+    """
+    if not count:
+        return []
+    named = {path for group in selection.groups for path in group.own_folders}
+    # What is only needed by these is run before them, and says little of them.
+    own = [path for path in starting if path in named] or list(starting)
+    return own[:count] if count < len(own) else []
+
+
+def _said_of_canaries(selection: Selection, starting: Sequence[str], canaries: Sequence[str], asked: int) -> str:
+    """Say which ones are started first."""
+    from heyhi.sweep.target import exp_ids_of
+
+    if not canaries:
+        return f"--canary={asked} makes no difference: {len(starting)} to start"
+    names = exp_ids_of(canaries[:_FEW], selection.project.results_root)
+    more = f" and {len(canaries) - _FEW} more" if len(canaries) > _FEW else ""
+    others = len(starting) - len(canaries)
+    waits, them = "waits" if others == 1 else "wait", "it" if len(canaries) == 1 else "them"
+    return f"canary: {', '.join(names)}{more} first; {others} {waits} for {them}"
 
 
 def _control(
@@ -107,6 +139,7 @@ def _control(
     starting: list[str],
     told: LaunchAnswer,
     unattended: Unattended,
+    canaries: list[str],
 ) -> int:
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
     from heyhi.control.controller import run_here, start
@@ -121,8 +154,8 @@ def _control(
             jobs=args.jobs or 0,
             kind=unattended.controller,
             workers=unattended.workers,
-            canary=unattended.canary,
-            canaries=tuple(target_of(path, project.root) for path in starting[: unattended.canary]),
+            canary=len(canaries),
+            canaries=tuple(target_of(path, project.root) for path in canaries),
             notify=unattended.notify,
             max_gpu_hours=unattended.max_gpu_hours,
         )
@@ -132,7 +165,7 @@ def _control(
             raise NotImplementedError("heyhi.control.handed_over")
         if unattended.controller == "slurm":
             raise NotImplementedError("heyhi.control.controller_job")
-        first = FirstStart(project, starting)
+        first = FirstStart(project, list(dict.fromkeys([*canaries, *starting])))
         if args.foreground:
             (controller, is_new), code = run_here(project, spec)
             if is_new:

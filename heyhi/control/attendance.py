@@ -256,7 +256,7 @@ def who_runs_all(survey: Survey, paths: Collection[str]) -> list[tuple[Project, 
         for project in dict.fromkeys(part.project for part in survey.parts):
             for controller in find_controllers(project):
                 # One that can't tell what it does may do something else.
-                known = controller.owner is not None and controller.spec() is not None
+                known = (controller.owner is not None or controller.is_unattended) and controller.spec() is not None
                 if known and left & (mine := _run_by(project, controller, survey)):
                     found.append((project, controller))
                     left -= mine
@@ -266,7 +266,18 @@ def who_runs_all(survey: Survey, paths: Collection[str]) -> list[tuple[Project, 
 
 
 def _run_by(project: Project, controller: Controller, survey: Survey) -> Set[str]:
-    """Return which of those that aren't done a controller runs; one that nobody knows the orders of runs all."""
+    """Return which of those that aren't done a controller runs; one that nobody knows the orders of runs all.
+
+    Where nobody stays, that is what has a job.
+    """
+    if controller.is_unattended:
+        return _ordered_from(project, controller, survey) & {
+            path for path, state in survey.others.items() if state.status.is_alive
+        }
+    return _ordered_from(project, controller, survey)
+
+
+def _ordered_from(project: Project, controller: Controller, survey: Survey) -> Set[str]:
     its = folders_of_controller(project, controller)
     if its is None:
         return survey.others.keys()
@@ -289,9 +300,9 @@ def _all(count: int) -> str:
 
 def _living_line(controller: Controller, count: int, left: int) -> str:
     what = _all(count) if count == left else f"{count} of these {left}"
-    if controller.owner is None:
+    if controller.owner is None and not controller.is_unattended:
         return f"controller {controller.name} may run {what}: its claim can't be read"
-    return f"controller pid {controller.owner.pid} on {controller.owner.host} runs {what}"
+    return f"{controller.describe()} {'run' if len(controller.jobs) > 1 else 'runs'} {what}"
 
 
 def said_of_experiment(project: Project, folder: str, exp_id: str) -> Iterator[tuple[str, str]]:

@@ -19,15 +19,19 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.control.handed_over import Living
+from heyhi.control.held_back import folders_in, forget_held
 from heyhi.control.spare import Spare
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
 from heyhi.experiment.claim import Claim, read_owner
+from heyhi.experiment.names import result_of
 from heyhi.experiment.owner import Owner
 from heyhi.files import parse_json, read_bounded, read_end, replace_file, utc_now, writing
-from heyhi.profiles import snakefile_words, uses_slurm
-from heyhi.project import Project
+from heyhi.profiles import leaves_jobs, snakefile_words, uses_slurm
+from heyhi.project import Project, find_project
 from heyhi.slurm.request import request_of
 from heyhi.streams import guard_streams
+from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_SETTING
 from heyhi.sweep.manifest import Manifest, table_of
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
@@ -35,6 +39,8 @@ from heyhi.sweep.target import folders_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+    from heyhi.control.canary import Canaries
 
 _TAIL_BYTES = 2000
 _ALL = "all"  # Snakemake's rule for a sweep
@@ -154,12 +160,25 @@ class ControllerSpec:
     @property
     def words(self) -> list[str]:
         """What Snakemake is given."""
-        if len(self.manifests) == 1 and not self.targets:
+        canary = {CANARY_SETTING: self.name if self.canary else ""}
+        if self._is_one_sweep:
             # Without a name, it is rule all, which has its own way with what is missing behind a table.
-            asked, lookup = [_ALL, *self.more] if self.more else [], self.manifests[0]
-        else:
-            asked, lookup = [*self.tables, *self.targets, *self.more], self.lookup
-        told = {"manifest": lookup, CONTINUE_SETTING: "1" if self.continue_drifted else "", "launch": self.launch}
+            return self._words([_ALL, *self.more] if self.more else [], canary)
+        return self._words([*self.tables, *self.targets, *self.more], canary)
+
+    @property
+    def canary_words(self) -> list[str]:
+        """What the Snakemake is given that runs the canaries, beside this one's."""
+        return [*self._words(self.canaries, {}), "--nolock"]
+
+    @property
+    def _is_one_sweep(self) -> bool:
+        return len(self.manifests) == 1 and not self.targets
+
+    def _words(self, asked: Sequence[str], more: Mapping[str, str]) -> list[str]:
+        lookup = self.manifests[0] if self._is_one_sweep else self.lookup
+        goes_on = "1" if self.continue_drifted else ""
+        told = {"manifest": lookup, CONTINUE_SETTING: goes_on, "launch": self.launch, **more}
         settings = [f"{key}={value}" for key, value in told.items() if value]
         words = [*asked, "--profile", self.profile, *(["--config", *settings] if settings else [])]
         words += ["--jobs", str(self.jobs)] if self.jobs else []
@@ -197,17 +216,35 @@ class Controller(NamedTuple):
     Attributes:
         name: as in `ControllerSpec`.
         folder: of its claim and note.
-        owner: the process; None where it is over, or nobody can tell.
+        owner: the process; None where it is over, or nobody can tell, or where nobody stays.
+        jobs: ids of those that go on by themselves, where nobody stays for them.
+        closing: id of the job that makes the tables once these have ended; empty for none.
     """
 
     name: str
     folder: Path
     owner: Owner | None
+    jobs: tuple[str, ...] = ()
+    closing: str = ""
 
     @property
     def log(self) -> Path:
         """What it and all before it of this name have printed."""
         return self.folder.with_name(f"{self.name}.log")
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether it is jobs that go on without anybody."""
+        return self.owner is None and bool(self.jobs or self.closing)
+
+    def describe(self) -> str:
+        """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""
+        if self.owner is not None:
+            return f"controller pid {self.owner.pid} on {self.owner.host}"
+        if self.jobs:
+            some, them = (f"{len(self.jobs):,} jobs", "themselves") if len(self.jobs) > 1 else ("1 job", "itself")
+            return f"{some} by {them}, without a controller"
+        return f"job {self.closing}, which makes the table," if self.closing else f"controller {self.name}"
 
     def spec(self) -> ControllerSpec | None:
         """Return what it was told to do, or None where the note is gone or damaged."""
@@ -271,6 +308,8 @@ def check_requests(manifests: Iterable[Manifest], exp_paths: Container[str]) -> 
 def find_controllers(project: Project) -> list[Controller]:
     """Return the controllers that live, as far as can be seen from here; one that may live has no owner.
 
+    A launch that nobody stays for is one as long as Slurm has a job of it.
+
     Raises:
         UnknownError: nobody can tell which there are.
     """
@@ -282,26 +321,24 @@ def find_controllers(project: Project) -> list[Controller]:
         names = []
     except OSError as error:
         raise UnknownError(f"{root}: can't be read: {error.strerror or error}") from None
+    living = Living(project)
     for name in names:
         try:
             owner = read_owner(root / name)  # of their logs, which lie there too: none
         except ClaimError:
             found.append(Controller(name, root / name, None))
             continue
-        found += [Controller(name, root / name, owner)] if owner is not None else []
+        if owner is not None:
+            found.append(Controller(name, root / name, owner))
+        elif (jobs := living.of(root / name)).ids:
+            found.append(Controller(name, root / name, None, jobs.jobs, jobs.closing))
     return found
 
 
 def folders_of_controller(project: Project, controller: Controller) -> list[str] | None:
     """Return the exp paths of all experiments that a controller runs, or ran; None where nobody can tell."""
     spec = controller.spec()
-    if spec is None:
-        return None
-    folders = folders_of([*spec.targets, *spec.more], project.root)
-    for path in spec.manifests:
-        with contextlib.suppress(HeyhiError), Manifest.open(project.root / path) as manifest:
-            folders += manifest.folders
-    return list(dict.fromkeys(folders))
+    return None if spec is None else folders_in(project, asdict(spec))
 
 
 def start(project: Project, spec: ControllerSpec) -> Started:
@@ -369,11 +406,39 @@ def _control(controller: Controller, spec: ControllerSpec) -> int:
     from snakemake.cli import main as snakemake
 
     replace_file(controller.folder / NOTE_NAME, json.dumps(asdict(spec), indent=1) + "\n")
+    forget_held(controller.folder)
+    canaries = _canaries(controller, spec)
+    if canaries is not None and (code := canaries.wait()) is not None:
+        return code
+    code = 0
     try:
         snakemake([*spec.words, *snakefile_words(Path.cwd())])
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    return 0
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    finally:
+        if canaries is not None:
+            canaries.end(code)
+    return code
+
+
+def _canaries(controller: Controller, spec: ControllerSpec) -> Canaries | None:
+    """Return the canaries of a launch; None where all are started at once."""
+    if not (spec.canary and spec.canaries):
+        return None
+    from heyhi.control.canary import Canaries
+
+    project = find_project(Path.cwd())
+    first = folders_of(spec.canaries, project.root)
+    others = set(folders_of_controller(project, controller) or ()).difference(first)
+    return Canaries(
+        project,
+        controller.folder,
+        first,
+        [*spec.canary_words, *snakefile_words(project.root)],
+        launch=spec.launch,
+        others=sum(not os.access(result_of(path), os.F_OK) for path in others),
+        leaves_jobs=leaves_jobs(Path(spec.profile)),
+    )
 
 
 def main(folder: Path, telling: int) -> int:

@@ -126,7 +126,7 @@ def rows_lines(rows: Sequence[Row], width: int | None = None, prefix: str = "") 
 
 
 def grouped(rows: Iterable[Row], is_apart: Callable[[Row], bool] = lambda row: False) -> list[Alike]:
-    """Put together what is dead, unknown or blocked for one reason, many of which come before single ones.
+    """Put together what is dead, unknown, blocked or held back for one reason, many of which come before single ones.
 
     Args:
         rows: of experiments, those of one status side by side.
@@ -134,7 +134,8 @@ def grouped(rows: Iterable[Row], is_apart: Callable[[Row], bool] = lambda row: F
     """
     found: dict[tuple[Status, str], list[Row]] = {}
     for row in rows:
-        is_alone = row.status not in _GROUPED or is_apart(row)
+        is_held_back = row.status is Status.NOT_STARTED and row.reason
+        is_alone = not (row.status in _GROUPED or is_held_back) or is_apart(row)
         found.setdefault((row.status, row.exp_path if is_alone else f"\0{kind_of(row.reason)}"), []).append(row)
     entries = []
     for its in found.values():

@@ -17,6 +17,7 @@ from heyhi.control.plans import PlanOf, no_plan, plans_of_expansion, plans_of_in
 from heyhi.experiment.given_files import given_files
 from heyhi.experiment.names import (
     CLAIM_NAME,
+    HELD_NAME,
     JOB_NAME,
     MIXED_NAME,
     NOTES_NAME,
@@ -127,6 +128,14 @@ def _given_bests(project: Project) -> Callable[[], GivenBests]:
         return GivenBests(project.results_root)
 
     return cache(make)
+
+
+def _held_back(project: Project) -> Mapping[str, str]:
+    if not os.access(project.state_root / HELD_NAME, os.F_OK):  # mostly
+        return {}
+    from heyhi.control.held_back import why_held
+
+    return why_held(project)
 
 
 def _not_planned(path: str) -> bytes | None:
@@ -350,6 +359,7 @@ class Survey:
                 best_of=survey.best_of,
                 results_root=project.results_root,
                 view=view,
+                held=partial(_held_back, project),
             )
             others |= statuses.not_done()
             survey.silence = survey.silence or statuses.silence

@@ -22,6 +22,7 @@ ENTRY_KEY = "entry"  # in identity.json: function that it was launched with, whe
 MIXED_NAME = "mixed"  # in it: notes of the experiments that went on with another config
 GIVEN_NAME = "given"  # in it: notes of the experiments that were given files, and what these files were
 NOTES_NAME = "notes"  # in it: what people noted of experiments
+HELD_NAME = "held"  # in it: why launches held back what they were to start
 RESULT_NAME = "result.json"
 CLAIM_NAME = "claim.json"  # the first claim
 JOB_NAME = "job.json"  # the last submission, where there was one

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import HeyhiError
@@ -100,6 +100,7 @@ class Statuses:
         best_of: returns which best of a sweep a need stands for, by its exp path; it needs all that it is chosen from.
         results_root: folder below which a need is called by its exp id.
         view: what Slurm says of jobs; default: ask it, if need be.
+        held: returns why experiments were held back that aren't started: exp path -> a line.
     """
 
     def __init__(
@@ -110,12 +111,14 @@ class Statuses:
         best_of: Callable[[str], Best | None] = no_best,
         results_root: Path | str = "",
         view: View | None = None,
+        held: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._folders = folders
         self._needs_of = needs_of
         self._best_of = best_of
         self._prefix = f"{results_root}/" if results_root else ""
         self._view = view
+        self._held = cache(held)
         self._looks: dict[str, _Look] = {}
         self._states: dict[str, State] = {}
         self._are_accounts_asked = False
@@ -169,6 +172,8 @@ class Statuses:
                     return State(Status.BLOCKED, f"by {its.reason}")
                 if its.status.blocks:
                     return State(Status.BLOCKED, f"by {need.removeprefix(self._prefix)}, {its.line}")
+            if not state.reason:
+                return state._replace(reason=self._held().get(exp_path, ""))
         return state
 
     def _of_best(self, exp_path: str, candidates: Sequence[str]) -> State:

@@ -39,6 +39,7 @@ from heyhi.slurm.cluster import check_clusters
 from heyhi.slurm.commands import Phase, Queue, SlurmError, View, cancel
 from heyhi.slurm.request import request_of
 from heyhi.slurm.surroundings import leave_job
+from heyhi.sweep.canaries import canaries_in
 from heyhi.sweep.continuing import continues_drifted
 from heyhi.sweep.manifest import Manifest, check_is_of
 
@@ -103,6 +104,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._is_cancelling = False
         self._ending: dict[str, float] = {}  # job id -> until when its end is waited for
         self._project: Project = find_project(Path.cwd())
+        self._canaries = canaries_in(self._project, self.workflow.config)
         self._left_out = LeftOut(self._project.settings.node_faults)
         self._submitter = Submitter(self.logger, self._left_out)
         super().__post_init__(test_mode)
@@ -142,7 +144,9 @@ class Executor(official.Executor):  # type: ignore[misc]
         manifest, order = self._manifests[path]
         experiment = manifest.experiment(str(job.output[0]))
         message = order.schema.parse_root(experiment.config)
-        return Task(experiment, request_of(getattr(message, experiment.task)), order, attempt=job.attempt)
+        is_canary = str(experiment.exp_path) in self._canaries
+        request = request_of(getattr(message, experiment.task))
+        return Task(experiment, request, order, attempt=job.attempt, is_canary=is_canary)
 
     def _order(self, manifest: Manifest) -> Order:
         snapshot = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -44,6 +45,7 @@ class Task:
     left_out: tuple[str, ...] = ()  # nodes, when it was submitted last
     losses: int = 0  # jobs of it that Slurm has forgotten, or didn't start again
     is_ours: bool = False
+    is_canary: bool = False  # this launch has submitted it before, to see how it does
     is_unknown: bool = False  # and that was said
     is_waiting: bool = True  # to be handed over
     failed: str = ""  # why it won't be
@@ -289,7 +291,12 @@ class Submitter:
         owner = receipt.owned[path]
         task.job_id, task.is_ours = self._job_of(owner), False
         self.count_member(task.job_id, 1)
-        if owner is not None:
+        if task.is_canary and task.job_id:
+            task.is_ours, task.is_canary = True, False
+            self.submitted.setdefault(task.job_id, []).append(path)
+            with contextlib.suppress(HeyhiError):  # which its status says
+                task.attempt = max(task.attempt, task.attempt_of_job)
+        if owner is not None and not task.is_ours:
             self.adopted.add(task.job_id or str(path))
             self._logger.info(f"{task.experiment.exp_id}: waiting for {owner.describe()}, which has it")
 

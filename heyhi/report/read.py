@@ -10,12 +10,13 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from heyhi.code.environment import DIGITS
 from heyhi.config.best import Best
+from heyhi.control.held_back import why_held
 from heyhi.errors import HeyhiError, ResultError, fact_of
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.folder import MANY_BYTES, ExperimentDir, wrong_text
@@ -120,6 +121,7 @@ class Reader:
             needs_of=lambda path: needs.get(path, ()),
             best_of=best_of,
             results_root=self._results_root,
+            held=partial(why_held, self.project),
         )
         for _ in range(len(folders) - len(changed)):
             tick()

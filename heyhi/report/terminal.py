@@ -133,7 +133,7 @@ def counted(table: pd.DataFrame) -> str:
 
 
 def _trouble(table: pd.DataFrame) -> list[str]:
-    """Name each experiment that is dead, unknown or blocked, or of which something could not be read or kept."""
+    """Name each that is dead, unknown or blocked, or of which something could not be read or kept; what is held back."""
     lines = []
     problems = table["problem"] if "problem" in table else [None] * len(table)
     for status, exp_id, reason, problem in zip(
@@ -150,6 +150,9 @@ def _trouble(table: pd.DataFrame) -> list[str]:
             for exp_id, mark, excluded in marks
             if mark
         ]
+    waiting = zip(table["status"], table["reason"], strict=True)
+    held = Counter(str(reason) for status, reason in waiting if status == Status.NOT_STARTED and reason)
+    lines += [f"{count} {Status.NOT_STARTED}: {value_text(reason, _MAX_LINE)}" for reason, count in held.items()]
     if len(lines) > _MAX_TROUBLE:
         lines = [*lines[:_MAX_TROUBLE], f"… and {len(lines) - _MAX_TROUBLE} more such lines"]
     return lines

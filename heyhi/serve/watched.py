@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heyhi.control.held_back import held_mark, why_held
 from heyhi.errors import error_text
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, Status, is_winner
@@ -183,6 +184,7 @@ class Watched:
         self._children: dict[str, list[int]] = {}
         self._kept_count = 0  # readings with a stamp that were made since they were kept
         self._is_begun = False
+        self._held_mark: object = []
         self._long: LongReadings = before._long if before is not None else LongReadings()
         known = {one.folder: one for one in before.seen} if before is not None else {}
         self.seen: list[Seen] = [known.get(folder) or Seen(folder) for folder in plan.outline.folders]
@@ -237,7 +239,7 @@ class Watched:
                 self._read(found)
             return found
         places = dict.fromkeys([*self._appeared(), *self._of_jobs(), *self._lively_changed(), *self._ended()])
-        places |= dict.fromkeys([*self._stopped_changed(), *self._quiet_changed()])
+        places |= dict.fromkeys([*self._stopped_changed(), *self._quiet_changed(), *self._held_changed()])
         self._examine(places, statuses, found)
         self._examine_closely(places, statuses, found)
         self._examine_dependent(places, statuses, found)
@@ -252,6 +254,7 @@ class Watched:
             best_of=plan.best_of,
             results_root=plan.reader.project.results_root,
             view=self._aside.view,
+            held=partial(why_held, plan.reader.project),
         )
 
     def _begin(self, statuses: Statuses, found: Outcome) -> None:
@@ -315,6 +318,14 @@ class Watched:
     def _stopped_changed(self) -> list[int]:
         """Return the places of those that have ended and may have been started again."""
         return [place for place in self._startable.of(self._stopped, self._share) if not _is_marked(self.seen[place])]
+
+    def _held_changed(self) -> list[int]:
+        """Return the places of all that aren't started, where a launch has held some back or begun anew."""
+        mark = held_mark(self.plan.reader.project)
+        if mark == self._held_mark:
+            return []
+        self._held_mark = mark
+        return [place for place, one in enumerate(self.seen) if one.state.status is Status.NOT_STARTED]
 
     def _quiet_changed(self) -> list[int]:
         """Return the places of others that have changed, as far as their turn came; of all where one has."""

@@ -1,0 +1,110 @@
+"""What stays of a launch that nobody stays for: its jobs, by a list of their ids in its folder.
+
+The launch counts as alive as long as Slurm has one of them. Who submits them, and what they do, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, TypeGuard
+
+from heyhi.files import parse_json, read_bounded, replace_file
+from heyhi.project import Project
+from heyhi.slurm.commands import Phase, Queue, is_job_id, root_in
+
+JOBS_NAME = "jobs.json"
+
+
+class Jobs(NamedTuple):
+    """The jobs of a launch.
+
+    Attributes:
+        jobs: ids of those that run its experiments.
+        closing: id of the one that makes its tables, once all others have ended; empty for none.
+    """
+
+    jobs: tuple[str, ...] = ()
+    closing: str = ""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all of them."""
+        return (*self.jobs, *([self.closing] if self.closing else []))
+
+    def alive(self, queue: Queue, root: str) -> Jobs:
+        """Return those that Slurm still has; all where it doesn't answer.
+
+        Args:
+            queue: what squeue says.
+            root: mark of the results root, which is in their comments: a controller that was killed gives the ids of
+                its last jobs again.
+        """
+        if not self.ids or not queue.has_answer:
+            return self
+
+        def lives(job_id: str) -> bool:
+            job = queue.known(job_id)
+            return job is not None and job.phase is not Phase.OVER and root_in(job.comment) in ("", root)
+
+        return Jobs(tuple(filter(lives, self.jobs)), self.closing if self.closing and lives(self.closing) else "")
+
+
+def write_jobs(folder: Path, jobs: Iterable[str], closing: str = "") -> None:
+    """Write down which jobs a launch has.
+
+    Args:
+        folder: of the launch, among those of controllers.
+        jobs: ids of those that run its experiments.
+        closing: id of the one that makes its tables.
+
+    Raises:
+        ResultError: it can't be written.
+    """
+    replace_file(folder / JOBS_NAME, json.dumps({"jobs": list(jobs), "closing": closing}) + "\n")
+
+
+def read_jobs(folder: Path) -> Jobs:
+    """Return which jobs a launch has; none where nothing is written down, or what is there is damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        note = parse_json(read_bounded(folder / JOBS_NAME))
+        if isinstance(note, dict):
+            jobs = note.get("jobs")
+            found = tuple(filter(_is_id, jobs)) if isinstance(jobs, list) else ()
+            closing = note.get("closing")
+            return Jobs(found, closing if _is_id(closing) else "")
+    return Jobs()
+
+
+def _is_id(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and is_job_id(value)
+
+
+class Living:
+    """Which launches that nobody stays for have jobs; squeue is asked once for all, and only where there may be some.
+
+    Args:
+        project: whose they are.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._queue = Queue()
+        self._root = ""
+
+    def of(self, folder: Path) -> Jobs:
+        """Return the jobs that a launch still has.
+
+        Args:
+            folder: of the launch.
+        """
+        jobs = read_jobs(folder)
+        if not jobs.ids:
+            return jobs
+        if not self._root:
+            from heyhi.job.order import root_mark
+
+            self._root = root_mark(self._project.results_root)
+        return jobs.alive(self._queue, self._root)

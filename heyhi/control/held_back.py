@@ -1,0 +1,139 @@
+"""Experiments that a launch was to start, and has held back: why, for whoever asks how they are.
+
+A file for each such launch, whatever their number. It is forgotten with the next launch that has them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from heyhi.errors import HeyhiError
+from heyhi.experiment.names import HELD_NAME
+from heyhi.files import parse_json, read_bounded, replace_file, writing
+from heyhi.project import Project
+from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
+from heyhi.sweep.target import folders_of
+from heyhi.text import one_line
+
+_SUFFIX = ".json"
+
+
+def hold(folder: Path, why: str) -> None:
+    """Have it known that a launch doesn't start what it hasn't started yet, and why.
+
+    Args:
+        folder: of its controller.
+        why: a line.
+
+    Raises:
+        ResultError: it can't be written.
+    """
+    path = _path(folder)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json.dumps({"why": one_line(why)}) + "\n")
+
+
+def forget_held(folder: Path) -> None:
+    """Have it forgotten: the launch begins anew.
+
+    Args:
+        folder: of its controller.
+
+    Raises:
+        ResultError: the file of it can't be removed.
+    """
+    with writing(_path(folder)):
+        _path(folder).unlink(missing_ok=True)
+
+
+def why_held(project: Project) -> Mapping[str, str]:
+    """Return why experiments were held back: exp path -> a line; of what has been started since, that is no matter.
+
+    Args:
+        project: whose experiments they are.
+    """
+    root = project.state_root / HELD_NAME
+    found: dict[str, str] = {}
+    for name, since in _newest_last(root, _SUFFIX):
+        why = _why(root / name)
+        if why:
+            found |= dict.fromkeys(folders_in(project, _note(project, name.removesuffix(_SUFFIX))), why)
+            # Another launch that has some of them was begun later, and hasn't held them back.
+            for other in _begun_after(project, since, name.removesuffix(_SUFFIX)):
+                for path in folders_in(project, _note(project, other)):
+                    found.pop(path, None)
+    return found
+
+
+def held_mark(project: Project) -> object:
+    """Return what is the same as long as the same is held back."""
+    root = project.state_root / HELD_NAME
+    held = [*_newest_last(root, _SUFFIX)]
+    return held and (held, [*_begun_after(project, held[0][1], "")])
+
+
+def folders_in(project: Project, note: Mapping[str, object]) -> list[str]:
+    """Return the exp paths of what a controller was told to run.
+
+    Args:
+        project: whose controller it is.
+        note: as it has written it down.
+    """
+    folders = folders_of([*_texts(note, "targets"), *_texts(note, "more")], project.root)
+    for path in _texts(note, "manifests"):
+        with contextlib.suppress(HeyhiError), Manifest.open(project.root / path) as manifest:
+            folders += manifest.folders
+    return list(dict.fromkeys(folders))
+
+
+def _path(folder: Path) -> Path:
+    return folder.parent.with_name(HELD_NAME) / f"{folder.name}{_SUFFIX}"
+
+
+def _why(path: Path) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        data = parse_json(read_bounded(path))
+        if isinstance(data, dict) and isinstance(data.get("why"), str):
+            return one_line(data["why"])
+    return ""
+
+
+def _note(project: Project, name: str) -> Mapping[str, object]:
+    with contextlib.suppress(OSError, ValueError):
+        data = parse_json(read_bounded(project.state_root / CONTROLLERS_NAME / name / NOTE_NAME))
+        if isinstance(data, dict):
+            return data
+    return {}
+
+
+def _texts(note: Mapping[str, object], key: str) -> list[str]:
+    values = note.get(key)
+    return [text for text in values if isinstance(text, str)] if isinstance(values, list | tuple) else []
+
+
+def _newest_last(root: Path, suffix: str) -> Iterator[tuple[str, int]]:
+    """Yield the names of files, and when they were written; none where there is no such folder."""
+    try:
+        entries = [entry for entry in os.scandir(root) if entry.name.endswith(suffix)]
+        yield from sorted(((entry.name, entry.stat().st_mtime_ns) for entry in entries), key=lambda one: one[1])
+    except OSError:
+        return
+
+
+def _begun_after(project: Project, since: int, but: str) -> Iterator[str]:
+    """Yield the names of the controllers that were begun after a time."""
+    root = project.state_root / CONTROLLERS_NAME
+    try:
+        entries = [entry for entry in os.scandir(root) if not entry.name.endswith(".log") and entry.name != but]
+    except OSError:
+        return
+    for entry in entries:
+        with contextlib.suppress(OSError):
+            if os.stat(f"{entry.path}/{NOTE_NAME}").st_mtime_ns > since:  # noqa: PTH116
+                yield entry.name
