@@ -81,7 +81,8 @@ class LaunchAnswer:
     def run_by(self, project: Project, controller: Controller, *, is_new: bool) -> None:
         """Say which controller runs it."""
         owner = controller.owner
-        assert owner is not None
+        if owner is None:
+            return
         log = project.relative(controller.log)
         self.controller = {"name": controller.name, "is_new": is_new, "pid": owner.pid, "host": owner.host, "log": log}
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heyhi.control.controller import Controller, ControllerSpec
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
+    from heyhi.control.workers import Work
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
 
@@ -89,7 +90,14 @@ def redo_and_control(
     canaries = canaries_of(selection, starting, unattended.canary)
     if unattended.canary:
         print(_said_of_canaries(selection, starting, canaries, unattended.canary))
+    work = None
+    if unattended.workers and (manifests or spec.lookup):
+        from heyhi.control.workers import Work
+
+        work = Work.of(selection.project, spec, manifests, starting)
     if args.dry_run:
+        if work is not None:
+            print(f"{min(unattended.workers, len(work.items))} workers would run them, one after another each")
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
         return 0
     if redoing.folders:
@@ -98,7 +106,7 @@ def redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection, spec, args, launching, starting, told, unattended, canaries)
+    code = _control(selection, spec, args, launching, starting, told, unattended, canaries, work)
     return code or int(redoing.failed)
 
 
@@ -140,6 +148,7 @@ def _control(
     told: LaunchAnswer,
     unattended: Unattended,
     canaries: list[str],
+    work: Work | None,
 ) -> int:
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
     from heyhi.control.controller import run_here, start
@@ -159,8 +168,10 @@ def _control(
             notify=unattended.notify,
             max_gpu_hours=unattended.max_gpu_hours,
         )
-        if unattended.workers:
-            raise NotImplementedError("heyhi.control.workers")
+        if work is not None:
+            from heyhi.cli.working import submit_workers
+
+            return submit_workers(project, spec, work, words, record, told)
         if unattended.controller == "none":
             raise NotImplementedError("heyhi.control.handed_over")
         if unattended.controller == "slurm":

@@ -268,9 +268,10 @@ def who_runs_all(survey: Survey, paths: Collection[str]) -> list[tuple[Project, 
 def _run_by(project: Project, controller: Controller, survey: Survey) -> Set[str]:
     """Return which of those that aren't done a controller runs; one that nobody knows the orders of runs all.
 
-    Where nobody stays, that is what has a job.
+    Where nobody stays, that is what has a job; but of workers, all.
     """
-    if controller.is_unattended:
+    spec = controller.spec() if controller.is_unattended else None
+    if controller.is_unattended and not (spec is not None and spec.workers):
         return _ordered_from(project, controller, survey) & {
             path for path, state in survey.others.items() if state.status.is_alive
         }

@@ -19,6 +19,7 @@ from typing import ClassVar, NamedTuple
 from heyhi.control.controller import Controller, find_controllers
 from heyhi.control.find import experiments_of
 from heyhi.control.survey import Survey
+from heyhi.control.worker_cancel import end_run
 from heyhi.errors import ClaimError, HeyhiError, UnknownError
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
@@ -56,6 +57,7 @@ class CancelPlan:
         jobs: job id -> exp paths that it has and that were named.
         also: job id -> other experiments of the same job.
         runs: exp path -> process outside Slurm that runs it.
+        in_workers: exp path -> id of the job that runs it, and others after it.
         idle: exp path -> why there is nothing to end.
     """
 
@@ -64,12 +66,13 @@ class CancelPlan:
     jobs: dict[str, list[str]] = field(default_factory=dict)
     also: dict[str, list[str]] = field(default_factory=dict)
     runs: dict[str, Owner] = field(default_factory=dict)
+    in_workers: dict[str, str] = field(default_factory=dict)
     idle: dict[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         """How many jobs and processes would be ended, less the controllers."""
-        return len(self.jobs) + len(self.runs)
+        return len(self.jobs) + len(self.runs) + len(self.in_workers)
 
 
 class Found(NamedTuple):
@@ -168,6 +171,8 @@ def _add_job(plan: CancelPlan, path: str, owner: Owner, view: View) -> None:
         plan.idle[path] = f"{owner.describe()} is just handing it over: try again"
     elif job is not None and job.phase is Phase.OVER:
         plan.idle[path] = f"job {job_id} has just ended"
+    elif job is not None and job.is_worker and all(job_id not in one.jobs for one in plan.controllers):
+        plan.in_workers[path] = job_id
     else:
         plan.jobs.setdefault(job_id, []).append(path)
 
@@ -227,6 +232,7 @@ class Canceller:
             late = self._again(plan)
             late.jobs = {job: paths for job, paths in late.jobs.items() if job not in plan.jobs}
             late.runs = {path: owner for path, owner in late.runs.items() if owner != plan.runs.get(path)}
+            late.in_workers = {path: job for path, job in late.in_workers.items() if path not in plan.in_workers}
             self._end(late)
             plan.idle = {path: text for path, text in plan.idle.items() if path not in late.runs}
         self.lines += idle_lines(self._project, plan)
@@ -240,6 +246,8 @@ class Canceller:
             self.lines.append("Slurm doesn't say whether a controller has started more meanwhile: look at heyhi status")
             return dataclasses.replace(plan)
         new.controllers = plan.controllers
+        ended = {job for controller in plan.controllers for job in controller.jobs}
+        new.in_workers = {path: job for path, job in new.in_workers.items() if job not in ended}
         return new
 
     def _end_controllers(self, controllers: Sequence[Controller]) -> list[threading.Thread]:
@@ -262,10 +270,24 @@ class Canceller:
     def _end_controller(self, controller: Controller) -> None:
         if controller.owner is not None:
             self._stop(f"controller {controller.name}", controller.owner, controller.name)
+        elif controller.is_unattended:
+            self._end_jobs_of(controller)
         else:
             self.failed = True
             self.found.append(Found("controller", controller.name, why=_MAY_LIVE))
             self.lines.append(f"controller {controller.name}: {_MAY_LIVE}")
+
+    def _end_jobs_of(self, controller: Controller) -> None:
+        found = Found("controller", controller.name)
+        ids = [*controller.jobs, *filter(None, [controller.closing])]
+        try:
+            cancel(ids)
+            self.lines.append(f"{controller.describe()}: cancelled")
+            self.found.append(found._replace(is_ended=True))
+        except SlurmError as error:
+            self.failed = True
+            self.lines.append(f"{controller.describe()}: may go on: {error}; try again")
+            self.found.append(found._replace(why=str(error)))
 
     def _end(self, plan: CancelPlan) -> None:
         jobs = plan.jobs
@@ -287,6 +309,18 @@ class Canceller:
             ]
         with ThreadPoolExecutor(_STOPPERS) as pool:
             list(pool.map(lambda item: self._stop(self._name(item[0]), item[1]), plan.runs.items()))
+            list(pool.map(lambda item: self._end_in_worker(*item), plan.in_workers.items()))
+
+    def _end_in_worker(self, path: str, job_id: str) -> None:
+        found = Found("process", self._name(path), job_id)
+        try:
+            end_run(self._project, path, job_id)
+            self.lines.append(f"{found.name}: its run in job {job_id} ended; that worker goes on with others")
+            self.found.append(found._replace(is_ended=True))
+        except HeyhiError as error:
+            self.failed = True
+            self.lines.append(f"{found.name}: {error}")
+            self.found.append(found._replace(why=str(error)))
 
     def _stop(self, name: str, owner: Owner, controller: str = "") -> None:
         found = Found("controller" if controller else "process", controller or name, owner=owner)
@@ -306,21 +340,29 @@ class Canceller:
 def found_in(project: Project, plan: CancelPlan) -> list[Found]:
     """Return what would be ended, and of what there is nothing to end."""
     root = project.results_root
-    found = [Found("controller", c.name, owner=c.owner, why="" if c.owner else _MAY_LIVE) for c in plan.controllers]
+    found = [
+        Found("controller", c.name, owner=c.owner, why="" if c.owner or c.is_unattended else _MAY_LIVE)
+        for c in plan.controllers
+    ]
     for jobs in (plan.jobs, plan.also):
         found += [Found("job", _name_of(root, path), job_id) for job_id, paths in jobs.items() for path in paths]
     found += [Found("process", _name_of(root, path), owner=owner) for path, owner in plan.runs.items()]
+    found += [Found("process", _name_of(root, path), job_id) for path, job_id in plan.in_workers.items()]
     return [*found, *(Found("nothing", _name_of(root, path), why=why) for path, why in plan.idle.items())]
 
 
 def describe(project: Project, plan: CancelPlan) -> list[str]:
     """Write what would be ended, a line each."""
     root = project.results_root
-    lines = [f"controller {c.name}: {c.owner.describe() if c.owner else _MAY_LIVE}" for c in plan.controllers]
+    lines = [
+        f"controller {c.name}: {c.owner.describe() if c.owner else c.describe() if c.is_unattended else _MAY_LIVE}"
+        for c in plan.controllers
+    ]
     lines += _lines(root, plan.jobs, "job {}")
     lines += _lines(root, plan.also, "job {}, which has others, too")
     lines += [f"{_name_of(root, path)}: {owner.describe()}" for path, owner in plan.runs.items()]
-    return lines
+    text = "its run in job {}, a worker, which goes on with others"
+    return [*lines, *(f"{_name_of(root, path)}: {text.format(job_id)}" for path, job_id in plan.in_workers.items())]
 
 
 def _name_of(root: Path, path: str) -> str:

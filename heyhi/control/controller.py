@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from heyhi.control.canary import Canaries
 
 _TAIL_BYTES = 2000
+_MOST_NAMED = 8  # jobs
 _ALL = "all"  # Snakemake's rule for a sweep
 
 
@@ -241,6 +242,10 @@ class Controller(NamedTuple):
         """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""
         if self.owner is not None:
             return f"controller pid {self.owner.pid} on {self.owner.host}"
+        spec = self.spec() if self.jobs else None
+        if spec is not None and spec.workers:
+            listed = ", ".join(self.jobs[:_MOST_NAMED]) + (", …" if len(self.jobs) > _MOST_NAMED else "")
+            return f"{len(self.jobs)} workers (jobs {listed})" if len(self.jobs) > 1 else f"1 worker (job {listed})"
         if self.jobs:
             some, them = (f"{len(self.jobs):,} jobs", "themselves") if len(self.jobs) > 1 else ("1 job", "itself")
             return f"{some} by {them}, without a controller"

@@ -166,7 +166,7 @@ def find_job(project: Project, job_id: str) -> Found:
 
 def experiments_of(project: Project, job: Job) -> list[str]:
     """Return the exp paths of a job's experiments, as its folder and its comment say."""
-    if not job.workdir:
+    if not job.workdir or job.is_worker:  # which had one after another: their own records say so
         return []
     marks = hashes_in(job.comment)
     folder = Path(job.workdir)

@@ -23,7 +23,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from heyhi.code.snapshot import code_for_jobs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim, read_owner
-from heyhi.experiment.death import LOST, NOT_STARTED_AGAIN, Death, ask_accounts, find_death
+from heyhi.experiment.death import LOST, Death, ask_accounts, find_death
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CLAIM_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import PRUNED, REQUEUE
@@ -31,6 +31,7 @@ from heyhi.files import forget, is_there
 from heyhi.job.ending import TWICE_SECONDS
 from heyhi.job.left_out import LeftOut
 from heyhi.job.order import Order
+from heyhi.job.own_retry import Again, again_after
 from heyhi.job.slot_end import bury, finish, is_for_good, why_dead
 from heyhi.job.submit import settle
 from heyhi.job.submitter import Submitter, Task, find_task, task_of, text_of
@@ -52,7 +53,6 @@ _ASK_SECONDS, _MAX_ASK_SECONDS = 3.0, 120.0
 _ASK_SHARE = 20.0  # times as long as the last call took
 # While places are short the next job can't be submitted before an end is seen.
 _SHORT_LOOK_SECONDS = 0.2
-_MAX_LOSSES = 5
 # For a job to end when all have ended that ran in it: what they have left is ended first, and nodes may be slow.
 _END_SECONDS = 120.0
 # So long jobs that were cancelled may take to end before the run's table is made.
@@ -261,7 +261,7 @@ class Executor(official.Executor):  # type: ignore[misc]
                 job = None
             # One of several in a job may have ended before the others.
             is_queued = job is not None and job.phase is not Phase.OVER
-            if is_queued and task.request.pack == 1:
+            if is_queued and task.request.pack == 1 and not (job is not None and job.is_worker):
                 return False
         try:
             names = os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
@@ -286,7 +286,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             job = view.queue.known(task.job_id) if task.job_id else None
             if job is None or job.phase is not Phase.RUNNING or not job.may_be(task.experiment.identity.digest):
                 return False
-            if counts[task.job_id] < self._submitter.members(task.job_id):
+            if job.is_worker or counts[task.job_id] < self._submitter.members(task.job_id):
                 return False
             # Others may have the rest of the job: then it goes on.
             return time.monotonic() < self._ending.setdefault(task.job_id, time.monotonic() + _END_SECONDS)
@@ -383,21 +383,12 @@ class Executor(official.Executor):  # type: ignore[misc]
                 task.attempt = max(task.attempt, task.attempt_of_job)
                 return self._goes_on(task, death, is_fault=is_fault)
             return is_fault or death.kind in ("killed", "terminated", LOST, REQUEUE, "PREEMPTED", "NODE_FAIL")
-        if death.kind in ("CANCELLED", PRUNED) or self._submitter.stopped:
+        if self._submitter.stopped:
             return False
-        # These are no failures of the experiment, and don't count.
-        if is_fault:
-            return True
-        if task.request.requeue and death.kind in (REQUEUE, "PREEMPTED"):
-            return True
-        is_lost = death.kind == LOST or death.exception == NOT_STARTED_AGAIN or death.is_left
-        if is_lost and task.losses < _MAX_LOSSES:
-            task.losses += 1
-            return True
-        if task.attempt >= task.request.max_attempts:
-            return False
-        task.attempt += 1
-        return True
+        again = again_after(death, task.request, task.attempt, is_fault=is_fault, losses=task.losses)
+        task.losses += again is Again.LOST
+        task.attempt += again is Again.COUNTED
+        return again is not Again.NEVER
 
     def _count(self, exception: str) -> None:
         limit = self._project.settings.stop_after_same_error

@@ -9,7 +9,7 @@ from pathlib import Path
 from heyhi.experiment.death import NODE_STATES, Death
 from heyhi.experiment.exits import said_before_crash
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.records import History, rank_ended
+from heyhi.experiment.records import End, History, rank_ended
 from heyhi.slurm.commands import Refused
 from heyhi.slurm.nodes import has_others
 from heyhi.slurm.request import JobRequest
@@ -89,9 +89,9 @@ def nodes_to_avoid(history: History, tries: int, faults: Sequence[str]) -> tuple
     numbers = list(dict.fromkeys(start.attempt for start in history.starts))
     recent = set(numbers[-tries:]) if tries > 0 else set()
     failed = [
-        _nodes_of(history, end.attempt)
+        nodes_of(history, end.attempt)
         for end in history.ends
-        if end.reason in _OWN_FAILURES and (end.attempt in recent or known_by(end.exception, faults))
+        if end.reason in _OWN_FAILURES and (end.attempt in recent or fault_of(end, faults))
     ]
     return tuple(dict.fromkeys(filter(None, [*lost, *failed])))
 
@@ -123,10 +123,15 @@ def _nodes_of_last(history: History) -> str:
     starts, end = history.starts, history.last_end
     # A job that ended before it started an attempt has left neither words nor a node.
     is_unstarted = end is not None and not end.attempt
-    return _nodes_of(history, starts[-1].attempt) if starts and not is_unstarted else ""
+    return nodes_of(history, starts[-1].attempt) if starts and not is_unstarted else ""
 
 
-def _nodes_of(history: History, attempt: int) -> str:
+def fault_of(end: End, faults: Iterable[str]) -> str:
+    """Return which of some texts the record of an end is known by, as far as that says why; empty for none."""
+    return known_by(end.exception, faults) if end.reason in _OWN_FAILURES else ""
+
+
+def nodes_of(history: History, attempt: int) -> str:
     """Return where an attempt ran: the node of the rank that failed, else all nodes of its job."""
     ends = [end for end in history.ends if end.attempt == attempt and end.host]
     own = next((end.host for end in ends if not end.job_state), "")

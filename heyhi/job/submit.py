@@ -88,8 +88,18 @@ def prepare_job(
     *,
     attempt: int = 1,
     left_out: tuple[str, ...] = (),
+    follows: Callable[[Owner], bool] | None = None,
 ) -> Handover:
     """Make some experiments ready to be submitted as one job; see `submit_job`.
+
+    Args:
+        experiments: as there.
+        request: likewise.
+        order: likewise.
+        view: likewise.
+        attempt: likewise.
+        left_out: likewise.
+        follows: returns whether the claim of a living owner passes on to who calls.
 
     Raises:
         HeyhiError: one of them is UNKNOWN, holds another experiment, or can't be written. Nothing is claimed then.
@@ -98,7 +108,7 @@ def prepare_job(
         handover = stack.enter_context(Handover(order, request, attempt))
         for experiment in experiments:
             new = absent(experiment.exp_path)
-            got = _claim(experiment, order, view)
+            got = _claim(experiment, order, view, follows)
             if not isinstance(got, Claim):
                 handover.owned[experiment.exp_path] = got
                 continue
@@ -178,12 +188,22 @@ def hand_over(
             except Busy as error:
                 handover.may_be_there |= not isinstance(error, Full)
                 raise
-    # From here on the claims are the job's, whatever happens to us.
-    handover.settled()
-    for experiment, claim in claims:
-        _note(experiment, handover.request, handover.order, job_id, handover.attempt)
-        claim.hand_over(job_id)
+    leave_to(handover, job_id, handover.request)
     return Receipt(job_id, handover.owned, handover.refused)
+
+
+def leave_to(handover: Handover, job_id: str, request: JobRequest) -> None:
+    """Leave what was prepared to a job, from here on, whatever happens to this process.
+
+    Args:
+        handover: what was prepared.
+        job_id: of the job.
+        request: what the job has asked for.
+    """
+    handover.settled()
+    for experiment, claim in handover.claims:
+        _note(experiment, request, handover.order, job_id, handover.attempt)
+        claim.hand_over(job_id)
 
 
 def _found(handover: Handover) -> str:
@@ -197,7 +217,9 @@ def _found(handover: Handover) -> str:
     return job_id
 
 
-def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:
+def _claim(
+    experiment: Experiment, order: Order, view: View, follows: Callable[[Owner], bool] | None
+) -> Claim | Owner | None:
     """Take an experiment's claim, or return who has it; None where it is done."""
     folder = ExperimentDir(experiment.exp_path)
     found = folder.look_anew()
@@ -207,7 +229,7 @@ def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | 
     with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
     ref = JobRef("", order.root_mark, experiment.identity.digest)
-    got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue)
+    got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue, replaces=follows)
     if isinstance(got, Claim) and (RESULT_NAME in folder.look_anew() or _is_over(experiment, order)):
         got.release()  # it has just ended
         return None

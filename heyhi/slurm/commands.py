@@ -27,14 +27,17 @@ _MAX_CANCELLED = 1_000  # of one call to scancel, where each id is a word of its
 _MAX_LINES = 4  # of a command's errors that a message repeats
 _OVERLOADED = (errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.EMFILE)
 MARK = "heyhi:"  # opens the comment of each of our jobs: heyhi:<results root>:<experiment>[,<experiment> …]
+WORKER = "worker"  # stands there instead of experiments where a job runs one after another, whichever it gets
 _ROOT = re.compile(rf"{MARK}([0-9a-f]+):")
 _SEPARATOR = "\x1f"  # between fields: comments and paths hold anything else
 _FIELDS = ("%i", "%T", "%r", "%N", "%Z", "%k")  # of squeue, as `Job` has them; the comment is the last
 _OPENING = _SEPARATOR + MARK
+WORK_NAME = "work.json"  # what workers have to do
 OWN_FILES = (
     "identity.json",
     "targets.json",
-)  # one of them lies in the folder of each of our jobs: its own, or a pack's
+    WORK_NAME,
+)  # one of them lies in the folder of each of our jobs: its own, a pack's, or that of workers
 # https://slurm.schedmd.com/job_state_codes.html: these have ended for good, all others may still run or run again.
 _FINAL = {
     "BOOT_FAIL",
@@ -146,8 +149,16 @@ class Job(NamedTuple):
         """
         marks = self.comment.partition(" ")[0]
         if marks.startswith(MARK):
-            return mark in marks
+            return mark in marks or self.is_worker
         return not self.workdir or any(os.path.lexists(f"{self.workdir}/{name}") for name in OWN_FILES)
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether it runs experiments one after another, each of which may end long before the job does."""
+        marks = self.comment.partition(" ")[0]
+        if marks.startswith(MARK):
+            return marks.endswith(f":{WORKER}")
+        return bool(self.workdir) and os.path.lexists(f"{self.workdir}/{WORK_NAME}")
 
 
 def root_in(comment: str) -> str:
