@@ -298,6 +298,7 @@ class Submission(NamedTuple):
         code: digest of the copy of the code that it runs.
         asked: what was asked for, by the names of the launcher's fields, as far as it was set.
         pack: experiments that have room in the job.
+        after: what had to end well before the job could start, relative to the experiment's folder.
     """
 
     job_id: str
@@ -311,6 +312,7 @@ class Submission(NamedTuple):
     code: str | None = None
     asked: Mapping[str, Any] = {}
     pack: int = 1
+    after: tuple[str, ...] = ()
 
     @property
     def gpu_share(self) -> float | None:
@@ -333,11 +335,12 @@ class Submission(NamedTuple):
             _text(get("code")) or None,
             _asked(get("asked")),
             _int(get("pack")) or 1,
+            _texts(get("after")),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as job.json holds it."""
-        return self._asdict()
+        return {name: value for name, value in self._asdict().items() if name != "after" or value}
 
 
 class History(NamedTuple):

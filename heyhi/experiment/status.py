@@ -453,7 +453,20 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
         return _held(folder, owner, view)
     if (look := _waiting_slot(exp_path, ask)) is not None:
         return look
+    if _has_waited_in_vain(exp_path, history):
+        return _Look(_NOT_STARTED)
     return _Look(State(Status.PRUNED if history.pruned is not None else Status.DEAD), history)
+
+
+def _has_waited_in_vain(exp_path: str, history: History) -> bool:
+    """Return whether the last job of an experiment was to start after others, and one of these has no result.
+
+    Slurm has ended it then before it began: nothing of it is dead.
+    """
+    submission = history.submission
+    if submission is None or not submission.after or not history.unstarted_job:
+        return False
+    return not all(_exists(result_of(os.path.normpath(f"{exp_path}/{need}"))) for need in submission.after)
 
 
 def _waiting_slot(exp_path: str, ask: Callable[[], View]) -> _Look | None:

@@ -43,6 +43,7 @@ class Handover:
         nodes: that the job is kept from, where there are others.
         folder: that the job starts in, and logs to.
         script: of the job.
+        after: exp path and job id of each experiment that has to end well before it starts.
         tries: how often Slurm was asked to take it.
         may_be_there: whether Slurm may have taken it although its answer was none.
         is_unheard: whether squeue gave no answer when it was looked for there.
@@ -58,6 +59,7 @@ class Handover:
     nodes: tuple[str, ...] = ()
     folder: Path = field(default_factory=Path)
     script: str = ""
+    after: tuple[tuple[str, str], ...] = ()
     tries: int = 0
     may_be_there: bool = False
     is_unheard: bool = False

@@ -34,6 +34,8 @@ class Order(NamedTuple):
         node_faults: texts by which a failure is known as the node's.
         entry: function that they run, empty for that of the settings; None: each what it was launched with before.
         search: of the slots among them.
+        launch: name of the launch, see `ControllerSpec`; empty where it doesn't matter.
+        is_alone: nobody waits for the jobs: each sees to its own retries.
     """
 
     manifest: Path
@@ -48,6 +50,8 @@ class Order(NamedTuple):
     node_faults: tuple[str, ...] = NODE_FAULTS
     entry: str | None = None
     search: SearchSpec | None = None
+    launch: str = ""
+    is_alone: bool = False
 
     @property
     def root_mark(self) -> str:

@@ -49,11 +49,13 @@ class JobClaim(NamedTuple):
         ref: the job, as its claim names it.
         nonces: of the claims that its submission took.
         is_again: the job was queued again since it last started the experiment, so nothing of that start is left.
+        is_kept: the claim outlives a run that failed: the job itself decides then whether it is queued again.
     """
 
     ref: JobRef
     nonces: tuple[str, ...]
     is_again: bool = False
+    is_kept: bool = False
 
     @classmethod
     def of(cls, ref: JobRef, nonces: tuple[str, ...], folder: ExperimentDir) -> JobClaim:

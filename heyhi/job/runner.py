@@ -27,7 +27,7 @@ from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LauncherError, LostClaimError, ManifestError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim, RunClaim
-from heyhi.experiment.death import death_of
+from heyhi.experiment.death import death_of, outside_state
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
@@ -78,6 +78,8 @@ if TYPE_CHECKING:
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
 # After which a claim is looked for again that is made in an empty folder: a task may be emptying it all the time.
 _DOUBT_SECONDS = 0.2
+# How Slurm says that a job has ended which then goes on by a retry of its own.
+_OWN_ENDS = ("TIMEOUT", "OUT_OF_MEMORY")
 _log = logging.getLogger(__name__)
 
 
@@ -218,7 +220,7 @@ def execute(
                     if going.note:
                         print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
                 outcome = run.attempt(signals, attempt, tee.regain)
-            if job is not None and outcome.stopped:
+            if job is not None and (outcome.stopped or (job.is_kept and not outcome.done)):
                 # Slurm decides whether the job goes on: until it is over, the claim is its.
                 stack.pop_all()
     # Only when the claim is released: a stop is for the whole process, not only for this experiment.
@@ -452,7 +454,7 @@ class _Run:
         env, version, metrics = get_job_env(), self._code_version(), self.folder.metrics_now()
         start = Start(
             attempt=number,
-            kind=_kind(last, env.job_id, env.restart_count, launcher_attempt),
+            kind=_kind(history, env.job_id, env.restart_count, launcher_attempt),
             time=utc_now(),
             host=env.hostname,
             pid=os.getpid(),
@@ -619,12 +621,14 @@ def _sizes(folder: ExperimentDir) -> dict[int, int]:
     return sizes if any(sizes.values()) else {}
 
 
-def _kind(last: Start | None, job_id: str | None, restart_count: int, launcher_attempt: int) -> str:
-    """Return whether an attempt is the first, Slurm's requeue, a launcher's retry or a new launch."""
+def _kind(history: History, job_id: str | None, restart_count: int, launcher_attempt: int) -> str:
+    """Return whether an attempt is the first, Slurm's requeue, a launcher's or its job's retry, or a new launch."""
+    last, end = history.last_attempt
     if last is None:
         return "first"
     if job_id is not None and job_id == last.job_id and restart_count > last.restart_count:
-        return "requeue"
+        has_failed = end is not None and (end.reason in ("failed", "killed") or outside_state(end) in _OWN_ENDS)
+        return "retry" if has_failed else "requeue"
     return "retry" if launcher_attempt > 1 else "relaunch"
 
 
@@ -663,6 +667,8 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
     parser.add_argument("--job", metavar="ROOT:NONCE", help="be a job of Slurm's, whose submission has this claim")
+    parser.add_argument("--launch", default="", metavar="NAME", help="launch that it is of")
+    parser.add_argument("--alone", action="store_true", help="be in a job that sees to its own retries")
     parser.add_argument(
         CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
     )
@@ -707,6 +713,12 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
     # What it says of all its experiments is in memory.
     command = _Command.of(options, grace, manifest, experiment, sweep)
     job = _job_claim(options.job, experiment) if options.job is not None else None
+    if options.alone and job is not None:
+        from heyhi.job.own_retry import tries_in  # most are waited for
+
+        job = job._replace(is_kept=True)
+        history = ExperimentDir(experiment.exp_path).history()
+        options.attempt += tries_in(history, job.ref.job, manifest.project.settings.node_faults)
     if experiment.is_slot:
         return _run_slot(command, manifest, experiment, job)
     folder = ExperimentDir(experiment.exp_path)

@@ -51,6 +51,7 @@ def runner_words(
         str(attempt),
     ]
     shared += ["--entry", order.entry] if order.entry else []
+    shared += [*(["--launch", order.launch] if order.launch else []), *(["--alone"] if order.is_alone else [])]
     shared += ["--log-level", order.log_level, *([CONTINUE_OPTION] if order.continue_drifted else [])]
     job = f"{order.root_mark}:{','.join(claim.owner.nonce for _, claim in claims)}"
     if is_pack(claims, request):
@@ -60,12 +61,27 @@ def runner_words(
     return [*python, "heyhi.runner", str(claims[0][0].target), "--job", job, *tasks, *shared]
 
 
+def retry_words(claims: Sequence[tuple[Experiment, Claim]], request: JobRequest, order: Order) -> list[str]:
+    """Return the words of what a job that nobody waits for does once its run has failed.
+
+    Args:
+        claims: the job's experiment, with its claim.
+        request: what the job asks for.
+        order: what all jobs of the launch have in common.
+    """
+    (experiment, claim), *_ = claims
+    python = [*request.prefix, request.python or sys.executable, "-P", "-m", "heyhi.job.queue_again"]
+    words = [*python, str(experiment.target), "--manifest", str(order.manifest.absolute())]
+    return [*words, "--job", f"{order.root_mark}:{claim.owner.nonce}", "--launch", order.launch]
+
+
 def batch_script(
     words: Sequence[str],
     results_root: Path,
     request: JobRequest | None = None,
     logs: Sequence[Path] = (),
     snapshot: Snapshot | None = None,
+    retry: Sequence[str] = (),
 ) -> str:
     """Write the script of a job that runs a command, warns it before the end, and has the job queued again.
 
@@ -75,6 +91,7 @@ def batch_script(
         request: what the job asks for, as far as its script does it.
         logs: of several experiments that share the job: what is said in its own log of its end is said there, too.
         snapshot: copy of the code that it runs.
+        retry: command for after a run that failed, with its exit code: it may have the job queued again.
     """
     sign = WARNING.name.removeprefix("SIG")
     before, failed = (before_run(request, logs), after_failure(request, words)) if request is not None else ("", "")
@@ -117,9 +134,28 @@ if [ "$again" ]; then
   said="job $SLURM_JOB_ID {NOT_AGAIN}${{said#*: line [0-9]*: }}"
   echo "$said" >&2
 {_appending(logs)}fi
-# Slurm takes 128 and more off an exit code: only this way it learns of a signal that ended the run.
+{_retrying(retry)}# Slurm takes 128 and more off an exit code: only this way it learns of a signal that ended the run.
 if [ "$code" -gt 128 ]; then ulimit -c 0; trap - TERM {sign}; kill -"$((code - 128))" $$; fi
 exit "$code"
+"""
+
+
+def _retrying(words: Sequence[str]) -> str:
+    """Write the lines of the script that see to a run which failed, and which isn't queued again for its own wish."""
+    if not words:
+        return ""
+    return f"""\
+if [ "$code" != 0 ] && [ ! "$again" ]; then
+  {shlex.join(words)} --code "$code"
+  case $? in
+    0) exit 0 ;;
+    {REQUEUE_EXIT})
+      if [ "$told" ]; then sleep 5; exit 0; fi
+      sleep {_ACT_SECONDS} || exit 0
+      echo "job $SLURM_JOB_ID {NOT_AGAIN}Slurm was asked to, and did nothing for {_ACT_SECONDS} s" >&2
+      ;;
+  esac
+fi
 """
 
 

@@ -9,15 +9,15 @@ import contextlib
 import functools
 import json
 import logging
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.code.snapshot import link_record
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import ended_job, outside_state, settled
+from heyhi.experiment.death import ended_job, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, is_slot
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
@@ -27,9 +27,10 @@ from heyhi.experiment.used import used_in_job
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.handover import Handover, absent
 from heyhi.job.job_name import job_name
-from heyhi.job.left_out import nodes_to_avoid, submit_elsewhere
+from heyhi.job.left_out import submit_elsewhere
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
-from heyhi.job.script import batch_script, is_pack, runner_words
+from heyhi.job.past import Past, past_of
+from heyhi.job.script import batch_script, is_pack, retry_words, runner_words
 from heyhi.job.slot_end import finish
 from heyhi.slurm.commands import Busy, Full, View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
@@ -89,6 +90,7 @@ def prepare_job(
     attempt: int = 1,
     left_out: tuple[str, ...] = (),
     follows: Callable[[Owner], bool] | None = None,
+    after: tuple[tuple[str, str], ...] = (),
 ) -> Handover:
     """Make some experiments ready to be submitted as one job; see `submit_job`.
 
@@ -100,12 +102,13 @@ def prepare_job(
         attempt: likewise.
         left_out: likewise.
         follows: returns whether the claim of a living owner passes on to who calls.
+        after: exp path and job id of each experiment that has to end well before it starts.
 
     Raises:
         HeyhiError: one of them is UNKNOWN, holds another experiment, or can't be written. Nothing is claimed then.
     """
     with contextlib.ExitStack() as stack:
-        handover = stack.enter_context(Handover(order, request, attempt))
+        handover = stack.enter_context(Handover(order, request, attempt, after=after))
         for experiment in experiments:
             new = absent(experiment.exp_path)
             got = _claim(experiment, order, view, follows)
@@ -148,7 +151,8 @@ def _prepare(handover: Handover, view: View, left_out: tuple[str, ...]) -> None:
     handover.folder = _pack_folder(mine, claims, order) if is_shared else mine[0].exp_path
     logs = [ExperimentDir(one.exp_path).launch_log_path for one in mine] if is_shared else []
     words = runner_words(claims, request, order, handover.folder, handover.attempt)
-    handover.script = batch_script(words, order.results_root, request, logs, order.snapshot)
+    again = retry_words(claims, request, order) if order.is_alone else ()
+    handover.script = batch_script(words, order.results_root, request, logs, order.snapshot, again)
 
 
 def _submit(handover: Handover, asked: JobRequest) -> str:
@@ -160,6 +164,11 @@ def _submit(handover: Handover, asked: JobRequest) -> str:
         output=handover.folder / LAUNCH_LOG_NAME,
         chdir=handover.folder,
     )
+    if handover.after:
+        options += [
+            f"--dependency=afterok:{':'.join(dict.fromkeys(job for _, job in handover.after))}",
+            "--kill-on-invalid-dep=yes",
+        ]
     return submit(options, handover.script)
 
 
@@ -202,7 +211,7 @@ def leave_to(handover: Handover, job_id: str, request: JobRequest) -> None:
     """
     handover.settled()
     for experiment, claim in handover.claims:
-        _note(experiment, request, handover.order, job_id, handover.attempt)
+        _note(experiment, handover, job_id)
         claim.hand_over(job_id)
 
 
@@ -243,22 +252,11 @@ def _is_over(experiment: Experiment, order: Order) -> bool:
     return finish(slot_dir(experiment.exp_path, order.results_root), order.search) is not None
 
 
-class _Past(NamedTuple):
-    """How an experiment's earlier jobs ended, as far as the next one is to ask for something else."""
-
-    ooms: int
-    timeouts: int
-    bad_nodes: tuple[str, ...]
-
-
-def _settled(experiment: Experiment, view: View, tries: int, faults: Sequence[str]) -> _Past:
+def _settled(experiment: Experiment, view: View, tries: int, faults: Sequence[str]) -> Past:
     """Put on record how the last job ended, as long as Slurm knows; and say what the next one has to be like."""
     folder = ExperimentDir(experiment.exp_path)
     settle(folder, view)
-    history = (chosen_dir(folder) or folder).history()
-    states = [outside_state(end) for end in history.ends]
-    nodes = nodes_to_avoid(history, tries, faults)
-    return _Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), nodes)
+    return past_of((chosen_dir(folder) or folder).history(), tries, faults)
 
 
 def settle(folder: ExperimentDir, view: View) -> None:
@@ -289,12 +287,13 @@ def _settle(folder: ExperimentDir, view: View) -> None:
     folder.append_attempt(end if is_told else end._replace(used=used_in_job(folder.path, history, job)))
 
 
-def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str, attempt: int) -> None:
+def _note(experiment: Experiment, handover: Handover, job_id: str) -> None:
     """Note which job an experiment has; without the note, the job's own record says it, once it has started."""
+    request, order = handover.request, handover.order
     submission = Submission(
         job_id=job_id,
         time=utc_now(),
-        attempt=attempt,
+        attempt=handover.attempt,
         hours=request.hours,
         gpus=request.gpus,
         nodes=request.nodes,
@@ -303,6 +302,7 @@ def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str
         code=order.snapshot.digest if order.snapshot is not None else None,
         asked=request.asked(),
         pack=request.pack,
+        after=tuple(os.path.relpath(need, experiment.exp_path) for need, _ in handover.after),
     )
     with contextlib.suppress(HeyhiError):
         ExperimentDir(experiment.exp_path).write_submission(submission)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ COULD_NOT = "job 7 could not be queued again: "
 
 
 def run(
-    tmp_path: Path, words: list[str], logs: list[Path] | None = None, **commands: str
+    tmp_path: Path, words: list[str], logs: list[Path] | None = None, retry: Sequence[str] = (), **commands: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a job's script, with commands that are lines of shell; Slurm's own are missing where none is given."""
     programs = tmp_path / "bin"
@@ -29,7 +30,7 @@ def run(
         if not (programs / name).exists():
             (programs / name).symlink_to(f"/bin/{name}")
     script = tmp_path / "slurm_script"
-    script.write_text(batch_script(words, tmp_path, logs=logs or []))
+    script.write_text(batch_script(words, tmp_path, logs=logs or [], retry=retry))
     env = {"PATH": str(programs), "SLURM_JOB_ID": "7", "TMPDIR": str(tmp_path), "HOME": os.environ.get("HOME", "/")}
     return subprocess.run(["/bin/bash", str(script)], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
@@ -81,3 +82,31 @@ def test_each_of_several_experiments_of_a_job_is_told(tmp_path: Path) -> None:
     run(tmp_path, ASK, logs)
     assert [log.read_text() for log in logs] == 2 * [f"{COULD_NOT}scontrol: command not found\n"]
     assert not (tmp_path / "hacked").exists()
+
+
+def run_alone(tmp_path: Path, words: list[str], answer: int, sleep: str = "exit 0") -> subprocess.CompletedProcess[str]:
+    """Run the script of a job that sees to its own retries, by a command that answers so."""
+    again = tmp_path / "again"
+    again.write_text(f'#!/bin/sh\necho "again $*" >> {shlex.quote(str(tmp_path))}/calls\nexit {answer}\n')
+    again.chmod(0o755)
+    return run(tmp_path, words, retry=[str(again), "a b"], scontrol="exit 0", sleep=sleep)
+
+
+def test_after_a_run_that_failed_the_job_is_asked_whether_it_tries_again(tmp_path: Path) -> None:
+    done = run_alone(tmp_path, ["bash", "-c", "exit 7"], 1)
+    assert (done.returncode, calls(tmp_path)) == (7, ["again a b --code 7"])
+
+
+def test_one_that_is_queued_again_waits_for_slurm_to_end_it(tmp_path: Path) -> None:
+    done = run_alone(tmp_path, ["bash", "-c", "kill -9 $$"], 75, sleep="exit 1")
+    assert (done.returncode, calls(tmp_path)) == (0, ["again a b --code 137", "sleep 300"])
+
+
+def test_what_has_a_result_all_the_same_ends_well(tmp_path: Path) -> None:
+    assert run_alone(tmp_path, ["bash", "-c", "exit 7"], 0).returncode == 0
+
+
+def test_neither_a_run_that_ends_well_nor_one_that_asks_itself_asks_so(tmp_path: Path) -> None:
+    assert run_alone(tmp_path, ["true"], 1).returncode == 0
+    assert run_alone(tmp_path, ASK, 1, sleep="exit 1").returncode == 0
+    assert [call for call in calls(tmp_path) if call.startswith("again")] == []

@@ -1,0 +1,36 @@
+"""How an experiment's earlier jobs ended, as far as the next one is to ask for something else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from heyhi.experiment.death import outside_state
+from heyhi.experiment.records import History
+from heyhi.job.left_out import nodes_to_avoid
+
+
+class Past(NamedTuple):
+    """What counts of the past.
+
+    Attributes:
+        ooms: how often one ran out of memory.
+        timeouts: how often one hit its time limit.
+        bad_nodes: that the next one is kept from, as Slurm lists nodes.
+    """
+
+    ooms: int
+    timeouts: int
+    bad_nodes: tuple[str, ...]
+
+
+def past_of(history: History, tries: int, faults: Sequence[str]) -> Past:
+    """Return what counts of an experiment's past.
+
+    Args:
+        history: what is on record of it.
+        tries: how many of its last attempts were this launch's.
+        faults: texts by which a node's fault is known.
+    """
+    states = [outside_state(end) for end in history.ends]
+    return Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), nodes_to_avoid(history, tries, faults))
