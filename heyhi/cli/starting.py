@@ -13,6 +13,7 @@ from heyhi.cli.json_launch import LaunchAnswer
 from heyhi.cli.looking import print_wrapped
 from heyhi.cli.selection import Selection
 from heyhi.cli.unattended import Unattended
+from heyhi.errors import LauncherError
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def redo_and_control(
         from heyhi.control.workers import Work
 
         work = Work.of(selection.project, spec, manifests, starting)
+    if unattended.max_gpu_hours and starting:
+        print(said_of_budget(selection, starting, unattended.max_gpu_hours))
     if args.dry_run:
         if work is not None:
             print(f"{min(unattended.workers, len(work.items))} workers would run them, one after another each")
@@ -108,6 +111,28 @@ def redo_and_control(
             return 1
     code = _control(selection, spec, args, launching, starting, told, unattended, canaries, work)
     return code or int(redoing.failed)
+
+
+def said_of_budget(selection: Selection, starting: Sequence[str], most: float) -> str:
+    """Say what some GPU-hours are enough for.
+
+    Raises:
+        LauncherError: nothing of what starts asks for GPUs.
+    """
+    from heyhi.cli.resources import starting_of
+    from heyhi.control.spending import what_it_buys
+    from heyhi.slurm.request import gpus_of, request_of
+
+    task = next((one.task for one in starting_of(selection, starting) if gpus_of(one.task)), None)
+    if task is None:
+        raise LauncherError(
+            f"--max-gpu-hours {most:g}: nothing of what would start asks for GPUs (launcher.slurm.num_gpus), so that"
+            " this would bound nothing: leave it out"
+        )
+    new = set(starting)
+    done = [path for part in selection.parts() for path in part.folders if path not in new]
+    request = request_of(task)
+    return what_it_buys(most, len(starting), done, request.gpus * request.minutes / 60 / request.pack)
 
 
 def canaries_of(selection: Selection, starting: Sequence[str], count: int) -> list[str]:

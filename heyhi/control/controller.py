@@ -31,6 +31,7 @@ from heyhi.profiles import leaves_jobs, snakefile_words, uses_slurm
 from heyhi.project import Project, find_project
 from heyhi.slurm.request import request_of
 from heyhi.streams import guard_streams
+from heyhi.sweep.budget import BUDGET_SETTING
 from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_SETTING
 from heyhi.sweep.manifest import Manifest, table_of
@@ -179,7 +180,8 @@ class ControllerSpec:
     def _words(self, asked: Sequence[str], more: Mapping[str, str]) -> list[str]:
         lookup = self.manifests[0] if self._is_one_sweep else self.lookup
         goes_on = "1" if self.continue_drifted else ""
-        told = {"manifest": lookup, CONTINUE_SETTING: goes_on, "launch": self.launch, **more}
+        budget = self.name if self.max_gpu_hours else ""
+        told = {"manifest": lookup, CONTINUE_SETTING: goes_on, "launch": self.launch, BUDGET_SETTING: budget, **more}
         settings = [f"{key}={value}" for key, value in told.items() if value]
         words = [*asked, "--profile", self.profile, *(["--config", *settings] if settings else [])]
         words += ["--jobs", str(self.jobs)] if self.jobs else []
@@ -408,10 +410,20 @@ def _place(project: Project, spec: ControllerSpec) -> Controller:
 
 def _control(controller: Controller, spec: ControllerSpec) -> int:
     """Run Snakemake in this process, so that whoever ends it ends Snakemake."""
-    from snakemake.cli import main as snakemake
-
     replace_file(controller.folder / NOTE_NAME, json.dumps(asdict(spec), indent=1) + "\n")
     forget_held(controller.folder)
+    if spec.max_gpu_hours:
+        from heyhi.control.spending import watched_budget
+
+        project = find_project(Path.cwd())
+        with watched_budget(project, controller.folder, folders_of_controller(project, controller) or ()):
+            return _run(controller, spec)
+    return _run(controller, spec)
+
+
+def _run(controller: Controller, spec: ControllerSpec) -> int:
+    from snakemake.cli import main as snakemake
+
     canaries = _canaries(controller, spec)
     if canaries is not None and (code := canaries.wait()) is not None:
         return code

@@ -498,15 +498,27 @@ def refusal(options: Sequence[str], script: str, *, seconds: float = _TIMEOUT_SE
     return reason
 
 
-def cancel(ids: Iterable[str]) -> None:
+def cancel(ids: Iterable[str], *, only_waiting: bool = False) -> None:
     """End jobs, also those that only wait; one that has ended already is no error.
+
+    Args:
+        ids: of them.
+        only_waiting: leave those that have begun.
 
     Raises:
         SlurmError: there is no answer.
     """
     wanted = sorted(set(ids))
+    which = ["--state=PENDING"] if only_waiting else []
     for start in range(0, len(wanted), _MAX_CANCELLED):
-        output_of(["scancel", "--quiet", *wanted[start : start + _MAX_CANCELLED]])
+        output_of(
+            [
+                "scancel",
+                "--quiet",
+                *(["--state=PENDING"] if only_waiting else []),
+                *wanted[start : start + _MAX_CANCELLED],
+            ]
+        )
 
 
 class Answer(NamedTuple):

@@ -33,6 +33,7 @@ from heyhi.files import is_there, replace_bytes, writing
 from heyhi.profiles import LOCAL, snakemake_command
 from heyhi.project import Project, find_project
 from heyhi.slurm.request import JobRequest, is_slurm, request_of
+from heyhi.sweep.budget import BUDGET_SETTING
 from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
 from heyhi.sweep.engine import check_one_node, give_resources, is_other_engine
@@ -60,7 +61,7 @@ from heyhi.text import shell_word
 _UNKNOWN_NAME = "unknown"  # folder in the state root
 _SETTINGS = ("sweep", "manifest")  # of --config: what is asked for
 _LAUNCH_SETTING = "launch"
-_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING, CANARY_SETTING)
+_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING, CANARY_SETTING, BUDGET_SETTING)
 _RULES = ("experiment", "slot")  # that run experiments
 _T = TypeVar("_T")
 
@@ -134,6 +135,8 @@ class Flow:
         self.python = _literal(f"{shlex.quote(sys.executable)} -P")
         self.ended = ENDED
         self.options = f" {CONTINUE_OPTION}" if goes_on else ""
+        if name := config.get(BUDGET_SETTING):
+            self.options += _literal(f" --launch {shlex.quote(str(name))}")
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards)))
         self.files = _for_rule(lambda wildcards: self._files(self._find(wildcards).node))
