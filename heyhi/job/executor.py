@@ -38,7 +38,7 @@ from heyhi.job.submitter import Submitter, Task, find_task, task_of, text_of
 from heyhi.job.withdrawing import withdraw
 from heyhi.project import Project, find_project
 from heyhi.slurm.cluster import check_clusters
-from heyhi.slurm.commands import Phase, Queue, SlurmError, View, cancel
+from heyhi.slurm.commands import Phase, Queue, SlurmError, View, cancel, cancel_waiting
 from heyhi.slurm.request import request_of
 from heyhi.slurm.surroundings import leave_job
 from heyhi.sweep.budget import BUDGET_SETTING, Budget
@@ -224,10 +224,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             return
         self._held = self._submitter.stopped = why
         self.logger.error(f"No more is submitted. {why}")
-        try:  # a job that begins just now finds out by itself
-            cancel(self._submitter.submitted, only_waiting=True)
-        except SlurmError as error:
-            self.logger.warning(f"jobs that wait could not be cancelled, and end when they begin: {error}")
+        cancel_waiting(self._submitter.submitted)  # one that begins just now finds out by itself
 
     def _is_held(self, task: Task, view: View) -> bool:
         """Return whether an experiment was held back before its job began; then it is as if it had had none."""

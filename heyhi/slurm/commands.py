@@ -498,27 +498,23 @@ def refusal(options: Sequence[str], script: str, *, seconds: float = _TIMEOUT_SE
     return reason
 
 
-def cancel(ids: Iterable[str], *, only_waiting: bool = False) -> None:
+def cancel(ids: Iterable[str]) -> None:
     """End jobs, also those that only wait; one that has ended already is no error.
-
-    Args:
-        ids: of them.
-        only_waiting: leave those that have begun.
 
     Raises:
         SlurmError: there is no answer.
     """
     wanted = sorted(set(ids))
-    which = ["--state=PENDING"] if only_waiting else []
     for start in range(0, len(wanted), _MAX_CANCELLED):
-        output_of(
-            [
-                "scancel",
-                "--quiet",
-                *(["--state=PENDING"] if only_waiting else []),
-                *wanted[start : start + _MAX_CANCELLED],
-            ]
-        )
+        output_of(["scancel", "--quiet", *wanted[start : start + _MAX_CANCELLED]])
+
+
+def cancel_waiting(ids: Iterable[str]) -> None:
+    """End jobs that have not begun; where Slurm doesn't answer, they stay."""
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), _MAX_CANCELLED):
+        # Its exit code is 1 where one has begun.
+        answer_of(["scancel", "--quiet", "--state=PENDING", *wanted[start : start + _MAX_CANCELLED]])
 
 
 class Answer(NamedTuple):

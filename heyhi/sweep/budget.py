@@ -1,8 +1,8 @@
 """`--max-gpu-hours`: what the attempts of a launch have used of GPUs, and whether more of it may be started.
 
-Each attempt has a file in the launch's folder whose name says how much it used: a sum is one look at the folder, nothing
-is locked, and an attempt that is noted twice counts once. One that runs is noted every minute, so that one that is
-killed counts until its last sign of life.
+Each attempt has a file in the launch's folder whose name says how much it used: a sum is one look at the folder,
+nothing is locked, and an attempt that is noted twice counts once. One that runs is noted every minute, so that one that
+is killed counts until its last sign of life.
 """
 
 from __future__ import annotations
