@@ -15,7 +15,7 @@ from pathlib import Path
 
 from heyhi.control.held_back import hold
 from heyhi.control.survey import Survey
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.used import sums_of
@@ -102,4 +102,5 @@ def main(name: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    with reporting_errors():
+        sys.exit(main(sys.argv[1]))

@@ -124,6 +124,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         if not ours:
             return
         self._catch_signals()
+        self._look_at_budget()
         ready = []
         for job in sorted(ours, key=lambda job: -float(job.priority)):
             self.run_job_pre(job)
