@@ -65,6 +65,15 @@ def uses_slurm(profile: Path) -> bool:
     return any(_executor(path) in _SLURM_EXECUTORS for path in profile.glob("config*.yaml"))
 
 
+def runs_here(profile: Path) -> bool:
+    """Return whether a profile runs experiments on this machine; else Slurm or another engine does.
+
+    Raises:
+        HeyhiError: it has code that fails.
+    """
+    return all(_executor(path) in ("", LOCAL) for path in profile.glob("config*.yaml"))
+
+
 def leaves_jobs(profile: Path) -> bool:
     """Return whether a Snakemake of a profile that is ended, other than by Ctrl-C, lets its jobs go on.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from heyhi.cli.json_answer import give
 from heyhi.cli.options import ALL_RANKS
 from heyhi.cli.whose import only_looks
-from heyhi.text import data_output, shell_word, wrapped
+from heyhi.text import data_output, shell_line, shell_word, wrapped
 
 if TYPE_CHECKING:
     from heyhi.cli.selection import Selection
@@ -209,17 +209,17 @@ class _Looked(NamedTuple):
 
         def commands() -> Commands:
             from heyhi.control.attendance import Commands
-            from heyhi.control.last_profile import is_run_here
+            from heyhi.control.last_profile import launched_by, start_words
 
-            starts = "run" if is_run_here(project) else "launch"
-            return Commands(f"heyhi {starts}, with the words that heyhi status --sweeps lists,", "heyhi retry --dead")
+            starts = shell_line(start_words(project, launched_by(project)))
+            return Commands(f"{starts}, with the words that heyhi status --sweeps lists,", "heyhi retry --dead")
 
         return cls(lambda: Survey.of_index(project), schema_of, commands)
 
 
 def commands_for(selection: Selection, conditions: Sequence[str] = ()) -> Commands:
     """Return what starts experiments that words name and conditions choose."""
-    from heyhi.cli.profiles import is_run_here
+    from heyhi.cli.profiles import start_command
     from heyhi.control.attendance import Commands
 
     if any(project.root != selection.project.root for project in selection.projects):
@@ -227,7 +227,7 @@ def commands_for(selection: Selection, conditions: Sequence[str] = ()) -> Comman
     words = "".join(f" {shell_word(word)}" for word in selection.words)
     chosen = "".join(f" --where {shell_word(one)}" for one in conditions)
     # Who launches can't choose by conditions.
-    start = "" if chosen or not words else f"heyhi {'run' if is_run_here(selection) else 'launch'}{words}"
+    start = "" if chosen or not words else f"{start_command(selection)}{words}"
     return Commands(start, f"heyhi retry --dead{words}{chosen}")
 
 

@@ -11,6 +11,7 @@ from heyhi.cli.selection import Group, Selection
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import is_slot
 from heyhi.profiles import LOCAL, SLURM, find_profile, uses_slurm
+from heyhi.text import shell_line
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -61,16 +62,18 @@ def default_profile(selection: Selection, starting: Sequence[str] = ()) -> str:
     return LOCAL if kinds == {LOCAL} else SLURM
 
 
-def is_run_here(selection: Selection) -> bool:
-    """Return whether what is named was run on this machine last; what wasn't run yet, its launcher tells."""
-    from heyhi.control import last_profile
+def start_command(selection: Selection) -> str:
+    """Return the command that starts what is named as it was run last; what wasn't run yet, its launcher tells."""
+    from heyhi.control.last_profile import launched_by, start_words
     from heyhi.slurm.request import is_local
 
-    found = last_profile.is_run_here(selection.project, [path for part in selection.parts() for path in part.folders])
+    project = selection.project
+    found = launched_by(project, [path for part in selection.parts() for path in part.folders])
     if found is not None:
-        return found
+        return shell_line(start_words(project, found))
     expansions = [group.expansion for group in selection.groups if group.expansion is not None]
-    return bool(expansions) and all(is_local(_first_task(one, selection.schema)) for one in expansions)
+    is_here = bool(expansions) and all(is_local(_first_task(one, selection.schema)) for one in expansions)
+    return f"heyhi {'run' if is_here else 'launch'}"
 
 
 def _of_last_time(folders: Sequence[str], selection: Selection) -> str:

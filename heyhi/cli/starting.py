@@ -15,6 +15,7 @@ from heyhi.cli.looking import print_wrapped
 from heyhi.cli.selection import Selection
 from heyhi.cli.unattended import Unattended
 from heyhi.cli.working import plan_workers, submit_workers
+from heyhi.errors import LauncherError
 from heyhi.notify.whom import shown_all
 from heyhi.text import shell_line
 
@@ -100,6 +101,8 @@ def redo_and_control(
     canaries = canaries_of(selection, starting, unattended.canary)
     if unattended.canary:
         print(_said_of_canaries(selection, starting, canaries, unattended.canary))
+    if unattended.max_gpu_hours and starting:
+        print(said_of_budget(selection, starting, unattended.max_gpu_hours))
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
         if unattended.notify:
@@ -113,6 +116,28 @@ def redo_and_control(
             return 1
     code = _control(selection, spec, args, launching, manifests, starting, told, unattended, work, plan, canaries)
     return code or int(redoing.failed)
+
+
+def said_of_budget(selection: Selection, starting: Sequence[str], most: float) -> str:
+    """Say what some GPU-hours are enough for.
+
+    Raises:
+        LauncherError: nothing of what starts asks for GPUs.
+    """
+    from heyhi.cli.resources import starting_of
+    from heyhi.control.spending import what_it_buys
+    from heyhi.slurm.request import gpus_of, request_of
+
+    task = next((one.task for one in starting_of(selection, starting) if gpus_of(one.task)), None)
+    if task is None:
+        raise LauncherError(
+            f"--max-gpu-hours {most:g}: nothing of what would start asks for GPUs (launcher.slurm.num_gpus), so that"
+            " this would bound nothing: leave it out"
+        )
+    new = set(starting)
+    done = [path for part in selection.parts() for path in part.folders if path not in new]
+    request = request_of(task)
+    return what_it_buys(most, len(starting), done, request.gpus * request.minutes / 60 / request.pack)
 
 
 def canaries_of(selection: Selection, starting: Sequence[str], count: int) -> list[str]:

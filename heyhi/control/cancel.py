@@ -30,6 +30,7 @@ from heyhi.experiment.owner import Owner
 from heyhi.experiment.project_names import is_same_project
 from heyhi.experiment.slots import living_slots_of, shown_folder
 from heyhi.files import is_there
+from heyhi.profiles import runs_here
 from heyhi.project import Project
 from heyhi.slurm.commands import Phase, Queue, SlurmError, View, cancel
 from heyhi.sweep.manifest import Manifest
@@ -254,7 +255,10 @@ class Canceller:
         return new
 
     def _end_controllers(self, controllers: Sequence[Controller]) -> list[threading.Thread]:
-        """Ask controllers to end; one of local runs ends when these have ended, so it isn't waited for here."""
+        """Ask controllers to end; one of local runs ends when these have ended, so it isn't waited for here.
+
+        One of another engine cancels its jobs in that engine's way first.
+        """
         threads = []
         for controller in controllers:
             thread = threading.Thread(target=self._end_controller, args=(controller,))
@@ -263,7 +267,7 @@ class Canceller:
         deadline = time.monotonic() + _LEAVE_SECONDS
         for controller, thread in zip(controllers, threads, strict=True):
             spec = controller.spec()
-            if spec is None or spec.uses_slurm:
+            if spec is None or spec.uses_slurm or not runs_here(Path(spec.profile)):
                 thread.join(max(0.0, deadline - time.monotonic()))
         return threads
 

@@ -33,6 +33,7 @@ from heyhi.profiles import leaves_jobs, snakefile_words, uses_slurm
 from heyhi.project import Project, find_project
 from heyhi.slurm.request import request_of
 from heyhi.streams import guard_streams
+from heyhi.sweep.budget import BUDGET_SETTING
 from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_SETTING
 from heyhi.sweep.manifest import Manifest, table_of
@@ -184,6 +185,7 @@ class ControllerSpec:
         lookup = self.manifests[0] if self._is_one_sweep else self.lookup
         goes_on = "1" if self.continue_drifted else ""
         told = {"manifest": lookup, CONTINUE_SETTING: goes_on, "launch": self.launch, **more}
+        told[BUDGET_SETTING] = self.name if self.max_gpu_hours else ""
         if self.code:
             from heyhi.code.snapshot import code_setting
 
@@ -453,10 +455,20 @@ def control(controller: Controller, spec: ControllerSpec, more: Sequence[str] = 
     Returns:
         exit code of Snakemake.
     """
-    from snakemake.cli import main as snakemake
-
     spec.note(controller.folder)
     forget_held(controller.folder)
+    if spec.max_gpu_hours:
+        from heyhi.control.spending import watched_budget
+
+        project = find_project(Path.cwd())
+        with watched_budget(project, controller.folder, folders_of_controller(project, controller) or ()):
+            return _run(controller, spec, more)
+    return _run(controller, spec, more)
+
+
+def _run(controller: Controller, spec: ControllerSpec, more: Sequence[str]) -> int:
+    from snakemake.cli import main as snakemake
+
     canaries = _canaries(controller, spec)
     if canaries is not None and (code := canaries.wait()) is not None:
         return code

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from heyhi.errors import HeyhiError, ManifestError
-from heyhi.profiles import find_profile, uses_slurm
+from heyhi.profiles import find_profile, runs_here, uses_slurm
 from heyhi.project import Project
 from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, LaunchRecord, names_in, read_known, read_launch
 from heyhi.sweep.manifest import Manifest, manifests_root
@@ -29,18 +30,25 @@ def last_profiles(project: Project, folders: Collection[str]) -> dict[str, str]:
     return found
 
 
-def is_run_here(project: Project, folders: Collection[str] | None = None) -> bool | None:
-    """Return whether the last launch of some experiments, or of all that are known, ran them on this machine.
-
-    None where nobody knows.
-    """
+def launched_by(project: Project, folders: Collection[str] | None = None) -> Path | None:
+    """Return the profile of the last launch of some experiments, or of all that are known; None where nobody knows."""
     asked = None if folders is None else set(folders)
     for record in _by_last(project):
         if record.profile and (asked is None or not asked.isdisjoint(_folders(project, record))):
             with contextlib.suppress(HeyhiError):
-                return not uses_slurm(find_profile(project, record.profile))
+                return find_profile(project, record.profile)
             return None
     return None
+
+
+def start_words(project: Project, profile: Path | None) -> list[str]:
+    """Return the words of the command that starts experiments by a profile again; without one, on Slurm."""
+    with contextlib.suppress(HeyhiError):
+        if profile is not None and runs_here(profile):
+            return ["heyhi", "run"]
+        if profile is not None and not uses_slurm(profile):  # by another engine
+            return ["heyhi", "launch", "--profile", project.relative(profile)]
+    return ["heyhi", "launch"]
 
 
 def _by_last(project: Project) -> Iterator[LaunchRecord]:

@@ -716,6 +716,15 @@ class ExperimentDir:
         """
         return History(self.attempts(), self.read_submission())
 
+    def forget_submission(self) -> None:
+        """Remove the note of the last submission: nothing has come of it.
+
+        Raises:
+            ResultError: it can't be removed.
+        """
+        with writing(self.job_path):
+            self.job_path.unlink(missing_ok=True)
+
     def write_submission(self, submission: Submission) -> None:
         """Write down which job it was submitted as.
 

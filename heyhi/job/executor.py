@@ -35,11 +35,13 @@ from heyhi.job.own_retry import Again, again_after
 from heyhi.job.slot_end import bury, finish, is_for_good, why_dead
 from heyhi.job.submit import settle
 from heyhi.job.submitter import Submitter, Task, find_task, task_of, text_of
+from heyhi.job.withdrawing import withdraw
 from heyhi.project import Project, find_project
 from heyhi.slurm.cluster import check_clusters
-from heyhi.slurm.commands import Phase, Queue, SlurmError, View, cancel
+from heyhi.slurm.commands import Phase, Queue, SlurmError, View, cancel, cancel_waiting
 from heyhi.slurm.request import request_of
 from heyhi.slurm.surroundings import leave_job
+from heyhi.sweep.budget import BUDGET_SETTING, Budget
 from heyhi.sweep.canaries import canaries_in
 from heyhi.sweep.continuing import continues_drifted
 from heyhi.sweep.manifest import Manifest, check_is_of
@@ -117,6 +119,8 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._submitter = Submitter(self.logger, self._left_out)
         told = self.workflow.executor_settings.given_up
         self._given_up = GivenUp(Path(told) if told else None)
+        self._budget = Budget.of_run(self._project.state_root, self.workflow.config)
+        self._held = ""  # why nothing more is started of a launch that has one
         super().__post_init__(test_mode)
 
     # --- submitting
@@ -130,6 +134,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         if not ours:
             return
         self._catch_signals()
+        self._look_at_budget()
         ready = []
         for job in sorted(ours, key=lambda job: -float(job.priority)):
             self.run_job_pre(job)
@@ -185,7 +190,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             no_snapshot=self.workflow.executor_settings.no_snapshot,
             continue_drifted=continues_drifted(self.workflow.config),
             config=self.workflow.config,
-        )
+        )._replace(launch=str(self.workflow.config.get(BUDGET_SETTING) or ""))
 
     # --- following
 
@@ -215,6 +220,7 @@ class Executor(official.Executor):  # type: ignore[misc]
     def _look(self, infos: list[SubmittedJobInfo]) -> list[SubmittedJobInfo]:
         if not infos:  # perhaps nothing of ours is prepared yet
             return []
+        self._look_at_budget()
         waiting = self._without_done(self._without_failed(infos))
         self._submitter.work_on()
         if not waiting or time.monotonic() < self._ask_at:
@@ -232,6 +238,25 @@ class Executor(official.Executor):  # type: ignore[misc]
         again = [one for info in dead for one in self._bury(info, view)]
         self._submitter.enqueue(again)
         return kept + again
+
+    def _look_at_budget(self) -> None:
+        """Submit nothing more once the launch's GPU-hours were used, and cancel what only waits for nodes."""
+        why = self._budget.why_none() if self._budget is not None and not self._held else ""
+        if not why:
+            return
+        self._held = self._submitter.stopped = why
+        self.logger.error(f"No more is submitted. {why}")
+        cancel_waiting(self._submitter.submitted)  # one that begins just now finds out by itself
+
+    def _is_held(self, task: Task, view: View) -> bool:
+        """Return whether an experiment was held back before its job began; then it is as if it had had none."""
+        if not self._held or not task.job_id:
+            return False
+        claim = Claim.acquire(task.folder.path, kind="controller", queue=view.queue)
+        if not isinstance(claim, Claim):
+            return False
+        with claim:
+            return withdraw(task.folder, task.job_id)
 
     def _without_failed(self, infos: Iterable[SubmittedJobInfo]) -> list[SubmittedJobInfo]:
         """Report those that won't be submitted; return the rest."""
@@ -346,6 +371,10 @@ class Executor(official.Executor):  # type: ignore[misc]
             if not is_there(task.folder.path):
                 self.report_job_error(info, msg=f"{task.experiment.exp_id}: its folder was removed ")
                 return []
+            self._look_at_budget()
+            if self._is_held(task, view):
+                self.report_job_error(info, msg=f"{task.experiment.exp_id}: {self._held} ")
+                return []
             folder = task.blamed
             death = find_death(folder, view)
             if self._settle(task, view):
@@ -379,8 +408,15 @@ class Executor(official.Executor):  # type: ignore[misc]
             return False
         with claim:
             settle(task.folder, view)
+            self._note_used(task)
             slot, spec = task.slot, task.order.search
             return slot is not None and spec is not None and finish(slot, spec) is not None
+
+    def _note_used(self, task: Task) -> None:
+        """Have counted what an attempt used that was killed before it could say so."""
+        if self._budget is not None and task.blamed.history().ends:
+            end = task.blamed.history().ends[-1]
+            self._budget.note(task.experiment.identity.digest, end.attempt, end.used)
 
     def _is_buried(self, task: Task, death: Death, view: View) -> bool:
         """Write that a slot's experiment is dead for the search, where that is its own fault; return whether it is."""

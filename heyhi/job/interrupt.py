@@ -20,6 +20,7 @@ from typing import Any
 from heyhi.console.noise import INTERRUPTED, SHUTTING_DOWN
 from heyhi.experiment.processes import children_of, kill_started_since, send, ticks
 from heyhi.job.ending import TWICE_SECONDS
+from heyhi.sweep.engine import is_other_engine
 
 # What is taken here, and what it does where nobody has changed that.
 _USUALLY: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
@@ -60,8 +61,10 @@ class Interrupt:
     def begin(self) -> None:
         """Note that experiments are run from here on: for `onstart`."""
         self._since = ticks()
-        # By now Snakemake has a handler of its own, which waits for what runs as long as it takes.
-        if self._workflow.local_exec and signal.SIGTERM in self._has_taken:
+        # By now Snakemake has a handler of its own, which waits for what runs as long as it takes. HeyHi's own executor
+        # lets its jobs go on; those of another engine are cancelled its way, as by Ctrl-C.
+        is_ours = self._workflow.local_exec or is_other_engine(self._workflow)
+        if is_ours and signal.SIGTERM in self._has_taken:
             signal.signal(signal.SIGTERM, self._handle)
 
     @property

@@ -37,7 +37,7 @@ from heyhi.experiment.metric_log import Listener, logging_to
 from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, machine_text, read_job
-from heyhi.experiment.records import PRUNED, REQUEUE, End, History, Start
+from heyhi.experiment.records import PRUNED, REQUEUE, End, History, Start, Used
 from heyhi.experiment.result import Encoded, encode
 from heyhi.experiment.status import find_state, held_by
 from heyhi.experiment.unclaimed import owner_of_run
@@ -60,11 +60,13 @@ from heyhi.job.task_main import returned
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
 from heyhi.job.using import Using
+from heyhi.job.withdrawing import withdraw
 from heyhi.job_env import get_job_env, job_nodes
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
 from heyhi.streams import guard_streams
+from heyhi.sweep.budget import Budget
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
 from heyhi.sweep.target import folder_of
 from heyhi.text import shown_streams, streams_as_they_are, take_any_text
@@ -108,6 +110,7 @@ def execute(
     entry: str | None = None,
     listeners: Sequence[Listener] = (),
     sweep: str = "",
+    spend: Callable[[int, Used], None] = lambda attempt, used: None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -140,6 +143,7 @@ def execute(
             was launched with before.
         listeners: are called with what main logs, see `metric_log`; what `[tool.heyhi] log_to` names is called before.
         sweep: label of the one that it is run for, as trackers are told; empty for none.
+        spend: is told what an attempt, by its number, has used so far, and at its end.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -181,7 +185,7 @@ def execute(
             on_start()
             root = code_root or _folder_of(main)
             doors = doors_of(project, experiment, sweep, root)
-            using = Using(folder, used_elsewhere, lambda: bool(turn.lost), is_whole=is_whole_process)
+            using = Using(folder, used_elsewhere, lambda: bool(turn.lost), is_whole=is_whole_process, spend=spend)
             stack.callback(using.stop)
             run = _Run(
                 folder,
@@ -533,7 +537,7 @@ class _Run:
             dropped=self.turn.dropped,
             files=ending.files,
             outside=self._outside(),
-            used=self.using.so_far(),
+            used=self.using.at_end(),
         )
         try:
             keep_trying(
@@ -598,7 +602,7 @@ class _Leaving:
         end = End(self.number, "done" if is_done else how, code, "" if is_done else why, seconds, utc_now())
         if not self.signals.lost and not why_not_held(run.claim):
             with contextlib.suppress(HeyhiError):
-                run.folder.append_attempt(end._replace(used=run.using.so_far()))
+                run.folder.append_attempt(end._replace(used=run.using.at_end()))
                 forget_used(run.folder.path)
                 if is_over:
                     run.claim.release()  # a pack goes on without it
@@ -719,6 +723,9 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
         job = job._replace(is_kept=True)
         history = ExperimentDir(experiment.exp_path).history()
         options.attempt += tries_in(history, job.ref.job, manifest.project.settings.node_faults)
+    if why := command.why_none(experiment, job):
+        print(f"{experiment.exp_id}: {why}", file=sys.stderr)
+        return int(job is None)  # of a job, that isn't how the experiment has ended
     if experiment.is_slot:
         return _run_slot(command, manifest, experiment, job)
     folder = ExperimentDir(experiment.exp_path)
@@ -776,6 +783,7 @@ class _Command:
         here: in how many processes of this machine main runs.
         tasks: in how many it runs at all.
         sweep: label of the sweep that it is run for; empty for none.
+        budget: of the launch; None where that has none.
     """
 
     options: argparse.Namespace
@@ -788,6 +796,7 @@ class _Command:
     here: int
     tasks: int
     sweep: str
+    budget: Budget | None = None
 
     @classmethod
     def of(
@@ -799,7 +808,8 @@ class _Command:
         here = 1 if options.tasks > 1 else _tasks_here(message)
         pin_imports(project, code_root)
         path, tasks = options.manifest.absolute(), max(here, options.tasks)
-        return cls(options, grace, path, manifest.entry, code_root, schema, project, here, tasks, sweep)
+        budget = Budget.of(project.state_root, options.launch) if options.launch else None
+        return cls(options, grace, path, manifest.entry, code_root, schema, project, here, tasks, sweep, budget)
 
     def attempts(self, experiment: Experiment) -> int:
         """Return how often the launcher tries an experiment: as it has said, or in a job as the config says."""
@@ -891,7 +901,30 @@ class _Command:
             listeners=listeners,
             entry=options.entry,
             sweep=self.sweep,
+            spend=self._spending(experiment),
         )
+
+    def _spending(self, experiment: Experiment) -> Callable[[int, Used], None]:
+        """Return what notes for the launch what an attempt has used."""
+        if (budget := self.budget) is None:
+            return lambda attempt, used: None
+        from heyhi.slurm.request import gpus_of  # most launches have none
+
+        gpus = gpus_of(getattr(self.schema.parse_root(experiment.config), experiment.task))
+        return lambda attempt, used: budget.note(experiment.identity.digest, attempt, used, gpus)
+
+    def why_none(self, experiment: Experiment, job: JobClaim | None) -> str:
+        """Say why the launch starts nothing more; empty where it does. Its job is then as if it had never been."""
+        why = self.budget.why_none() if self.budget is not None else ""
+        folder = ExperimentDir(experiment.exp_path)
+        if not why or folder.has_result():
+            return ""
+        if job is not None:
+            claim = Claim.acquire(folder.path, ref=job.ref, replaces=job.follows)
+            if isinstance(claim, Claim):
+                with claim:
+                    withdraw(folder, job.ref.job)
+        return why
 
 
 def _tasks_here(task: Message) -> int:

@@ -22,6 +22,7 @@ class Using:
         elsewhere: returns what was used in processes that aren't below this one.
         is_lost: returns whether another has the experiment, whose note it is then.
         is_whole: this process is there for nothing else.
+        spend: is told what an attempt has used so far, or at all.
     """
 
     def __init__(
@@ -31,10 +32,12 @@ class Using:
         is_lost: Callable[[], bool],
         *,
         is_whole: bool,
+        spend: Callable[[int, Used], None] = lambda attempt, used: None,
     ) -> None:
         self._folder = folder
         self._elsewhere = elsewhere
         self._is_lost = is_lost
+        self._spend = spend
         self._meter = Meter(is_whole=is_whole)
         self._start = Start()
         self._since = ""
@@ -71,6 +74,12 @@ class Using:
             gpus=job.gpu_share if job is not None else None,
         )
 
+    def at_end(self) -> Used:
+        """Return what was used at all: before others see that the attempt has ended, it counts."""
+        used = self.so_far()
+        self._spend(self._start.attempt, used)
+        return used
+
     def stop(self) -> None:
         """Measure no more; no note is written once this has returned."""
         self._meter.stop()
@@ -81,6 +90,7 @@ class Using:
         used = self.so_far()
         with self._writing:
             if not self._has_ended and not self._is_lost():
+                self._spend(self._start.attempt, used)
                 note_used(self._folder.path, self._start, used)
 
     def _job(self) -> Submission | None:

@@ -48,6 +48,7 @@ from heyhi.logs import setup_logging
 from heyhi.slurm.commands import View
 from heyhi.slurm.request import JobRequest, request_of
 from heyhi.streams import guard_streams
+from heyhi.sweep.budget import Budget
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import target_of
 from heyhi.text import take_any_text
@@ -294,6 +295,10 @@ class Worker:
         """Say why this worker starts nothing more; empty where it does."""
         if os.path.lexists(self.folder / f"{FAULT}{node_name()}"):
             return f"{node_name()} is at fault (node_faults): this worker ends, and leaves the rest to others"
+        budget = Budget.of(self.folder.parent.parent, self.work.launch)
+        if budget is not None and (why := budget.why_none()):
+            self._call("heyhi.control.spending", self.work.launch)
+            return why
         with contextlib.suppress(OSError):
             return read_bounded(self.folder / STOP_NAME).decode(errors="replace").strip() or "stopped"
         return ""
@@ -377,6 +382,7 @@ class Worker:
                     identity_ignore=project.settings.identity_ignore,
                     continue_drifted=self.work.continue_drifted,
                     node_faults=project.settings.node_faults,
+                    launch=self.work.launch,
                 ),
             )
         return self._orders[item.source]

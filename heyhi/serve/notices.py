@@ -145,10 +145,10 @@ def _name(source: Source) -> tuple[object, ...]:
 def _commands(sources: Sequence[Source], survey: Survey) -> Commands:
     """Return what starts the experiments."""
     from heyhi.control.attendance import Commands
-    from heyhi.control.last_profile import is_run_here
+    from heyhi.control.last_profile import launched_by, start_words
 
     project = sources[0].project
-    starts = f"heyhi {'run' if is_run_here(project, survey.folders) else 'launch'}"
+    starts = shell_line(start_words(project, launched_by(project, survey.folders)))
     own = [[source.manifest.sweep] if source.manifest.sweep else list(source.manifest.words) for source in sources]
     words = list(dict.fromkeys(map(tuple, own)))
     if not all(words):  # they were named themselves

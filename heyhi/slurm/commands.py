@@ -509,6 +509,14 @@ def cancel(ids: Iterable[str]) -> None:
         output_of(["scancel", "--quiet", *wanted[start : start + _MAX_CANCELLED]])
 
 
+def cancel_waiting(ids: Iterable[str]) -> None:
+    """End jobs that have not begun; where Slurm doesn't answer, they stay."""
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), _MAX_CANCELLED):
+        # Its exit code is 1 where one has begun.
+        answer_of(["scancel", "--quiet", "--state=PENDING", *wanted[start : start + _MAX_CANCELLED]])
+
+
 class Answer(NamedTuple):
     """How one of Slurm's commands has ended, whatever that is.
 

@@ -246,6 +246,11 @@ def request_of(task: Message) -> JobRequest:
     return _request({**_DEFAULTS, "cpus_per_gpu": _at_least("launcher.local.cpus", cpus, 1)}, {})
 
 
+def gpus_of(task: Message) -> int:
+    """Return how many GPUs a task's launcher asks for in all: only Slurm's does, wherever it is run."""
+    return request_of(task).gpus if is_slurm(task) else 0
+
+
 def local_tasks(task: Message) -> int:
     """Return in how many processes of this machine a task's local launcher wants its main to run.
 

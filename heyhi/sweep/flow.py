@@ -33,8 +33,11 @@ from heyhi.extras import missing
 from heyhi.files import is_there, replace_bytes, writing
 from heyhi.profiles import LOCAL, snakemake_command
 from heyhi.project import Project, find_project
+from heyhi.slurm.request import JobRequest, is_slurm, request_of
+from heyhi.sweep.budget import BUDGET_SETTING
 from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
+from heyhi.sweep.engine import check_one_node, give_resources, is_other_engine
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, damaged_manifest, no_manifest
 from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
@@ -50,6 +53,7 @@ from heyhi.sweep.target import (
     is_winner_target,
     target_of,
 )
+from heyhi.sweep.target_jobs import hand_over_whole, take_over
 from heyhi.sweep.twins import Twins
 from heyhi.sweep.validation import validate, validate_again
 from heyhi.sweep.write_manifest import write_manifest
@@ -58,7 +62,8 @@ from heyhi.text import shell_word
 _UNKNOWN_NAME = "unknown"  # folder in the state root
 _SETTINGS = ("sweep", "manifest")  # of --config: what is asked for
 _LAUNCH_SETTING = "launch"
-_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING, CANARY_SETTING, CODE_SETTING)
+_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING, CANARY_SETTING, CODE_SETTING, BUDGET_SETTING)
+_RULES = ("experiment", "slot")  # that run experiments
 _T = TypeVar("_T")
 
 
@@ -106,6 +111,8 @@ class Flow:
 
     def __init__(self, workflow: Any, config: Mapping[str, object]) -> None:
         self._workflow = workflow
+        if not workflow.is_main_process:
+            take_over()
         with reporting_errors():
             own_modules_last(Path.cwd())  # Snakemake puts the folder of its Snakefile first
             self.project = _project_here()
@@ -125,10 +132,14 @@ class Flow:
         self._asked: dict[str, Manifest] = {}  # by target
         self._validated: set[str] = set()  # targets
         self._reported: dict[Path, Manifest] = {}  # by its path
+        self._requests: dict[str, JobRequest | None] = {}  # by target, where the engine is another one
+        self._is_engine_told: bool | None = None  # what launchers ask for; None: it isn't known which engine it is
         # -P: what lies in the project is no module of ours.
         self.python = _literal(f"{shlex.quote(sys.executable)} -P")
         self.ended = ENDED
         self.options = f" {CONTINUE_OPTION}" if goes_on else ""
+        if name := config.get(BUDGET_SETTING):
+            self.options += _literal(f" --launch {shlex.quote(str(name))}")
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards)))
         self.files = _for_rule(lambda wildcards: self._files(self._find(wildcards).node))
@@ -137,7 +148,7 @@ class Flow:
         self.unknown = _literal(self.project.relative(self.project.state_root / _UNKNOWN_NAME))
         self.why_unknown = _for_rule(lambda wildcards: self._unknown[wildcards.digest])
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
-        self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).node.resources.get("threads", 1)))
+        self.threads = _for_rule(lambda wildcards: self._threads(self._find(wildcards)))
         self.tries = _with_attempt(self._tries)
         self.priority = _for_rule(lambda wildcards: self._priority(self._find(wildcards)))
         self.report = _for_rule(lambda _: self._ask_report())
@@ -308,6 +319,7 @@ class Flow:
     def _ask(self, wildcards: Any) -> _Known:
         """Look an experiment up, and note that this run was asked for it."""
         known = self._find(wildcards)
+        self._tell_engine(known)
         if self._asks_check and known.node.target not in self._validated:
             self._validate([known, *self._named()])
         self._asked[known.node.target] = known.manifest
@@ -315,6 +327,35 @@ class Flow:
             # A killed Snakemake may have left a copy of a result, which it would bring back when the next try fails.
             self._workflow.persistence.cleanup_backup(Path(result_of(wildcards.exp)))
         return known
+
+    def _tell_engine(self, known: _Known) -> None:
+        """Have another engine than HeyHi's be told what launchers ask for; which one it is, no rule knows before.
+
+        Raises:
+            LauncherError: it can't run this experiment.
+        """
+        if self._is_engine_told is None:
+            self._is_engine_told = is_other_engine(self._workflow)
+            if self._is_engine_told:
+                hand_over_whole()
+                give_resources(
+                    self._workflow, _RULES, _for_rule(lambda wildcards: self._request(self._find(wildcards)))
+                )
+        if self._is_engine_told and not is_there(self.project.root / known.node.target):
+            check_one_node(known.node.target, self._request(known))
+
+    def _threads(self, known: _Known) -> int:
+        request = self._request(known) if self._is_engine_told else None
+        return request.cpus if request is not None else int(known.node.resources.get("threads", 1))
+
+    def _request(self, known: _Known) -> JobRequest | None:
+        """Return what the launcher of an experiment asks for; None where that isn't Slurm's."""
+        target = known.node.target
+        if target not in self._requests:
+            row = known.manifest.experiment(target)
+            task = known.manifest.task_message(row.task, row.config)
+            self._requests[target] = request_of(task) if is_slurm(task) else None
+        return self._requests[target]
 
     @property
     def _asks_check(self) -> bool:

@@ -34,6 +34,9 @@ WRONG_WORDS = (
     # No command that there is.
     "heyhi prnt train",
     "heyhi --verison",
+    # What a launch may cost.
+    "heyhi run --cfg train --max-gpu-hours 3",
+    "heyhi run --cfg train --max-gpu-hours many",
     # expand, and what it shares with plan, status, launch, cancel, retry and report
     "heyhi expand conf/seedz.py",
     "heyhi expand conf",

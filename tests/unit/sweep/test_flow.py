@@ -50,6 +50,7 @@ class Workflow:
     executor_plugin: object = None
     dryrun: bool = False
     touch: bool = False
+    local_exec: bool = True
     targets: tuple[str, ...] = ()
 
     @property

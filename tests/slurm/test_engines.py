@@ -1,0 +1,112 @@
+"""Experiments under an executor that is none of ours: the real cluster-generic, with the cluster's own sbatch."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Lab
+
+Until = Callable[[Callable[[], object]], None]
+
+ENGINE = ("--profile", "profiles/generic")
+# A Snakemake runs beside each experiment, which takes some 200 MB.
+RESOURCES = "num_gpus: 1 mem_per_gpu: 0.4 cpus_per_gpu: 2 hours: 0.2"
+
+
+@pytest.fixture
+def engine(lab: Lab, repository: Path) -> Lab:
+    """The lab with the profile that the docs show; jobs are asked about more often, as these take seconds."""
+    profile = lab.root / "profiles/generic"
+    shutil.copytree(repository / "docs/engines", profile)
+    config = (profile / "config.yaml").read_text().replace("latency-wait: 60", "latency-wait: 5")
+    (profile / "config.yaml").write_text(f"{config}\nseconds-between-status-checks: 1\n")
+    (lab.root / "conf/work.prototxt").write_text(f"work {{ launcher {{ slurm {{ {RESOURCES} }} }} }}\n")
+    return lab
+
+
+def jobs_of(lab: Lab) -> list[str]:
+    """Ids of the jobs that wait or run."""
+    return lab.run_words("squeue", "-h", "-o", "%i").stdout.split()
+
+
+def test_a_sweep_runs_with_what_its_launcher_asks_for_and_what_is_done_is_left(engine: Lab) -> None:
+    engine.sweep({"x": 1, "after": "it's $HOME, 100%"}, {"x": 2, "do": "fail"})
+    code, out = engine.end(engine.start(*ENGINE))
+    assert code == 1, out
+    rows = engine.statuses("conf/sweep.py")
+    assert {x: row["status"] for x, row in rows.items()} == {1: "DONE", 2: "DEAD"}
+    assert "boom" in rows[2]["reason"]
+    assert "DEAD    x=2" in out.replace("do=fail,", "")
+    job = next(a["job_id"] for a in attempts(engine, 1))
+    asked = engine.run_words("sacct", "-X", "-n", "-P", "-o", "ReqTRES,TimelimitRaw", "-j", str(job)).stdout
+    assert re.search(r"cpu=2,gres/gpu=1,mem=410M,.*\|12$", asked.strip()), asked
+    code, out = engine.end(engine.start(*ENGINE))
+    assert engine.ledger.count(1) == 1
+    assert engine.ledger.count(2) == 2
+
+
+def attempts(lab: Lab, x: int) -> list[dict[str, str]]:
+    """Records of the attempts of an x, which no submission of ours is on record of."""
+    (path,) = lab.root.glob(f"results/p/work/*x={x}[,_]*/attempts.jsonl")
+    assert not (path.parent / "job.json").exists()
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_has_failed_is_tried_again_as_often_as_the_profile_says(engine: Lab) -> None:
+    engine.sweep({"x": 1, "do": "fail"})
+    code, out = engine.end(engine.start(*ENGINE, "--retries", "1"))
+    assert code == 1, out
+    assert engine.ledger == [1, 1]
+    assert [one["kind"] for one in attempts(engine, 1) if one["event"] == "start"] == ["first", "retry"]
+
+
+def test_a_snakemake_that_takes_over_from_a_killed_one_runs_nothing_twice(engine: Lab, until: Until) -> None:
+    engine.sweep({"x": 1, "do": "wait"}, {"x": 2, "do": "wait"})
+    first = engine.start(*ENGINE)
+    until(lambda: sorted(engine.ledger) == [1, 2])
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert {row["status"] for row in engine.statuses("conf/sweep.py").values()} == {"RUNNING"}
+    second = engine.start(*ENGINE)
+    until(lambda: len(jobs_of(engine)) == 4)
+    engine.allow()
+    code, out = engine.end(second)
+    assert code == 0, out
+    assert sorted(engine.ledger) == [1, 2]
+    assert {row["status"] for row in engine.statuses("conf/sweep.py").values()} == {"DONE"}
+
+
+def test_a_launch_says_who_runs_what_waits_and_cancel_ends_its_jobs(engine: Lab, until: Until) -> None:
+    config = engine.root / "profiles/generic/config.yaml"
+    config.write_text(config.read_text().replace("sbatch --parsable", "sbatch --parsable --hold"))
+    engine.sweep({"x": 1, "do": "wait"})
+    launch = engine.follow("launch", *ENGINE, "conf/sweep.py")
+    until(lambda: jobs_of(engine))
+    said = engine.heyhi("status", "conf/sweep.py").stdout
+    assert "NOT_STARTED 1" in said
+    assert re.search(r"controller pid \d+ on \S+ runs it", said), said
+    cancelled = engine.heyhi("cancel", "-y", "conf/sweep.py")
+    assert cancelled.returncode == 0, cancelled.stdout + cancelled.stderr
+    launch.communicate()
+    until(lambda: not jobs_of(engine))
+    said = engine.heyhi("status", "conf/sweep.py").stdout
+    assert "heyhi launch --profile profiles/generic conf/sweep.py starts it" in said
+    assert engine.ledger == []
+
+
+def test_what_asks_for_several_nodes_is_refused_before_a_job_is_submitted(engine: Lab) -> None:
+    engine.sweep({"x": 1, "launcher.slurm.num_gpus": 16})
+    code, out = engine.end(engine.start(*ENGINE))
+    assert code == 2, out
+    assert "its launcher asks for 2 nodes, and only profiles/slurm starts ranks on several" in out
+    assert "Traceback" not in out
+    assert subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout == ""
