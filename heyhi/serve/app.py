@@ -46,7 +46,7 @@ class Answers:
         self._board, self._looking, self._news, self._pack = board, looking, news, pack
         self._curves_of = Curves(board)
         self._sending = Sending()
-        self._static = Static(self._sending)
+        self._static = Static(self._sending, pack=pack)
         self._room = asyncio.Semaphore(MOST_AT_ONCE)
         self._told: set[str] = set()
 

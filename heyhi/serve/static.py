@@ -23,10 +23,11 @@ class Static:
 
     Args:
         sending: what the server is sending.
+        pack: whether files are packed: readers are far away. Whoever is near waits longer for that than for megabytes.
     """
 
-    def __init__(self, sending: Sending) -> None:
-        self._sending = sending
+    def __init__(self, sending: Sending, *, pack: bool = True) -> None:
+        self._sending, self._pack = sending, pack
         self._packed: dict[str, bytes] = {}
 
     @cached_property
@@ -64,7 +65,7 @@ class Static:
         if f'"{version}"' in request.headers.get("if-none-match", ""):
             return Pieces(self._sending, b"", 304, headers)
         body = self._files[name]
-        if takes_gzip(request):
+        if self._pack and takes_gzip(request):
             if name not in self._packed:
                 self._packed[name] = gzip.compress(body, compresslevel=_LEVEL, mtime=0)
             body, headers["content-encoding"] = self._packed[name], "gzip"

@@ -35,7 +35,7 @@ LINES = "document.getElementById('curves').data.reduce((sum, { meta }) => sum + 
 COUNT = 300
 
 
-def opened(lab: Lab, watch: Watch, view: str) -> tuple[Any, list[str]]:
+def opened(lab: Lab, watch: Watch, view: str, lines: int = COUNT) -> tuple[Any, list[str]]:
     """Open the page of many experiments; second come the addresses that it asks for."""
     lab.make([{"lr": lr / 1000, "seed": 0} for lr in range(1, COUNT + 1)], epochs=80)
     context = watch.context()
@@ -43,7 +43,7 @@ def opened(lab: Lab, watch: Watch, view: str) -> tuple[Any, list[str]]:
     asked: list[str] = []
     context.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
     page = watch.open(lab.serve(), view, context=context)
-    settled(page, f"{LINES} === {COUNT}")
+    settled(page, f"{LINES} === {lines}")
     return page, asked
 
 
@@ -81,6 +81,22 @@ def test_a_line_among_hundreds_is_told_of_and_chosen(lab: Lab, watch: Watch) -> 
     assert page.evaluate(LINES) == COUNT
     on_top = page.evaluate("document.getElementById('curves').data.at(-1)")
     assert on_top["meta"]["label"] == f"lr={rate}", "what is chosen lies on top, apart from the others"
+
+
+def test_hundreds_of_lines_are_thin_and_have_long_dashes(lab: Lab, watch: Watch) -> None:
+    page, _ = opened(lab, watch, "#lines=Infinity&seeds=0&metric=loss&metric=val_accuracy", lines=2 * COUNT)
+    strokes = """() => [...document.querySelectorAll("#curves .js-line")].map((line) => {
+      const { strokeWidth, strokeDasharray } = getComputedStyle(line);
+      return { width: parseFloat(strokeWidth), shortest: Math.min(...(strokeDasharray.match(/[0-9.]+/g) ?? [])) };
+    })"""
+    drawn = page.evaluate(strokes)
+    assert {stroke["width"] for stroke in drawn} == {1}, "what is wider takes a browser five times as long to paint"
+    dashed = [stroke for stroke in drawn if stroke["shortest"] is not None and stroke["shortest"] < 10_000]
+    assert len(dashed) == COUNT, "metrics are told apart"
+    assert all(stroke["shortest"] >= 12 for stroke in dashed), "each dash takes its time"
+    page.locator("#table tbody tr").nth(3).locator("td").nth(2).click()
+    settled(page, "document.querySelectorAll('tr[aria-selected=true]').length === 1")
+    assert len([stroke for stroke in page.evaluate(strokes) if stroke["width"] > 2]) == 2, "what is chosen is thick"
 
 
 def test_a_hundred_lines_and_fewer_are_a_trace_each(lab: Lab, watch: Watch) -> None:

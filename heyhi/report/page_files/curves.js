@@ -23,6 +23,8 @@ function drawCurves() {
   const sights = inSight(charts);
   const width = byId("curves").clientWidth / chartsAcross(charts.length);
   if (isLive) wantCurves(bundles, charts.filter((_, chart) => sights[chart]).flat(), width);
+  const areMany = (some) => some.length * metrics.length > MOST_TRACES;
+  const [isMany, areManyOn] = [areMany(bundles), areMany(bundles.filter(({ on }) => on))];
   const traces = [];
   const drawn = new Set();
   const found = { axes: [], elsewhere: new Map(), ofParts: false, isThin: false, offLog: 0 };
@@ -46,7 +48,8 @@ function drawCurves() {
           name: own.length > 1 ? `${bundle.name} · ${metric}` : bundle.name,
           weight: Number(byId("smooth").value),
           showRaw: bundles.length * own.length <= 30,
-          dash: byMetric || own.length === 1 ? "solid" : DASHES[place % DASHES.length],
+          dash: byMetric || own.length === 1 ? "solid" : dashAt(place, isMany),
+          ...{ isMany, areManyOn },
           faint: isAnyOn && !bundle.on,
           inLegend: chart === 0 && bundles.length * own.length <= 40,
           meta: { rows: bundle.rows },
