@@ -40,7 +40,7 @@ from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import exp_id_of
 
 _OPTION = "--controller none"
-_OTHERS = "--controller slurm does, as the default does"
+_OTHERS = "--controller slurm or local does"
 _THREADS = 4
 _SAY_SECONDS = 10.0  # between two lines that say how far it is
 _WRITE_SECONDS = 1.0  # between two times that the jobs are written down
@@ -130,7 +130,7 @@ def plan_of(
         _check(project, experiment, request)
         needs = []
         for need in survey.waits_for(path):
-            if is_there(result_of(need)):
+            if need not in wanted and is_there(result_of(need)):  # what is wanted may be made anew
                 continue
             if need not in wanted and need not in plan.jobs:
                 job = _check_need(project, experiment, need, survey, queue)
