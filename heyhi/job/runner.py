@@ -628,7 +628,7 @@ def _kind(history: History, job_id: str | None, restart_count: int, launcher_att
         return "first"
     if job_id is not None and job_id == last.job_id and restart_count > last.restart_count:
         has_failed = end is not None and (end.reason in ("failed", "killed") or outside_state(end) in _OWN_ENDS)
-        return "retry" if has_failed else "requeue"
+        return "retry" if has_failed and launcher_attempt > 1 else "requeue"
     return "retry" if launcher_attempt > 1 else "relaunch"
 
 
