@@ -632,7 +632,7 @@ def _kind(history: History, job_id: str | None, restart_count: int, launcher_att
         return "first"
     if job_id is not None and job_id == last.job_id and restart_count > last.restart_count:
         has_failed = end is not None and (end.reason in ("failed", "killed") or outside_state(end) in _OWN_ENDS)
-        return "retry" if has_failed else "requeue"
+        return "retry" if has_failed and launcher_attempt > 1 else "requeue"
     return "retry" if launcher_attempt > 1 else "relaunch"
 
 
@@ -749,7 +749,7 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
         return outcome.exit_code
     if not outcome.ran and outcome.status in (Status.RUNNING, Status.PENDING):
         print(f"{experiment.exp_id}: left to {outcome.reason}", file=sys.stderr)
-        return 0
+        return int(options.alone)  # what waits for this job needs its result
     print(f"{experiment.exp_id}: {outcome.status.value}: {outcome.reason} (log: {folder.log_path})", file=sys.stderr)
     return 1
 

@@ -26,7 +26,7 @@ from heyhi.experiment.claim import CLAIM_NAME, Claim, read_owner
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import JobRef
-from heyhi.experiment.records import End, Record, Start
+from heyhi.experiment.records import End, History, Record, Start
 from heyhi.experiment.status import find_state, find_status
 from heyhi.job import runner as runner
 from heyhi.job import saving
@@ -802,5 +802,19 @@ def raising(error: BaseException) -> Callable[..., object]:
 
 
 def test_the_kinds_of_attempts_need_no_job() -> None:
-    assert runner._kind(None, None, 0, 1) == "first"
-    assert runner._kind({"event": "start"}, None, 0, 1) == "relaunch"
+    assert runner._kind(History(), None, 0, 1) == "first"
+    assert runner._kind(History([Start(1)]), None, 0, 1) == "relaunch"
+
+
+@pytest.mark.parametrize(
+    ("end", "attempt", "kind"),
+    [
+        (End(1, "failed", 1), 2, "retry"),
+        (End(1, "TIMEOUT", job_state="TIMEOUT", job_id="7"), 2, "retry"),
+        (End(1, "failed", 1), 1, "requeue"),
+        (End(1, "requeue", 75), 2, "requeue"),
+        (End(1, "terminated", 143), 2, "requeue"),
+    ],
+)
+def test_a_job_s_own_retry_is_none_of_slurm_s_requeues(end: End, attempt: int, kind: str) -> None:
+    assert runner._kind(History([Start(1, job_id="7"), end]), "7", 1, attempt) == kind
