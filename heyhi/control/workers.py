@@ -53,12 +53,12 @@ class Work:
     Attributes:
         manifests: by which the experiments are run.
         items: the experiments, in order, each with the number of its manifest.
-        request: what each worker asks for.
+        request: what each worker asks for; None where there is nothing to run.
     """
 
     manifests: tuple[Manifest, ...]
     items: tuple[Item, ...]
-    request: JobRequest
+    request: JobRequest | None
 
     @classmethod
     def of(cls, project: Project, spec: ControllerSpec, manifests: Sequence[Manifest], starting: Sequence[str]) -> Work:
@@ -90,8 +90,8 @@ class Work:
                     needs = tuple(folders_of(node.needs, manifest.project_root))
                     _check_needs(project, exp_id_of(folder, project.results_root), needs, node.files)
                     found[folder] = Item(folder, number, needs)
-        tasks = check_requests(held, wanted)
-        request = _common(tasks_by_request(tasks))
+        requests = tasks_by_request(check_requests(held, wanted))
+        request = _common(requests) if requests else None
         return cls(held, tuple(found[folder] for folder in starting if folder in found), request)
 
 
@@ -182,11 +182,11 @@ def start_workers(
     with claim:
         living = Living(project).of(folder).jobs
         count = min(spec.workers, len(living) + len(work.items))  # the living have theirs
-        if len(living) >= count:
+        if len(living) >= count or work.request is None:
             return Submitted(Controller(spec.name, folder, None, living))
         if not living:
             _begin(project, folder, spec, work)
-        return _submit_all(project, folder, spec, work, living, count, said)
+        return _submit_all(project, folder, spec, work.request, living, count, said)
 
 
 def _begin(project: Project, folder: Path, spec: ControllerSpec, work: Work) -> None:
@@ -222,7 +222,7 @@ def _submit_all(
     project: Project,
     folder: Path,
     spec: ControllerSpec,
-    work: Work,
+    request: JobRequest,
     living: tuple[str, ...],
     count: int,
     said: Callable[[str], None],
@@ -237,11 +237,10 @@ def _submit_all(
     bad = tuple(path.name.removeprefix(FAULT) for path in sorted(folder.glob(f"{FAULT}*")))
     known, new, problem = read_jobs(folder).jobs, list[str](), ""
     for place in range(len(living), count):
-        words = _words(work.request, folder, place, count)
-        script = batch_script(words, project.results_root, work.request, (), snapshot)
+        script = batch_script(_words(request, folder, place, count), project.results_root, request, (), snapshot)
         patience = Patience(spec.name)
         try:
-            job_id = _submit_one(project, folder, spec, work, bad, script, patience)
+            job_id = _submit_one(project, folder, spec, request, bad, script, patience)
         except SlurmError as error:
             if not (living or new):
                 raise
@@ -262,15 +261,15 @@ def _submit_one(
     project: Project,
     folder: Path,
     spec: ControllerSpec,
-    work: Work,
+    request: JobRequest,
     bad: tuple[str, ...],
     script: str,
     patience: Patience,
 ) -> str:
-    def ask(request: JobRequest) -> str:
+    def ask(elsewhere: JobRequest) -> str:
         user = " ".join(request.comment.split())
         options = sbatch_options(
-            request,
+            elsewhere,
             name=f"{spec.name} worker",
             comment=f"{MARK}{root_mark(project.results_root)}:{WORKER} {user}".rstrip()[:1000],
             output=folder / _LOG_NAME,
@@ -280,6 +279,6 @@ def _submit_one(
 
     while True:
         try:
-            return submit_elsewhere(work.request, bad, ask)
+            return submit_elsewhere(request, bad, ask)
         except Busy as error:
             patience.wait(error)
