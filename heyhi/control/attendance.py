@@ -270,8 +270,7 @@ def _run_by(project: Project, controller: Controller, survey: Survey) -> Set[str
 
     Where nobody stays, that is what has a job; but of workers, all.
     """
-    spec = controller.spec() if controller.is_unattended else None
-    if controller.is_unattended and not (spec is not None and spec.workers):
+    if controller.is_unattended and not controller.has_workers:
         return _ordered_from(project, controller, survey) & {
             path for path, state in survey.others.items() if state.status.is_alive
         }

@@ -264,16 +264,19 @@ class Canceller:
         return threads
 
     def _end_controller(self, controller: Controller) -> None:
-        if controller.owner is not None:
-            self._stop(f"controller {controller.name}", controller.owner, controller.name)
+        if controller.has_workers:
+            self._end_workers(controller)
         elif controller.is_unattended:
-            self._end_jobs_of(controller)
+            self._end_closing(controller)
+        elif controller.owner is not None:
+            self._stop(f"controller {controller.name}", controller.owner, controller.name)
         else:
             self.failed = True
             self.found.append(Found("controller", controller.name, why=_MAY_LIVE))
             self.lines.append(f"controller {controller.name}: {_MAY_LIVE}")
 
-    def _end_jobs_of(self, controller: Controller) -> None:
+    def _end_workers(self, controller: Controller) -> None:
+        """End jobs some of which may have no experiment now."""
         found = Found("controller", controller.name)
         ids = [*controller.jobs, *filter(None, [controller.closing])]
         try:
@@ -284,6 +287,19 @@ class Canceller:
             self.failed = True
             self.lines.append(f"{controller.describe()}: may go on: {error}; try again")
             self.found.append(found._replace(why=str(error)))
+
+    def _end_closing(self, controller: Controller) -> None:
+        """End what only waits for the end of a launch that nobody stays for; its other jobs have experiments."""
+        found, name = Found("controller", controller.name), f"launch {controller.name}"
+        try:
+            cancel([controller.closing] if controller.closing else [])
+            if controller.closing:
+                self.lines.append(f"{name}: job {controller.closing}, which waits for its end, cancelled")
+            self.found.append(found._replace(job_id=controller.closing, is_ended=True))
+        except SlurmError as error:
+            self.failed = True
+            self.lines.append(f"{name}: job {controller.closing} may go on: {error}; try again")
+            self.found.append(found._replace(job_id=controller.closing, why=str(error)))
 
     def _end(self, plan: CancelPlan) -> None:
         jobs = plan.jobs
@@ -337,7 +353,7 @@ def found_in(project: Project, plan: CancelPlan) -> list[Found]:
     """Return what would be ended, and of what there is nothing to end."""
     root = project.results_root
     found = [
-        Found("controller", c.name, owner=c.owner, why="" if c.owner or c.is_unattended else _MAY_LIVE)
+        Found("controller", c.name, c.closing, c.owner, why="" if c.owner or c.is_unattended else _MAY_LIVE)
         for c in plan.controllers
     ]
     for jobs in (plan.jobs, plan.also):
@@ -351,7 +367,9 @@ def describe(project: Project, plan: CancelPlan) -> list[str]:
     """Write what would be ended, a line each."""
     root = project.results_root
     lines = [
-        f"controller {c.name}: {c.owner.describe() if c.owner else c.describe() if c.is_unattended else _MAY_LIVE}"
+        f"launch {c.name}: {c.describe()}"
+        if c.is_unattended
+        else f"controller {c.name}: {c.owner.describe() if c.owner else _MAY_LIVE}"
         for c in plan.controllers
     ]
     lines += _lines(root, plan.jobs, "job {}")

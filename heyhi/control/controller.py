@@ -228,12 +228,17 @@ class Controller(NamedTuple):
         """Whether it is jobs that go on without anybody."""
         return self.owner is None and bool(self.jobs or self.closing)
 
+    @property
+    def has_workers(self) -> bool:
+        """Whether these jobs are workers, which run all of it, one after another."""
+        spec = self.spec() if self.is_unattended else None
+        return spec is not None and spec.workers > 0
+
     def describe(self) -> str:
         """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""
         if self.owner is not None:
             return f"controller pid {self.owner.pid} on {self.owner.host}"
-        spec = self.spec() if self.jobs else None
-        if spec is not None and spec.workers:
+        if self.jobs and self.has_workers:
             listed = ", ".join(self.jobs[:_MOST_NAMED]) + (", …" if len(self.jobs) > _MOST_NAMED else "")
             return f"{len(self.jobs)} workers (jobs {listed})" if len(self.jobs) > 1 else f"1 worker (job {listed})"
         if self.jobs:
