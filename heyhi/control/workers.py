@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -36,6 +37,7 @@ from heyhi.sweep.target import exp_id_of, folders_of
 
 _LOG_NAME = "worker-%j.log"
 _OPTION = "--workers"
+_FAULT_SECONDS = 86_400.0  # so long workers are kept from a node that was at fault
 # What of a request isn't a key of its launcher's -> the key that it follows from.
 _KEYS = {
     "nodes": "num_gpus",
@@ -191,8 +193,11 @@ def start_workers(
 
 def _begin(project: Project, folder: Path, spec: ControllerSpec, work: Work) -> None:
     """Write down what there is to do; what earlier workers have left there goes."""
-    for name in (f"{CANCEL}*", f"{FAULT}*", "has-*", STOP_NAME):
+    for name in (f"{CANCEL}*", "has-*", STOP_NAME):
         for path in folder.glob(name):
+            path.unlink(missing_ok=True)
+    for path in folder.glob(f"{FAULT}*"):
+        if time.time() - path.stat().st_mtime > _FAULT_SECONDS:
             path.unlink(missing_ok=True)
     snapshot: Snapshot | None = None
     sources = []
@@ -247,7 +252,8 @@ def _submit_all(
             problem = str(error)
             break
         new.append(job_id)
-        write_jobs(folder, [*known, *new])
+        # A Slurm controller that was killed gives the ids of its last jobs again.
+        write_jobs(folder, dict.fromkeys([*known, *new]))
         said(f"worker {place + 1} of {count}: job {job_id}")
     return Submitted(Controller(spec.name, folder, None, (*living, *new)), tuple(new), problem)
 

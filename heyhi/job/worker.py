@@ -98,6 +98,7 @@ class Worker:
     _told: queue.SimpleQueue[None] = field(default_factory=queue.SimpleQueue)
     _errors: Counter[str] = field(default_factory=Counter)
     _has_done: bool = False
+    _known_fault: int = 0
     _orders: dict[int, tuple[Manifest, Order]] = field(default_factory=dict)
 
     def run(self) -> int:
@@ -108,6 +109,7 @@ class Worker:
         notice = Notice()
         notice.listen()
         notice.forward(self._warn)
+        self._known_fault = self._own_fault()
         self._say(f"worker {self.place + 1} of {self.count}: {len(self.work.items)} experiments")
         left = self._drain(self._in_order())
         if self.stopped is not None:
@@ -287,11 +289,20 @@ class Worker:
 
     def _why_none(self) -> str:
         """Say why this worker starts nothing more; empty where it does."""
-        if os.path.lexists(self.folder / f"{FAULT}{node_name()}"):
+        if self._own_fault() != self._known_fault:
             return f"{node_name()} is at fault (node_faults): this worker ends, and leaves the rest to others"
         with contextlib.suppress(OSError):
             return read_bounded(self.folder / STOP_NAME).decode(errors="replace").strip() or "stopped"
         return ""
+
+    def _own_fault(self) -> int:
+        """Return when this node was last noted to be at fault; 0: never.
+
+        A worker that was submitted since runs here as there are no others.
+        """
+        with contextlib.suppress(OSError):
+            return (self.folder / f"{FAULT}{node_name()}").stat().st_mtime_ns if node_name() else 0
+        return 0
 
     def _ended(self, item: Item, run: Run, code: int, attempt: int) -> None:
         """Put on record what the run itself hasn't, and say how it ended."""
