@@ -261,19 +261,20 @@ class Started(NamedTuple):
     is_new: bool
 
 
-def foresee(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[str]:
+def foresee(manifests: Iterable[Manifest], exp_paths: Container[str], workers: int = 0) -> list[str]:
     """Say what some experiments may use on Slurm and what it would refuse: else only a controller's log would tell.
 
     Args:
         manifests: have the experiments.
         exp_paths: of those that are to be started.
+        workers: how many jobs run them all; 0: each has its own.
 
     Raises:
         LauncherError: one asks for what no job can be asked for.
     """
     from heyhi.slurm.forecast import capacity_lines
 
-    return capacity_lines(check_requests(manifests, exp_paths))
+    return capacity_lines(check_requests(manifests, exp_paths), workers=workers)
 
 
 def check_requests(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[tuple[str, Message]]:
