@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -218,3 +219,48 @@ def test_cancel_ends_the_jobs_and_the_one_that_waits_for_their_end(lab: Any, clu
     until(lambda: cluster.jobs() == [])
     assert set(states(lab).values()) == {"DEAD"}
     assert "by themselves" not in lab.heyhi("status").stdout
+
+
+def test_where_slurm_takes_no_more_half_way_the_same_command_submits_the_rest(
+    lab: Any, until: Until, tmp_path: Path
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    real = shutil.which("sbatch")
+    (programs / "sbatch").write_text(
+        f'#!/bin/bash\ncase "$*" in *--test-only*|*afterany*) exec {real} "$@" ;; esac\n'
+        f"if ! mkdir {tmp_path}/place1 2> /dev/null && ! mkdir {tmp_path}/place2 2> /dev/null; then\n"
+        "  echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2\n"
+        "  echo 'sbatch: error: Batch job submission failed: Job violates accounting/QOS policy' >&2\n  exit 1\nfi\n"
+        f'exec {real} "$@"\n'
+    )
+    (programs / "sbatch").chmod(0o755)
+    lab.sweep(*({"x": x, "do": "wait"} for x in range(1, 10)))
+    path = lab.env["PATH"]
+    lab.env["PATH"] = f"{programs}:{path}"
+    done = lab.heyhi(*ALONE)
+    assert done.returncode == 1 and "submitted: 2 jobs" in done.stdout, done.stdout + done.stderr
+    assert "7 are left: the same command submits them" in done.stdout and "QOSMaxSubmitJobPerUserLimit" in done.stdout
+    assert sorted(states(lab).values()) == ["NOT_STARTED"] * 7 + ["PENDING"] * 2 or lab.ledger
+    assert "no controller runs the 7 that are NOT_STARTED" in lab.heyhi("status").stdout
+    lab.env["PATH"] = path
+    assert "submitted: 7 jobs" in launch(lab)
+    lab.allow()
+    until(lambda: not end_of(lab)["closing"])
+    assert sorted(lab.ledger) == list(range(1, 10))
+
+
+def test_the_settings_may_say_that_nobody_stays(lab: Any, until: Until) -> None:
+    lab.settings('controller = "none"')
+    done = lab.heyhi("launch", "-y")
+    assert done.returncode == 0 and "submitted: 1 job; nothing of this launch stays here" in done.stdout
+    until(lambda: lab.ledger == [1])
+
+
+def test_a_search_is_refused(lab: Any, cluster: Any) -> None:
+    (lab.root / "conf/search.py").write_text(
+        "import heyhi\nSEARCH = heyhi.Search(cfg='conf/work.prototxt', space={'x': [1, 2]}, max='y', trials=2)\n"
+    )
+    done = lab.heyhi(*ALONE, "conf/search.py")
+    assert done.returncode == 2 and "somebody has to stay who starts the next ones" in done.stderr
+    assert cluster.jobs() == []
