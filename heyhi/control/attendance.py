@@ -302,7 +302,7 @@ def _living_line(controller: Controller, count: int, left: int) -> str:
     what = _all(count) if count == left else f"{count} of these {left}"
     if controller.owner is None and not controller.is_unattended:
         return f"controller {controller.name} may run {what}: its claim can't be read"
-    comma = "," if controller.is_unattended else ""
+    comma = "," if controller.is_unattended and not controller.has_workers else ""
     return f"{controller.describe()}{comma} {'run' if len(controller.jobs) > 1 else 'runs'} {what}"
 
 

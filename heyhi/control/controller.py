@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.control.handed_over import Living
+from heyhi.control.handed_over import Living, read_workers
 from heyhi.control.spare import Spare
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
 from heyhi.experiment.claim import Claim, read_owner
@@ -231,8 +231,7 @@ class Controller(NamedTuple):
     @property
     def has_workers(self) -> bool:
         """Whether these jobs are workers, which run all of it, one after another."""
-        spec = self.spec() if self.is_unattended else None
-        return spec is not None and spec.workers > 0
+        return self.is_unattended and not read_workers(self.folder).isdisjoint(self.jobs)
 
     def describe(self) -> str:
         """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""

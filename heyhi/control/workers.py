@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from heyhi.code.snapshot import Snapshot, code_for_jobs
 from heyhi.control.controller import Controller, ControllerSpec, check_requests
-from heyhi.control.handed_over import Living, read_jobs, write_jobs
+from heyhi.control.handed_over import Living, add_worker, read_jobs, write_jobs
 from heyhi.errors import LauncherError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.given_files import why_missing
@@ -252,6 +252,7 @@ def _submit_all(
             problem = str(error)
             break
         new.append(job_id)
+        add_worker(folder, job_id)
         # A Slurm controller that was killed gives the ids of its last jobs again.
         write_jobs(folder, dict.fromkeys([*known, *new]))
         said(f"worker {place + 1} of {count}: job {job_id}")
