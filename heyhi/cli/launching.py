@@ -429,7 +429,11 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
         if args.command == "launch":  # a search takes the profile that its launcher says
             agree_on_defaults(args, selection, starting - pointless.slots)
         print_wrapped(
-            foresee([manifest for manifests in written for manifest in manifests], starting - pointless.slots)
+            foresee(
+                [manifest for manifests in written for manifest in manifests],
+                starting - pointless.slots,
+                getattr(args, "workers", None) or 0,
+            )
         )
     order = [path for path in survey.folders if path in starting]
     code = redo_and_control(

@@ -66,10 +66,12 @@ def submit_workers(
     from heyhi.control.workers import start_workers
 
     got = start_workers(project, spec, work, lambda line: print(line, flush=True))
-    told.run_by(project, got.controller, is_new=bool(got.new))
     if not got.new:
         record.take_back()
     print(_head(got))
+    if not got.controller.jobs and got.controller.owner is None:
+        return 0
+    told.run_by(project, got.controller, is_new=bool(got.new))
     print(f"  follow:  heyhi status --watch {words}".rstrip())
     if got.controller.owner is None:
         print(f"  logs:    {project.relative(got.controller.folder)}/worker-*.log")
@@ -82,6 +84,8 @@ def submit_workers(
 
 def _head(got: Submitted) -> str:
     who = got.controller.describe()
+    if not (got.new or got.controller.jobs or got.controller.owner):
+        return "nothing to start: what isn't DONE waits or runs already"
     if not got.new:
         return f"nothing started: this is being run already by {who}"
     before = len(got.controller.jobs) - len(got.new)

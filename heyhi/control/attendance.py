@@ -270,8 +270,7 @@ def _run_by(project: Project, controller: Controller, survey: Survey) -> Set[str
 
     Where nobody stays, that is what has a job; but of workers, all.
     """
-    spec = controller.spec() if controller.is_unattended else None
-    if controller.is_unattended and not (spec is not None and spec.workers):
+    if controller.is_unattended and not controller.has_workers:
         return _ordered_from(project, controller, survey) & {
             path for path, state in survey.others.items() if state.status.is_alive
         }
@@ -303,7 +302,7 @@ def _living_line(controller: Controller, count: int, left: int) -> str:
     what = _all(count) if count == left else f"{count} of these {left}"
     if controller.owner is None and not controller.is_unattended:
         return f"controller {controller.name} may run {what}: its claim can't be read"
-    comma = "," if controller.is_unattended else ""
+    comma = "," if controller.is_unattended and not controller.has_workers else ""
     return f"{controller.describe()}{comma} {'run' if len(controller.jobs) > 1 else 'runs'} {what}"
 
 

@@ -272,8 +272,10 @@ class Canceller:
         return threads
 
     def _end_controller(self, controller: Controller) -> None:
-        if controller.is_unattended:
-            self._end_unattended(controller)
+        if controller.has_workers:
+            self._end_workers(controller)
+        elif controller.is_unattended:
+            self._end_closing(controller)
         elif controller.owner is not None and controller.owner.root:
             self._end_job(controller)
         elif controller.owner is not None:
@@ -283,21 +285,30 @@ class Canceller:
             self.found.append(Found("controller", controller.name, why=_MAY_LIVE))
             self.lines.append(f"controller {controller.name}: {_MAY_LIVE}")
 
-    def _end_unattended(self, controller: Controller) -> None:
-        """End workers, and what only waits for the end of a launch; its other jobs have experiments."""
-        found, name = Found("controller", controller.name), f"launch {controller.name}"
-        ids = [*(controller.jobs if controller.has_workers else ()), *filter(None, [controller.closing])]
-        what = (
-            controller.describe() if controller.has_workers else f"job {controller.closing}, which waits for its end,"
-        )
+    def _end_workers(self, controller: Controller) -> None:
+        """End jobs some of which may have no experiment now."""
+        found = Found("controller", controller.name)
+        ids = [*controller.jobs, *filter(None, [controller.closing])]
         try:
             cancel(ids)
-            if ids:
-                self.lines.append(f"{name}: {what} cancelled")
+            self.lines.append(f"{controller.describe()}: cancelled")
+            self.found.append(found._replace(is_ended=True))
+        except SlurmError as error:
+            self.failed = True
+            self.lines.append(f"{controller.describe()}: may go on: {error}; try again")
+            self.found.append(found._replace(why=str(error)))
+
+    def _end_closing(self, controller: Controller) -> None:
+        """End what only waits for the end of a launch that nobody stays for; its other jobs have experiments."""
+        found, name = Found("controller", controller.name), f"launch {controller.name}"
+        try:
+            cancel([controller.closing] if controller.closing else [])
+            if controller.closing:
+                self.lines.append(f"{name}: job {controller.closing}, which waits for its end, cancelled")
             self.found.append(found._replace(job_id=controller.closing, is_ended=True))
         except SlurmError as error:
             self.failed = True
-            self.lines.append(f"{name}: {what.rstrip(',')} may go on: {error}; try again")
+            self.lines.append(f"{name}: job {controller.closing} may go on: {error}; try again")
             self.found.append(found._replace(job_id=controller.closing, why=str(error)))
 
     def _end_job(self, controller: Controller) -> None:

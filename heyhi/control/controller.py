@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.control.handed_over import Living
+from heyhi.control.handed_over import Living, read_workers
 from heyhi.control.held_back import folders_in, forget_held
 from heyhi.control.job_claim import describe_job, living_owner, take
 from heyhi.control.spare import Spare
@@ -258,9 +258,8 @@ class Controller(NamedTuple):
 
     @property
     def has_workers(self) -> bool:
-        """Whether its jobs are workers: they have no experiment of their own."""
-        spec = self.spec() if self.is_unattended else None
-        return spec is not None and spec.workers > 0
+        """Whether these jobs are workers, which run all of it, one after another."""
+        return self.is_unattended and not read_workers(self.folder).isdisjoint(self.jobs)
 
     def describe(self) -> str:
         """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""
@@ -291,19 +290,20 @@ class Started(NamedTuple):
     is_new: bool
 
 
-def foresee(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[str]:
+def foresee(manifests: Iterable[Manifest], exp_paths: Container[str], workers: int = 0) -> list[str]:
     """Say what some experiments may use on Slurm and what it would refuse: else only a controller's log would tell.
 
     Args:
         manifests: have the experiments.
         exp_paths: of those that are to be started.
+        workers: how many jobs run them all; 0: each has its own.
 
     Raises:
         LauncherError: one asks for what no job can be asked for.
     """
     from heyhi.slurm.forecast import capacity_lines
 
-    return capacity_lines(check_requests(manifests, exp_paths))
+    return capacity_lines(check_requests(manifests, exp_paths), workers=workers)
 
 
 def check_requests(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[tuple[str, Message]]:

@@ -16,6 +16,7 @@ from heyhi.project import Project
 from heyhi.slurm.commands import Phase, Queue, is_job_id, root_in
 
 JOBS_NAME = "jobs.json"
+_WORKERS_NAME = "workers.json"  # ids of those that run one experiment after another, a list
 
 
 class Jobs(NamedTuple):
@@ -76,6 +77,27 @@ def read_jobs(folder: Path) -> Jobs:
             closing = note.get("closing")
             return Jobs(found, closing if _is_id(closing) else "")
     return Jobs()
+
+
+def add_worker(folder: Path, job_id: str) -> None:
+    """Write down that a job is a worker, which has no experiment of its own.
+
+    Args:
+        folder: of its launch.
+        job_id: of the job.
+
+    Raises:
+        ResultError: it can't be written.
+    """
+    replace_file(folder / _WORKERS_NAME, json.dumps([*read_workers(folder), job_id]) + "\n")
+
+
+def read_workers(folder: Path) -> set[str]:
+    """Return ids of jobs of a launch that are workers, or were; none where that isn't written down, or is damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        found = parse_json(read_bounded(folder / _WORKERS_NAME))
+        return set(filter(_is_id, found)) if isinstance(found, list) else set()
+    return set()
 
 
 def _is_id(value: object) -> TypeGuard[str]:

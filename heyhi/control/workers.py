@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from heyhi.code.snapshot import Snapshot, code_for_jobs
 from heyhi.control.controller import Controller, ControllerSpec, check_requests
-from heyhi.control.handed_over import Living, read_jobs, write_jobs
+from heyhi.control.handed_over import Living, add_worker, read_jobs, write_jobs
 from heyhi.errors import LauncherError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.given_files import why_missing
@@ -36,6 +37,7 @@ from heyhi.sweep.target import exp_id_of, folders_of
 
 _LOG_NAME = "worker-%j.log"
 _OPTION = "--workers"
+_FAULT_SECONDS = 86_400.0  # so long workers are kept from a node that was at fault
 # What of a request isn't a key of its launcher's -> the key that it follows from.
 _KEYS = {
     "nodes": "num_gpus",
@@ -53,12 +55,12 @@ class Work:
     Attributes:
         manifests: by which the experiments are run.
         items: the experiments, in order, each with the number of its manifest.
-        request: what each worker asks for.
+        request: what each worker asks for; None where there is nothing to run.
     """
 
     manifests: tuple[Manifest, ...]
     items: tuple[Item, ...]
-    request: JobRequest
+    request: JobRequest | None
 
     @classmethod
     def of(cls, project: Project, spec: ControllerSpec, manifests: Sequence[Manifest], starting: Sequence[str]) -> Work:
@@ -90,8 +92,8 @@ class Work:
                     needs = tuple(folders_of(node.needs, manifest.project_root))
                     _check_needs(project, exp_id_of(folder, project.results_root), needs, node.files)
                     found[folder] = Item(folder, number, needs)
-        tasks = check_requests(held, wanted)
-        request = _common(tasks_by_request(tasks))
+        requests = tasks_by_request(check_requests(held, wanted))
+        request = _common(requests) if requests else None
         return cls(held, tuple(found[folder] for folder in starting if folder in found), request)
 
 
@@ -182,17 +184,20 @@ def start_workers(
     with claim:
         living = Living(project).of(folder).jobs
         count = min(spec.workers, len(living) + len(work.items))  # the living have theirs
-        if len(living) >= count:
+        if len(living) >= count or work.request is None:
             return Submitted(Controller(spec.name, folder, None, living))
         if not living:
             _begin(project, folder, spec, work)
-        return _submit_all(project, folder, spec, work, living, count, said)
+        return _submit_all(project, folder, spec, work.request, living, count, said)
 
 
 def _begin(project: Project, folder: Path, spec: ControllerSpec, work: Work) -> None:
     """Write down what there is to do; what earlier workers have left there goes."""
-    for name in (f"{CANCEL}*", f"{FAULT}*", "has-*", STOP_NAME):
+    for name in (f"{CANCEL}*", "has-*", STOP_NAME):
         for path in folder.glob(name):
+            path.unlink(missing_ok=True)
+    for path in folder.glob(f"{FAULT}*"):
+        if time.time() - path.stat().st_mtime > _FAULT_SECONDS:
             path.unlink(missing_ok=True)
     snapshot: Snapshot | None = None
     sources = []
@@ -222,7 +227,7 @@ def _submit_all(
     project: Project,
     folder: Path,
     spec: ControllerSpec,
-    work: Work,
+    request: JobRequest,
     living: tuple[str, ...],
     count: int,
     said: Callable[[str], None],
@@ -237,18 +242,19 @@ def _submit_all(
     bad = tuple(path.name.removeprefix(FAULT) for path in sorted(folder.glob(f"{FAULT}*")))
     known, new, problem = read_jobs(folder).jobs, list[str](), ""
     for place in range(len(living), count):
-        words = _words(work.request, folder, place, count)
-        script = batch_script(words, project.results_root, work.request, (), snapshot)
+        script = batch_script(_words(request, folder, place, count), project.results_root, request, (), snapshot)
         patience = Patience(spec.name)
         try:
-            job_id = _submit_one(project, folder, spec, work, bad, script, patience)
+            job_id = _submit_one(project, folder, spec, request, bad, script, patience)
         except SlurmError as error:
             if not (living or new):
                 raise
             problem = str(error)
             break
         new.append(job_id)
-        write_jobs(folder, [*known, *new])
+        add_worker(folder, job_id)
+        # A Slurm controller that was killed gives the ids of its last jobs again.
+        write_jobs(folder, dict.fromkeys([*known, *new]))
         said(f"worker {place + 1} of {count}: job {job_id}")
     return Submitted(Controller(spec.name, folder, None, (*living, *new)), tuple(new), problem)
 
@@ -262,15 +268,15 @@ def _submit_one(
     project: Project,
     folder: Path,
     spec: ControllerSpec,
-    work: Work,
+    request: JobRequest,
     bad: tuple[str, ...],
     script: str,
     patience: Patience,
 ) -> str:
-    def ask(request: JobRequest) -> str:
+    def ask(elsewhere: JobRequest) -> str:
         user = " ".join(request.comment.split())
         options = sbatch_options(
-            request,
+            elsewhere,
             name=f"{spec.name} worker",
             comment=f"{MARK}{root_mark(project.results_root)}:{WORKER} {user}".rstrip()[:1000],
             output=folder / _LOG_NAME,
@@ -280,6 +286,6 @@ def _submit_one(
 
     while True:
         try:
-            return submit_elsewhere(work.request, bad, ask)
+            return submit_elsewhere(request, bad, ask)
         except Busy as error:
             patience.wait(error)

@@ -6,7 +6,7 @@ Beside it lie their logs and small notes: which experiment a worker has, what is
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from heyhi.slurm.commands import WORK_NAME
 
 CANCEL = "cancel-"  # before the digest of an experiment whose run is to be ended
 FAULT = "fault-"  # before the name of a node that is at fault
+_MOST_BYTES = 1 << 30  # of the list: 100,000 experiments take some 20 MB
 STOP_NAME = "stopped"  # says why no worker is to start anything more
 
 
@@ -107,4 +108,13 @@ class WorkList:
             raise ResultError(f"{path}: is damaged: {error}; launch again") from None
 
 
-_MOST_BYTES = 1 << 30  # 100,000 experiments take some 20 MB
+def in_turn(items: Sequence[Item], place: int, count: int) -> list[Item]:
+    """Return all items in the order in which one of several workers takes them: every N-th first, then the others'.
+
+    Args:
+        items: in the order of the sweep.
+        place: number of the worker, from 0 on.
+        count: how many workers there are.
+    """
+    share = range(place % max(1, count), len(items), max(1, count))
+    return [*(items[n] for n in share), *(item for n, item in enumerate(items) if n not in share)]

@@ -40,7 +40,7 @@ from heyhi.job.left_out import MAX_FAULTS, fault_in
 from heyhi.job.notice import NOTICE_VARIABLE, Notice, ask_again
 from heyhi.job.order import Order
 from heyhi.job.submit import leave_to, prepare_job
-from heyhi.job.work_list import CANCEL, FAULT, STOP_NAME, Item, WorkList
+from heyhi.job.work_list import CANCEL, FAULT, STOP_NAME, Item, WorkList, in_turn
 from heyhi.job.worker_retry import next_attempt
 from heyhi.job.worker_run import Cut, Run, plain_env, python_words
 from heyhi.job_env import get_job_env, node_name
@@ -99,6 +99,7 @@ class Worker:
     _told: queue.SimpleQueue[None] = field(default_factory=queue.SimpleQueue)
     _errors: Counter[str] = field(default_factory=Counter)
     _has_done: bool = False
+    _known_fault: int = 0
     _orders: dict[int, tuple[Manifest, Order]] = field(default_factory=dict)
 
     def run(self) -> int:
@@ -109,6 +110,7 @@ class Worker:
         notice = Notice()
         notice.listen()
         notice.forward(self._warn)
+        self._known_fault = self._own_fault()
         self._say(f"worker {self.place + 1} of {self.count}: {len(self.work.items)} experiments")
         left = self._drain(self._in_order())
         if self.stopped is not None:
@@ -136,14 +138,14 @@ class Worker:
 
     def _in_order(self) -> list[Item]:
         """Return all of them in the order in which this worker takes them: first what it had, then its share."""
-        items = self.work.items
-        share = range(self.place % max(1, self.count), len(items), max(1, self.count))
-        numbers = [*share, *(number for number in range(len(items)) if number not in share)]
-        mine = ""
+        mine = self._mine()
+        return sorted(in_turn(self.work.items, self.place, self.count), key=lambda item: item.folder != mine)
+
+    def _mine(self) -> str:
+        """Return which experiment this job has, or had last; empty for none."""
         with contextlib.suppress(OSError):
-            mine = read_bounded(self._has_mine).decode(errors="replace").strip()
-        numbers.sort(key=lambda number: items[number].folder != mine)
-        return [items[number] for number in numbers]
+            return read_bounded(self._has_mine).decode(errors="replace").strip()
+        return ""
 
     def _drain(self, line: list[Item]) -> list[Item]:
         """Run what can be run, until nothing is left, or it has to leave; return what may be left then."""
@@ -202,7 +204,7 @@ class Worker:
             return Fate.OVER
         if (fate := self._by_needs(item)) is not None:
             return fate
-        if not asks and os.access(f"{item.folder}/{CLAIM_NAME}", os.F_OK) and not self._is_mine(item):
+        if not asks and os.access(f"{item.folder}/{CLAIM_NAME}", os.F_OK) and self._mine() != item.folder:
             return Fate.LATER
         owner = read_owner(item.folder, self._view.queue)
         if owner is not None and not self._follows(owner):
@@ -236,11 +238,6 @@ class Worker:
         if folder not in self._done and os.access(result_of(folder), os.F_OK):
             self._done.add(folder)
         return folder in self._done
-
-    def _is_mine(self, item: Item) -> bool:
-        with contextlib.suppress(OSError):
-            return read_bounded(self._has_mine).decode(errors="replace").strip() == item.folder
-        return False
 
     def _follows(self, owner: Owner) -> bool:
         """Return whether a claim is of this job, and who had it is gone: its own, of before it was queued again.
@@ -293,7 +290,7 @@ class Worker:
 
     def _why_none(self) -> str:
         """Say why this worker starts nothing more; empty where it does."""
-        if os.path.lexists(self.folder / f"{FAULT}{node_name()}"):
+        if self._own_fault() != self._known_fault:
             return f"{node_name()} is at fault (node_faults): this worker ends, and leaves the rest to others"
         budget = Budget.of(self.folder.parent.parent, self.work.launch)
         if budget is not None and (why := budget.why_none()):
@@ -303,9 +300,20 @@ class Worker:
             return read_bounded(self.folder / STOP_NAME).decode(errors="replace").strip() or "stopped"
         return ""
 
+    def _own_fault(self) -> int:
+        """Return when this node was last noted to be at fault; 0: never.
+
+        A worker that was submitted since runs here as there are no others.
+        """
+        with contextlib.suppress(OSError):
+            return (self.folder / f"{FAULT}{node_name()}").stat().st_mtime_ns if node_name() else 0
+        return 0
+
     def _ended(self, item: Item, run: Run, code: int, attempt: int) -> None:
         """Put on record what the run itself hasn't, and say how it ended."""
         name = run.experiment.exp_id
+        if run.cut is not Cut.CANCELLED:
+            run.cancel.unlink(missing_ok=True)  # it came too late
         if self._is_done(item.folder):
             self._has_done = True
             self._say(f"{name}: {Status.DONE.value}")

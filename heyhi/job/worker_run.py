@@ -111,10 +111,11 @@ class Run:
 
     def _watch(self) -> None:
         """Wait for its end; end it where somebody wants that, or where the worker's time is up."""
+        pause = min(_LOOK_SECONDS, max(0.1, self.request.signal_seconds / 20 or _LOOK_SECONDS))
         told_at = kill_at = 0.0
         while True:
             with contextlib.suppress(queue.Empty):
-                self._ended.get(timeout=min(_LOOK_SECONDS, max(0.05, self.request.signal_seconds / 20)))
+                self._ended.get(timeout=pause)
                 return
             now = time.monotonic()
             if not told_at and self.cut is Cut.NOT:
@@ -130,7 +131,7 @@ class Run:
         if os.path.lexists(self.cancel):
             return Cut.CANCELLED, now + _GRACE_SECONDS
         seconds = self.request.signal_seconds
-        if self._warned_at is not None and now >= self._warned_at + _END_AT * seconds:
+        if seconds and self._warned_at is not None and now >= self._warned_at + _END_AT * seconds:
             return Cut.TIMEOUT, self._warned_at + _KILL_AT * seconds
         return Cut.NOT, 0.0
 

@@ -27,12 +27,17 @@ _MAX_LISTED = 10  # kinds of jobs that have a line of their own
 
 
 def capacity_lines(
-    tasks: Iterable[tuple[str, Message]], *, answer_seconds: float = _ANSWER_SECONDS, all_seconds: float = _ALL_SECONDS
+    tasks: Iterable[tuple[str, Message]],
+    *,
+    workers: int = 0,
+    answer_seconds: float = _ANSWER_SECONDS,
+    all_seconds: float = _ALL_SECONDS,
 ) -> list[str]:
     """Write what a launch may use, and what the cluster would refuse of it.
 
     Args:
         tasks: exp id and task message of each experiment that would start; only those with a Slurm launcher count.
+        workers: how many jobs run them all; 0: each has its own.
         answer_seconds: how long to wait for one of Slurm's answers.
         all_seconds: how long to wait for all of them.
 
@@ -55,7 +60,11 @@ def capacity_lines(
     lines = [f"{_named(ids[0], len(ids))}: {text}" for text, ids in wrong.items()]
     if not demand:
         return lines
-    lines.append(cost_line(cost_of(demand), has_requeue=any(r.requeue and r.signal_seconds for r in demand)))
+    cost = cost_of(demand)
+    if workers:
+        demand = Counter({request: min(workers, number) for request, number in demand.items()})
+        cost = cost._replace(jobs=demand.total())
+    lines.append(cost_line(cost, has_requeue=any(r.requeue and r.signal_seconds for r in demand)))
     if not is_here():
         return [*lines, f"{unreachable()}: nothing can be handed over from here"]
     cluster = Cluster(answer_seconds, all_seconds)

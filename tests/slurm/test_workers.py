@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from .cluster import Cluster
 from .conftest import Lab
@@ -225,3 +226,59 @@ def test_a_launch_with_a_controller_beside_workers_runs_nothing_twice(lab: Lab, 
     assert code == 0, out
     until(is_over(lab, cluster))
     assert sorted(lab.ledger) == [1, 2, 3]
+
+
+def test_a_worker_that_is_killed_loses_one_attempt_and_its_run_ends_with_it(
+    lab: Lab, cluster: Cluster, until: Until
+) -> None:
+    points(lab, 2, do="wait", **{"launcher.slurm.max_attempts": 2})
+    first, _ = jobs_of(launch(lab, "--workers", "2"))
+    until(lambda: sorted(lab.ledger) == [1, 2])
+    lost = next(x for x in (1, 2) if lab.job(x) == first)
+    run = int(starts(lab, lost)[0]["pid"])  # type: ignore[call-overload]
+    parent = Path(f"/proc/{run}/stat").read_text().rpartition(")")[2].split()[1]
+    os.kill(int(parent), signal.SIGKILL)
+    lab.allow(f"go{3 - lost}")
+    until(lambda: sorted(lab.ledger) == sorted([1, 2, lost]))
+    assert not Path(f"/proc/{run}").exists()
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert {row["status"] for row in lab.statuses().values()} == {"DONE"}
+
+
+def test_a_worker_leaves_the_node_that_is_at_fault_and_that_is_no_attempt(
+    lab: Lab, cluster: Cluster, until: Until
+) -> None:
+    lab.settings('node_faults = ["boom"]')
+    points(lab, 2, do="fail")
+    (first,) = jobs_of(launch(lab, "--workers", "1"))
+    until(is_over(lab, cluster))
+    assert lab.ledger == [1]
+    assert "is at fault, and this is no attempt (node_faults: boom)" in words_of(lab)
+    node = next(start["nodes"] for start in starts(lab, 1))
+    (second,) = jobs_of(launch(lab, "--workers", "1"))
+    assert node in cluster.run("scontrol", "show", "job", second).partition("ExcNodeList=")[2].split()[0]
+    until(is_over(lab, cluster))
+    assert first != second
+
+
+def test_what_is_dead_is_tried_again_by_workers(lab: Lab, cluster: Cluster, until: Until) -> None:
+    points(lab, 3, do="fail")
+    launch(lab, "--workers", "2")
+    until(is_over(lab, cluster))
+    assert sorted(lab.ledger) == [1, 2, 3]
+    done = lab.heyhi("retry", "--dead", "--profile", "slurm", "--workers", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(jobs_of(done.stdout)) == 2
+    until(is_over(lab, cluster))
+    assert sorted(lab.ledger) == [1, 1, 2, 2, 3, 3]
+
+
+def test_the_last_worker_makes_the_table(lab: Lab, cluster: Cluster, until: Until) -> None:
+    points(lab, 2)
+    launch(lab, "--workers", "2")
+    until(is_over(lab, cluster))
+    assert "exit code 0" in words_of(lab)
+    tables = list(lab.root.glob("results/reports/*/*.csv"))
+    assert tables, [*lab.root.glob("results/*/*")]
+    assert "NOT_STARTED" not in lab.heyhi("status").stdout
