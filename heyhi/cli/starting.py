@@ -88,7 +88,7 @@ def redo_and_control(
     unattended = Unattended.of(args, selection.project, uses_slurm=spec.uses_slurm)
     canaries = canaries_of(selection, starting, unattended.canary)
     if unattended.canary:
-        print(_said_of_canaries(selection, starting, canaries, unattended.canary))
+        print(_said_of_canaries(selection, starting, canaries, unattended.canary), flush=True)
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
         return 0
