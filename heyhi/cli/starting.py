@@ -100,9 +100,9 @@ def redo_and_control(
         plan = plan_all(args, spec, launching, starting, manifests)
     canaries = canaries_of(selection, starting, unattended.canary)
     if unattended.canary:
-        print(_said_of_canaries(selection, starting, canaries, unattended.canary))
+        print(_said_of_canaries(selection, starting, canaries, unattended.canary), flush=True)
     if unattended.max_gpu_hours and starting:
-        print(said_of_budget(selection, starting, unattended.max_gpu_hours))
+        print(said_of_budget(selection, starting, unattended.max_gpu_hours), flush=True)
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
         if unattended.notify:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from heyhi.errors import reporting_errors
 from heyhi.streams import guard_streams
 
 _QUIET, _LEAVE = b"q", b"l"
@@ -100,4 +101,5 @@ def main(pipe: int, words: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     guard_streams(goes_on=True)
-    main(int(sys.argv[1]), sys.argv[2:])
+    with reporting_errors():
+        main(int(sys.argv[1]), sys.argv[2:])
