@@ -36,7 +36,7 @@ from heyhi.text import duration
 
 FOLDER_NAME = "telling"  # in a launch's folder: a folder for each record of a launch
 _WHOM, _DEATH, _END, _WHY, _BEGAN = "whom.json", "death", "end", "why", "began"
-_SUM_SECONDS = 30.0  # that finding out how it all ended may take
+_SUM_SECONDS = 60.0  # that finding out how it all ended may take
 _INTERRUPTED = (130, 143, 129)  # exit codes by signals: Ctrl-C, SIGTERM, SIGHUP
 _CTRL_C = 130
 
@@ -163,7 +163,7 @@ class Telling:
 
     def death(self, exp_id: str, reason: str) -> None:
         """Tell of the first death; of any other one nothing is said."""
-        if not self._mark(_DEATH):
+        if self._has(_END) or not self._mark(_DEATH):  # what a cancelled launch still says is no news
             return
         self.begin()
         lines = [reason, f"heyhi logs --error {exp_id} shows more", self._where]
