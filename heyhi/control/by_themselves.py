@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +28,7 @@ from heyhi.experiment.names import Status, is_winner, result_of
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.status import find_state
 from heyhi.experiment.unclaimed import find_owner
-from heyhi.files import is_there, utc_now
+from heyhi.files import is_there, open_to_append, utc_now
 from heyhi.job.order import Order, Receipt, order_of, root_mark
 from heyhi.job.patience import Patience
 from heyhi.job.submit import hand_over, prepare_job
@@ -38,7 +40,8 @@ from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import exp_id_of
 
 _OPTION = "--controller none"
-_OTHERS = "--controller slurm does, as the default does"
+_OTHERS = "--controller slurm or local does"
+_THREADS = 4
 _SAY_SECONDS = 10.0  # between two lines that say how far it is
 _WRITE_SECONDS = 1.0  # between two times that the jobs are written down
 _LOOK_SECONDS = 30.0  # for which an answer of Slurm's is good
@@ -127,7 +130,7 @@ def plan_of(
         _check(project, experiment, request)
         needs = []
         for need in survey.waits_for(path):
-            if is_there(result_of(need)):
+            if need not in wanted and is_there(result_of(need)):  # what is wanted may be made anew
                 continue
             if need not in wanted and need not in plan.jobs:
                 job = _check_need(project, experiment, need, survey, queue)
@@ -268,6 +271,18 @@ def hand_all_over(project: Project, spec: ControllerSpec, plan: Plan, say: Calla
         return _Handing(project, spec, plan, say, controller).run()
 
 
+def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+    """Yield what is submitted at once, in order: of these, none needs another."""
+    batch: list[Task] = []
+    for task in tasks:
+        if len(batch) == _THREADS or {one.path for one in batch}.intersection(task.needs):
+            yield batch
+            batch = []
+        batch.append(task)
+    if batch:
+        yield batch
+
+
 class _Handing:
     """The submission of a launch."""
 
@@ -287,23 +302,26 @@ class _Handing:
         self._jobs = dict(plan.jobs)  # by exp path
         self._ids = dict.fromkeys([*old.jobs, *plan.jobs.values()])
         self._written_at = self._said_at = time.monotonic()
-        self._new = self._held = 0
+        self._new = 0
         self._lines: dict[str, list[str]] = {}  # what is to be said -> exp ids
-        self._patience = Patience(spec.name)
+        self._noting = threading.Lock()
 
     def run(self) -> Handed:
         tasks = self._plan.tasks
         self._spec.note(self._controller.folder)
         self._log(f"{utc_now()} {os.uname().nodename} pid {os.getpid()}: heyhi launch {_OPTION}, {len(tasks)} jobs")
+        self._orders = {path: self._order(one) for path, one in {t.manifest.path: t.manifest for t in tasks}.items()}
         left, why, is_whole = 0, "", False
         try:
-            for number, task in enumerate(tasks):
-                try:
-                    self._submit(task)
-                except Busy as error:
-                    left, why = len(tasks) - number, f"Slurm takes no more jobs now ({error})"
-                    break
-                self._say_how_far(number + 1)
+            with ThreadPoolExecutor(_THREADS, thread_name_prefix="heyhi-submit") as pool:
+                done = 0
+                for batch in _batches(tasks):
+                    busy = list(filter(None, pool.map(self._try, batch)))
+                    done += len(batch)
+                    if busy:
+                        left, why = len(tasks) - done + len(busy), f"Slurm takes no more jobs now ({busy[0]})"
+                        break
+                    self._say_how_far(done)
             is_whole = True
         finally:
             if not is_whole:  # Ctrl-C, or a full disk: the same launch goes on with them
@@ -319,7 +337,15 @@ class _Handing:
             self._log(line)
         self._log(f"{utc_now()} exit code {int(bool(left or self._lines))}")
         jobs = tuple(self._ids)
-        return Handed(self._controller._replace(jobs=jobs, closing=closing), self._new, left + self._held, tuple(lines))
+        return Handed(self._controller._replace(jobs=jobs, closing=closing), self._new, left, tuple(lines))
+
+    def _try(self, task: Task) -> Busy | None:
+        """Submit one; return why Slurm takes none now."""
+        try:
+            self._submit(task)
+        except Busy as error:
+            return error
+        return None
 
     def _submit(self, task: Task) -> None:
         if is_there(result_of(task.path)):
@@ -334,7 +360,7 @@ class _Handing:
                 receipt = self._hand_over(task, after)
             except Refused as error:
                 if _DEPENDENCY not in str(error).lower() or not after:
-                    self._hold(task, f"not submitted: {error}", is_left=False)
+                    self._hold(task, f"not submitted: {error}")
                     return
                 # One of these jobs has just ended, and Slurm has forgotten it.
                 if [need for need in task.needs if not is_there(result_of(need))] == needs:
@@ -344,13 +370,13 @@ class _Handing:
             except HeyhiError as error:
                 if isinstance(error, Busy):
                     raise
-                self._hold(task, f"not submitted: {error}", is_left=False)
+                self._hold(task, f"not submitted: {error}")
                 return
             self._note(task, receipt)
             return
 
     def _hand_over(self, task: Task, after: tuple[tuple[str, str], ...]) -> Receipt:
-        order = self._order(task.manifest)
+        order, patience = self._orders[task.manifest.path], Patience(task.experiment.exp_id)
         while True:
             if time.monotonic() > self._looked_at + _LOOK_SECONDS:
                 self._view, self._looked_at = View(), time.monotonic()
@@ -359,7 +385,7 @@ class _Handing:
                     try:
                         return hand_over(handover)
                     except Busy as error:
-                        self._patience.wait(error)
+                        patience.wait(error)
                     except Refused as error:
                         if _DEPENDENCY not in str(error).lower():
                             handover.refuse(str(error))
@@ -370,37 +396,34 @@ class _Handing:
         path = task.experiment.exp_path
         job_id = receipt.job_id
         if path in receipt.refused:
-            self._hold(task, receipt.refused[path], is_left=False)
+            self._hold(task, receipt.refused[path])
             return
         if path in receipt.owned:
             owner = receipt.owned[path]
             if owner is None:  # it is done
                 return
             job_id = _job_of(task.path, self._view.queue)
-        else:
-            self._new += 1
-            self._log(f"{task.experiment.exp_id}: job {job_id}")
-        if job_id:
-            self._jobs[task.path] = job_id
-            self._ids[job_id] = None
-            if time.monotonic() > self._written_at + _WRITE_SECONDS:
-                self._write(self._old_closing)
+        with self._noting:
+            if path not in receipt.owned:
+                self._new += 1
+                self._log(f"{task.experiment.exp_id}: job {job_id}")
+            if job_id:
+                self._jobs[task.path] = job_id
+                self._ids[job_id] = None
+                if time.monotonic() > self._written_at + _WRITE_SECONDS:
+                    self._write(self._old_closing)
 
-    def _hold(self, task: Task, why: str, *, is_left: bool = True) -> None:
-        self._held += is_left
-        self._lines.setdefault(why, []).append(task.experiment.exp_id)
-        self._log(f"{task.experiment.exp_id}: {why}")
+    def _hold(self, task: Task, why: str) -> None:
+        """Leave one out: nothing of it is submitted by the same launch again unless that changes."""
+        with self._noting:
+            self._lines.setdefault(why, []).append(task.experiment.exp_id)
+            self._log(f"{task.experiment.exp_id}: {why}")
 
     def _order(self, manifest: Manifest) -> Order:
-        if manifest.path not in self._orders:
-            order = order_of(
-                manifest,
-                self._project,
-                no_snapshot=self._spec.no_snapshot,
-                continue_drifted=self._spec.continue_drifted,
-            )
-            self._orders[manifest.path] = order._replace(launch=self._spec.name, is_alone=True)
-        return self._orders[manifest.path]
+        order = order_of(
+            manifest, self._project, no_snapshot=self._spec.no_snapshot, continue_drifted=self._spec.continue_drifted
+        )
+        return order._replace(launch=self._spec.name, is_alone=True)
 
     def _close(self, left: int) -> tuple[str, str]:
         """Submit the job that makes the tables once all others have ended; return its id, and what is to be said."""
@@ -429,7 +452,7 @@ class _Handing:
             self._say(f"submitted: {done:,} of {len(self._plan.tasks):,}")
 
     def _log(self, line: str) -> None:
-        with contextlib.suppress(OSError), self._controller.log.open("a") as log:
+        with contextlib.suppress(OSError), os.fdopen(open_to_append(self._controller.log), "a") as log:
             print(line, file=log)
 
 

@@ -259,12 +259,27 @@ class Canceller:
         return threads
 
     def _end_controller(self, controller: Controller) -> None:
-        if controller.owner is not None:
+        if controller.is_unattended:
+            self._end_closing(controller)
+        elif controller.owner is not None:
             self._stop(f"controller {controller.name}", controller.owner, controller.name)
         else:
             self.failed = True
             self.found.append(Found("controller", controller.name, why=_MAY_LIVE))
             self.lines.append(f"controller {controller.name}: {_MAY_LIVE}")
+
+    def _end_closing(self, controller: Controller) -> None:
+        """End what only waits for the end of a launch that nobody stays for; its other jobs have experiments."""
+        found, name = Found("controller", controller.name), f"launch {controller.name}"
+        try:
+            cancel([controller.closing] if controller.closing else [])
+            if controller.closing:
+                self.lines.append(f"{name}: job {controller.closing}, which waits for its end, cancelled")
+            self.found.append(found._replace(job_id=controller.closing, is_ended=True))
+        except SlurmError as error:
+            self.failed = True
+            self.lines.append(f"{name}: job {controller.closing} may go on: {error}; try again")
+            self.found.append(found._replace(job_id=controller.closing, why=str(error)))
 
     def _end(self, plan: CancelPlan) -> None:
         jobs = plan.jobs
@@ -305,7 +320,10 @@ class Canceller:
 def found_in(project: Project, plan: CancelPlan) -> list[Found]:
     """Return what would be ended, and of what there is nothing to end."""
     root = project.results_root
-    found = [Found("controller", c.name, owner=c.owner, why="" if c.owner else _MAY_LIVE) for c in plan.controllers]
+    found = [
+        Found("controller", c.name, c.closing, c.owner, why="" if c.owner or c.is_unattended else _MAY_LIVE)
+        for c in plan.controllers
+    ]
     for jobs in (plan.jobs, plan.also):
         found += [Found("job", _name_of(root, path), job_id) for job_id, paths in jobs.items() for path in paths]
     found += [Found("process", _name_of(root, path), owner=owner) for path, owner in plan.runs.items()]
@@ -315,7 +333,12 @@ def found_in(project: Project, plan: CancelPlan) -> list[Found]:
 def describe(project: Project, plan: CancelPlan) -> list[str]:
     """Write what would be ended, a line each."""
     root = project.results_root
-    lines = [f"controller {c.name}: {c.owner.describe() if c.owner else _MAY_LIVE}" for c in plan.controllers]
+    lines = [
+        f"launch {c.name}: {c.describe()}"
+        if c.is_unattended
+        else f"controller {c.name}: {c.owner.describe() if c.owner else _MAY_LIVE}"
+        for c in plan.controllers
+    ]
     lines += _lines(root, plan.jobs, "job {}")
     lines += _lines(root, plan.also, "job {}, which has others, too")
     lines += [f"{_name_of(root, path)}: {owner.describe()}" for path, owner in plan.runs.items()]

@@ -20,6 +20,7 @@ from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME
 
 _HOURS, _GB = 0.5, 2.0
+_MOST = 10_000  # ids in one dependency
 _SCRIPT = """\
 #!/bin/bash
 # Written by HeyHi: all of the launch is over, whatever has become of it.
@@ -55,7 +56,11 @@ def submit_closing(
         python=shlex.quote(sys.executable),
         name=shlex.quote(name),
     )
-    closing = submit([*options, f"--dependency=afterany:{':'.join(jobs)}"], script)
+    waits_for = list(jobs)
+    while len(waits_for) > _MOST:  # one word of a command line has no room for more
+        parts = [waits_for[first : first + _MOST] for first in range(0, len(waits_for), _MOST)]
+        waits_for = [submit([*options, _after(part)], "#!/bin/bash\n") for part in parts]
+    closing = submit([*options, _after(waits_for)], script)
     if instead_of:
         with contextlib.suppress(HeyhiError):  # it leaves its work to the new one
             cancel([instead_of])
@@ -76,6 +81,10 @@ def small(request: JobRequest | None) -> JobRequest:
         account=request.account,
         qos=request.qos,
     )
+
+
+def _after(jobs: Sequence[str]) -> str:
+    return f"--dependency=afterany:{':'.join(jobs)}"
 
 
 def _mark(name: str) -> str:

@@ -103,10 +103,12 @@ class _Search:
     def _add_controller(self, controller: Controller) -> None:
         """Keep what a controller was told to run; which copy of the code it hands out, follows from when it started."""
         spec = controller.spec()
-        if spec is None or controller.owner is None:
+        if spec is None or (controller.owner is None and not controller.is_unattended):
             raise HeyhiError(f"controller {controller.name} runs, and its note can't be read")
         for path in (*spec.manifests, *([spec.lookup] if spec.lookup else [])):
             self.needed.manifests[Path(path).name] = "run by a controller"
+        if controller.owner is None:  # what its jobs run is on their records
+            return
         started = datetime.datetime.fromisoformat(controller.owner.since).timestamp()
         self.needed.since = min(started, self.needed.since or started)
 

@@ -742,7 +742,7 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
         return outcome.exit_code
     if not outcome.ran and outcome.status in (Status.RUNNING, Status.PENDING):
         print(f"{experiment.exp_id}: left to {outcome.reason}", file=sys.stderr)
-        return 0
+        return int(options.alone)  # what waits for this job needs its result
     print(f"{experiment.exp_id}: {outcome.status.value}: {outcome.reason} (log: {folder.log_path})", file=sys.stderr)
     return 1
 

@@ -790,6 +790,17 @@ CASES = (
         },
     ),
     Given(
+        "a Slurm that nobody stays for",
+        (
+            "heyhi launch --cfg train seed=9 --controller nobody",
+            "heyhi launch --cfg train seed=9 --controller none --profile local",
+            "heyhi launch --cfg train seed=9 I.launcher=slurm --controller none --foreground",
+            "heyhi launch --cfg train seed=9 I.launcher=slurm --controller none --jobs 2",
+            "heyhi launch --cfg train seed=9 I.launcher=slurm launcher.slurm.pack=2 --controller none",
+        ),
+        programs={"sbatch": "exit 1", "scontrol": "echo 'Slurmctld(primary) at head is UP'"},
+    ),
+    Given(
         "a Slurm whose controller is down",
         ("heyhi launch --cfg train", "heyhi retry --dead --profile slurm"),
         programs={"sbatch": "exit 1", "scontrol": "echo 'Slurmctld(primary) at head is DOWN'; exit 1"},

@@ -32,6 +32,7 @@ OPENING = {
     "experiment/notes.py": "notes of the results root",
     "experiment/project_names.py": "a note of the results root",
     "job/adhoc.py": "notes of the results root",
+    "job/own_memory.py": "files of the kernel",
     "job/grace.py": "a log that it has opened before",
     "job/guard.py": "code",
     "job/kept.py": "a log that it has opened before",
