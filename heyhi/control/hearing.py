@@ -148,7 +148,7 @@ def _of_plain(flow: Flow) -> Telling | None:
     try:
         manifests = tuple(flow.project.relative(Path(manifest.path).absolute()) for manifest in flow.reported)
         targets = () if manifests else tuple(target for target, _ in flow.asked)
-        label = ", ".join(manifest.sweep or manifest.label for manifest in flow.reported[:3])
+        sweeps = tuple(manifest.sweep or manifest.label for manifest in flow.reported)
     except HeyhiError:
         return None
-    return Telling(flow.project, Plain(label or "snakemake", manifests, targets), whom, say=logger.warning)
+    return Telling(flow.project, Plain("snakemake", manifests, targets, sweeps), whom, say=logger.warning)

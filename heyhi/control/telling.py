@@ -29,12 +29,14 @@ from heyhi.notify.sending import send
 from heyhi.notify.whom import Whom
 from heyhi.project import Project, find_project
 from heyhi.streams import guard_streams
+from heyhi.sweep.known import label_of
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
+from heyhi.sweep.target import exp_ids_of, folders_of
 from heyhi.text import duration
 
 FOLDER_NAME = "telling"  # in a launch's folder: a folder for each record of a launch
 _WHOM, _DEATH, _END, _WHY, _BEGAN = "whom.json", "death", "end", "why", "began"
-_SUM_SECONDS = 30.0  # that finding out how it all ended may take
+_SUM_SECONDS = 60.0  # that finding out how it all ended may take
 _INTERRUPTED = (130, 143, 129)  # exit codes by signals: Ctrl-C, SIGTERM, SIGHUP
 _CTRL_C = 130
 
@@ -88,14 +90,17 @@ class Plain:
         name: what it is called.
         manifests: as a launch has them.
         targets: likewise.
+        sweeps: what its sweeps are called.
+        launch: nothing.
+        kind: as if it had been launched.
     """
 
     name: str
     manifests: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    sweeps: tuple[str, ...] = ()
     launch: str = ""
     kind: str = "local"
-    sweeps: tuple[str, ...] = ()
 
 
 def warn(text: str) -> None:
@@ -158,10 +163,10 @@ class Telling:
 
     def death(self, exp_id: str, reason: str) -> None:
         """Tell of the first death; of any other one nothing is said."""
-        if not self._mark(_DEATH):
+        if self._has(_END) or not self._mark(_DEATH):  # what a cancelled launch still says is no news
             return
         self.begin()
-        lines = [reason, f"heyhi logs --error {exp_id} shows more; the others go on", self._where]
+        lines = [reason, f"heyhi logs --error {exp_id} shows more", self._where]
         facts = {**self._facts, "exp_id": exp_id, "reason": reason}
         self._send(Message("death", f"{self._name}: first death: {exp_id}", tuple(filter(None, lines)), facts))
 
@@ -213,9 +218,13 @@ class Telling:
 
     @property
     def _name(self) -> str:
-        sweeps = self._spec.sweeps
-        project = self._project.name or self._project.root.name
-        return f"{project}: {', '.join(sweeps[:3]) or self._spec.name}"
+        """What is launched, after the project."""
+        spec = self._spec
+        label = ", ".join(spec.sweeps[:3])
+        if not label and spec.targets:
+            label = label_of(exp_ids_of(folders_of(spec.targets, self._project.root), self._project.results_root))
+        # Of what the command line has put together, the controller's name begins with what it is called.
+        return f"{self._project.name or self._project.root.name}: {label or spec.name.rpartition('-')[0] or spec.name}"
 
     @property
     def _where(self) -> str:
