@@ -34,14 +34,18 @@ def take_over() -> None:
 
     What it was told is parsed before its Snakefile, and handed to it after that: it can be read only where it is used.
     """
+    import snakemake.api  # noqa: F401 (first: its modules import each other)
     from snakemake.dag import DAG
 
     make = DAG.new_job
+    if getattr(make, "is_heyhis", False):
+        return
 
     def make_of_read(dag: Any, *args: Any, wildcards_dict: Mapping[str, str] | None = None, **more: Any) -> Any:
         read = wildcards_dict and {name: _read(value) for name, value in wildcards_dict.items()}
         return make(dag, *args, wildcards_dict=read, **more)
 
+    make_of_read.is_heyhis = True  # type: ignore[attr-defined]
     DAG.new_job = make_of_read
 
 
