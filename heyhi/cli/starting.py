@@ -137,7 +137,7 @@ def _control(
             raise NotImplementedError("heyhi.control.workers")
         if plan is not None:
             return hand_over(spec, launching, plan, words, told)
-        first = FirstStart(project, starting)
+        first = FirstStart(project, starting, words)
         if unattended.controller == "slurm":
             controller, is_new = _start_job(project, spec, manifests, starting)
         elif args.foreground:
@@ -152,7 +152,7 @@ def _control(
         say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
         if not is_new:
             return wait_for_others(selection) if args.command == "run" else 0
-        lines, failed = first.wait(controller, words=words)
+        lines, failed = first.wait(controller)
     except KeyboardInterrupt:
         goes_on = f"Ctrl-C ends only this waiting; the controller goes on, and heyhi cancel {words or '--all'} stops it"
         print(goes_on, file=sys.stderr, flush=True)
