@@ -212,7 +212,7 @@ def _control(
                     take_back(project, spec)
                 say_told(unattended, is_new=bool(record.name))
                 return code
-            first = FirstStart(project, list(dict.fromkeys([*canaries, *starting])))
+            first = FirstStart(project, list(dict.fromkeys([*canaries, *starting])), words)
             if unattended.controller == "slurm":
                 controller, is_new = _start_job(project, spec, manifests, starting)
             elif args.foreground:
@@ -229,7 +229,7 @@ def _control(
         say_told(unattended, is_new=is_new)
         if not is_new:
             return wait_for_others(selection) if args.command == "run" else 0
-        lines, failed = first.wait(controller, words=words)
+        lines, failed = first.wait(controller)
     except KeyboardInterrupt:
         goes_on = f"Ctrl-C ends only this waiting; the controller goes on, and heyhi cancel {words or '--all'} stops it"
         print(goes_on, file=sys.stderr, flush=True)

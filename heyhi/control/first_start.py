@@ -58,10 +58,12 @@ class FirstStart:
     Args:
         project: whose they are.
         starting: exp paths of what is to be started, in order.
+        words: by which they are named.
     """
 
-    def __init__(self, project: Project, starting: Sequence[str]) -> None:
+    def __init__(self, project: Project, starting: Sequence[str], words: str = "") -> None:
         self._project = project
+        self._words = words
         self._count = len(starting)
         # The first ones, and some of the others: nobody knows for sure which a controller takes first.
         half = _FEW // 2
@@ -71,13 +73,12 @@ class FirstStart:
         self._refused: dict[str, str] = {}  # exp path -> why
         self._first = ""
 
-    def wait(self, controller: Controller, seconds: float = WAIT_SECONDS, *, words: str = "") -> Outcome:
+    def wait(self, controller: Controller, seconds: float = WAIT_SECONDS) -> Outcome:
         """Wait until one is handed over, all are refused, or the controller has ended; or is a job that waits itself.
 
         Args:
             controller: that was started.
             seconds: at most.
-            words: by which the experiments are named.
         """
         if not self._before:
             return Outcome([])
@@ -86,7 +87,7 @@ class FirstStart:
         life = _Life(controller)
         while True:
             has_ended = life.has_ended()  # before the look: what it did until then is there
-            if time.monotonic() > began + QUEUE_SECONDS and (waits := life.waits(words)):
+            if time.monotonic() > began + QUEUE_SECONDS and (waits := life.waits(self._words)):
                 return Outcome([waits])
             if self._look():
                 return Outcome([*self._refusals(), self._first])
