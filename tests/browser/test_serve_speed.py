@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.browser.served import Lab, Watch, settled
+from tests.browser.served import Lab, Watch, attempt, settled
 from tests.browser.test_serve_plots import set_control
 
 # Counts what is drawn: calls of Plotly, and lines and points that it writes.
@@ -38,11 +38,15 @@ COUNT = 300
 def opened(lab: Lab, watch: Watch, view: str, lines: int = COUNT) -> tuple[Any, list[str]]:
     """Open the page of many experiments; second come the addresses that it asks for."""
     lab.make([{"lr": lr / 1000, "seed": 0} for lr in range(1, COUNT + 1)], epochs=80)
+    served = lab.serve()
+    first = watch.open(served, "#lines=1")
+    settled(first, "!document.getElementById('made').textContent.includes('reading')")  # else parts of it are drawn
+    first.close()
     context = watch.context()
     context.add_init_script(COUNTING)
     asked: list[str] = []
     context.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
-    page = watch.open(lab.serve(), view, context=context)
+    page = watch.open(served, view, context=context)
     settled(page, f"{LINES} === {lines}")
     return page, asked
 
@@ -97,6 +101,16 @@ def test_hundreds_of_lines_are_thin_and_have_long_dashes(lab: Lab, watch: Watch)
     page.locator("#table tbody tr").nth(3).locator("td").nth(2).click()
     settled(page, "document.querySelectorAll('tr[aria-selected=true]').length === 1")
     assert len([stroke for stroke in page.evaluate(strokes) if stroke["width"] > 2]) == 2, "what is chosen is thick"
+
+
+def test_news_of_an_experiment_draws_its_curve_once_where_it_is_what_it_was(lab: Lab, watch: Watch) -> None:
+    page, asked = opened(lab, watch, "#lines=Infinity&seeds=0")
+    page.evaluate("drawn.length = 0")
+    asked.clear()
+    attempt(next(lab.results.glob("p/fit/lr=0.001,*")))  # another one, which logs nothing
+    settled(page, "drawn.some(({ plot }) => plot === 'curves')")
+    assert [one for one in asked if one.startswith("curves")], "whether it is is asked"
+    assert len([one for one in page.evaluate("drawn") if one["plot"] == "curves"]) == 1
 
 
 def test_a_hundred_lines_and_fewer_are_a_trace_each(lab: Lab, watch: Watch) -> None:

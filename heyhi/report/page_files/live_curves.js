@@ -164,8 +164,13 @@ async function fetchBatch({ keys, metrics, points }) {
   if (have.some(Boolean)) query.set("have", have.join(","));
   try {
     const answer = await fetchJson(`curves?${query}`);
+    const hadFailed = Boolean(curvesFailed);
     [curvesFailed, curvesPause] = ["", FIRST_PAUSE];
-    if (server === data.server) takeCurves(answer, { keys, metrics, points, news, of });
+    if (server !== data.server) return;
+    takeCurves(answer, { keys, metrics, points, news, of });
+    // Of what has changed in the table, most curves are what they were: hundreds of lines aren't painted again for that.
+    const isSame = (answer.same?.length ?? 0) === keys.length;
+    if (!isSame || hadFailed || !byId("curves").data?.length) drawSoon();
   } catch (error) {
     curvesFailed = error.message;
     if (error.isRefused) giveUp(keys, metrics, { news, points });
@@ -236,7 +241,6 @@ function takeCurves(answer, { keys, metrics, points, news, of }) {
   readMetrics();
   if (before !== curveMetrics.length || !drawnMetrics().length) showMetrics();
   fillAxes();
-  drawSoon();
 }
 
 const sizeOf = ({ x, y, mean_x, mean }) =>

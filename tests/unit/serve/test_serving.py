@@ -293,6 +293,8 @@ def test_where_other_machines_reach_it_is_said_and_its_name_is_known(project: Pa
 def test_at_a_screen_there_is_no_line_for_another_machine(project: Path) -> None:
     environment = {"DISPLAY": ":0", "SSH_CONNECTION": ""}
     with serving(project, **environment) as served:
+        # Nobody waits there for scripts to be packed.
+        assert "content-encoding" not in served.get("/static/plotly.js", Accept_Encoding="gzip").headers
         assert "ssh" not in served.end()[1]
 
 
