@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import time
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 from benchmarks.served import MOST_SECONDS
 from benchmarks.timing import CommandFailed
@@ -20,11 +21,28 @@ _LEAST_POINTS = 50  # of a line that is thinned out to what can be seen
 _POINTS = "document.getElementById('curves').data.reduce((sum, trace) => sum + trace.x.length, 0)"
 # All charts are in view: TensorBoard loads what is, and no more.
 _SIZE: Any = {"width": 1400, "height": 2000}
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def find_chromium() -> str | None:
     """Return the browser's program, where there is one."""
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def _failing(draw: Callable[P, R]) -> Callable[P, R]:
+    """Have what a browser can't do, such as reach a page in time, be told as what else fails."""
+
+    @functools.wraps(draw)
+    def told(*args: P.args, **kwargs: P.kwargs) -> R:
+        from playwright.sync_api import Error
+
+        try:
+            return draw(*args, **kwargs)
+        except Error as error:
+            raise CommandFailed(f"Chromium: {error}") from None
+
+    return told
 
 
 class Chromium:
@@ -43,6 +61,7 @@ class Chromium:
         self._browser.close()
         self._playwright.stop()
 
+    @_failing
     def draw_served(self, address: str, runs: int, metrics: Sequence[str] = ()) -> float:
         """Open the page of a server with the curves of all runs, and return the seconds until they are drawn.
 
@@ -71,6 +90,7 @@ class Chromium:
             raise CommandFailed(f"the page fetched curves of {len(fetched)} of {runs} runs and drew {points} points")
         return seconds
 
+    @_failing
     def draw_tensorboard(self, address: str, metrics: Sequence[str]) -> None:
         """Open TensorBoard's page and wait until the curves of all tags have come, and nothing shows that it loads."""
         page = self._page()
