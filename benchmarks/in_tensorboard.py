@@ -8,27 +8,23 @@ for the curves of each tag, until all points are answered.
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import re
+import signal
 import struct
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
-from benchmarks.served import MOST_SECONDS, Tree
-from benchmarks.timing import CommandFailed, Cost, say
+from benchmarks.served import MOST_SECONDS, Server
+from benchmarks.timing import Command, CommandFailed, say
 from benchmarks.workspace import Workspace
 
-_ADDRESS = re.compile(r"http://localhost:(\d+)/")
+_ADDRESS = re.compile(r"http://localhost:\d+/")
 _ASK_SECONDS = 0.05
 
 
@@ -62,8 +58,8 @@ def write_events(logdir: Path, folders: Sequence[Path], metrics: Sequence[str]) 
                     file.write(record(Event(wall_time=moment, step=values["step"], summary=summary)))
 
 
-class Tensorboard:
-    """Start it, and end it.
+class Tensorboard(Server):
+    """A TensorBoard.
 
     Args:
         work: the workspace.
@@ -71,36 +67,9 @@ class Tensorboard:
     """
 
     def __init__(self, work: Workspace, logdir: Path) -> None:
-        self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by end)
-        args = ["--logdir", str(logdir), "--port", "0", "--load_fast", "true"]
-        self._begun = time.perf_counter()
-        self._process = subprocess.Popen(
-            [Path(sys.executable).parent / "tensorboard", *args],
-            cwd=work.folder,
-            env=work.env,
-            stdin=subprocess.DEVNULL,
-            stdout=self._output,
-            stderr=subprocess.STDOUT,
-        )
-        self._tree = Tree(self._process.pid)
-        try:
-            self.address = self._printed()
-        except BaseException:
-            self.end()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.end()
-
-    @property
-    def cost(self) -> Cost:
-        """What was taken since its start."""
-        return Cost(self._tree.cpu, time.perf_counter() - self._begun)
+        program = Path(sys.executable).parent / "tensorboard"
+        args: list[str | Path] = [program, "--logdir", logdir, "--port", "0", "--load_fast", "true"]
+        super().__init__(Command(args, work.folder, work.env), "tensorboard", _ADDRESS, signal.SIGTERM)
 
     def fetch_all(self, runs: int, metrics: Sequence[str], points: int) -> None:
         """Wait until all points of all runs are answered."""
@@ -137,24 +106,3 @@ class Tensorboard:
         if answer.status != 200:
             raise CommandFailed(f"tensorboard's {path} answered {answer.status}: {text[:500]!r}")
         return orjson.loads(text)
-
-    def _printed(self) -> str:
-        end = time.monotonic() + MOST_SECONDS
-        while time.monotonic() < end and self._process.poll() is None:
-            self._output.seek(0)
-            if found := _ADDRESS.search(self._output.read()):
-                self._asking = http.client.HTTPConnection("localhost", int(found[1]), timeout=MOST_SECONDS)
-                return found[0]
-            time.sleep(_ASK_SECONDS)
-        self._output.seek(0)
-        raise CommandFailed(f"tensorboard told no address:\n{self._output.read()[-2000:]}")
-
-    def end(self) -> None:
-        """End it."""
-        self._tree.end()
-        self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
-        self._process.kill()
-        self._process.wait()
-        self._output.close()

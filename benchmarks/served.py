@@ -23,9 +23,10 @@ import psutil
 
 from benchmarks.timing import Command, CommandFailed, Cost
 
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)(/\S*)")
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/\S*")
 MOST_SECONDS = 300.0  # that anything may take: a benchmark that hangs tells nothing
 _SAMPLE_SECONDS = 0.1
+_ASK_SECONDS = 0.01  # between two looks at whether a server has printed its address
 # Experiments whose curves are asked for at once.
 KEYS_AT_ONCE = 100
 
@@ -77,45 +78,45 @@ class Tree:
         self._watch.join()
 
 
-class Served:
-    """Start a server, and end it.
+class Server:
+    """Start a process that prints at which address it answers, and end it.
 
     Args:
-        command: that serves; its port is 0.
+        command: that starts it.
+        name: of it, in what is said where it fails.
+        pattern: finds the address in what it prints.
+        stop: the signal that ends it.
 
     Attributes:
         tree: its processes.
-        address: that it printed, for a browser.
-        table: the whole table as it is known so far, with what was new in it.
+        address: that it printed.
     """
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, command: Command, name: str, pattern: re.Pattern[str], stop: signal.Signals) -> None:
         command.prepare()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
+        self._name, self._stop = name, stop
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 (closed by end)
+        self._connections: list[http.client.HTTPConnection] = []
         self._begun = time.perf_counter()
         self._process = subprocess.Popen(
             command.args,
             cwd=command.cwd,
             env=command.env,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
         )
         self.tree = Tree(self._process.pid)
-        self.table: dict[str, Any] = {}
-        self._news = threading.Condition()
-        self._version = 0
-        self._connections: list[http.client.HTTPConnection] = []
         try:
-            self.address = self._printed()
-            parts = urllib.parse.urlsplit(self.address)
-            self._host, self._port = str(parts.hostname), int(parts.port or 0)
+            self.address = self._printed(pattern)
             self._asking = self._connection()
-            self._shown = self._admitted(f"{parts.path}?{parts.query}")
+            self._enter()
         except BaseException:
             self.end()
             raise
+
+    def _enter(self) -> None:
+        """Do what has to be done before anything else is asked for."""
 
     def __enter__(self) -> Self:
         return self
@@ -129,6 +130,65 @@ class Served:
     def cost(self) -> Cost:
         """What was taken since its start."""
         return Cost(self.tree.cpu, time.perf_counter() - self._begun)
+
+    def end(self) -> None:
+        """End it."""
+        self.tree.end()
+        self._process.send_signal(self._stop)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for connection in self._connections:
+            connection.close()
+        self._output.close()
+
+    def _said(self) -> str:
+        """Return what it has printed, without touching where it prints next."""
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    def _printed(self, pattern: re.Pattern[str]) -> str:
+        end = time.monotonic() + MOST_SECONDS
+        while time.monotonic() < end:
+            is_over = self._process.poll() is not None  # asked first: what it has printed by then is all
+            if found := pattern.search(self._said()):
+                return found[0]
+            if is_over:
+                break
+            time.sleep(_ASK_SECONDS)
+        raise self._broken("printed no address")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        where = urllib.parse.urlsplit(self.address)
+        made = http.client.HTTPConnection(str(where.hostname), where.port, timeout=MOST_SECONDS)
+        self._connections.append(made)
+        return made
+
+    def _broken(self, what: str) -> CommandFailed:
+        return CommandFailed(f"{self._name} {what}:\n{self._said()[-2000:]}")
+
+
+class Served(Server):
+    """A `heyhi serve`.
+
+    Args:
+        command: that serves; its port is 0.
+
+    Attributes:
+        table: the whole table as it is known so far, with what was new in it.
+    """
+
+    def __init__(self, command: Command) -> None:
+        self.table: dict[str, Any] = {}
+        self._news = threading.Condition()
+        self._version = 0
+        super().__init__(command, "heyhi serve", _ADDRESS, signal.SIGINT)  # which is Ctrl-C
+
+    def _enter(self) -> None:
+        parts = urllib.parse.urlsplit(self.address)
+        self._shown = self._admitted(f"{parts.path}?{parts.query}")
 
     def look_on(self) -> None:
         """Have somebody look at it, from now to the end."""
@@ -204,29 +264,6 @@ class Served:
             raise CommandFailed(f"{path[:80]} answered {answer.status}: {body[:500]!r}")
         return orjson.loads(gzip.decompress(body) if answer.headers.get("Content-Encoding") == "gzip" else body)
 
-    def end(self) -> None:
-        """End it, as Ctrl-C does."""
-        self.tree.end()
-        self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        for connection in self._connections:
-            connection.close()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._errors.close()
-
-    def _printed(self) -> str:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if found := _ADDRESS.search(line):
-                threading.Thread(target=self._process.stdout.read, daemon=True).start()  # nothing waits for a reader
-                return found[0]
-        raise self._broken("printed no address")
-
     def _admitted(self, path: str) -> dict[str, str]:
         """Show the token, and return the cookie and the key that are given for it, as headers."""
         try:
@@ -239,13 +276,3 @@ class Served:
         if not cookie or key is None:
             raise CommandFailed(f"heyhi serve gave no cookie or no key: {answer.status}")
         return {"Cookie": cookie, "HeyHi-Key": key[1].decode()}
-
-    def _connection(self) -> http.client.HTTPConnection:
-        made = http.client.HTTPConnection(self._host, self._port, timeout=MOST_SECONDS)
-        self._connections.append(made)
-        return made
-
-    def _broken(self, what: str) -> CommandFailed:
-        self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(self._errors.tell() - 2000, 0))
-        return CommandFailed(f"heyhi serve {what}:\n{self._errors.read().decode(errors='replace')}")

@@ -121,6 +121,18 @@ class Searched:
         """Why nobody can tell how important keys are; empty where one can."""
         return self._importance[1]
 
+    def take_importance(self, before: Searched) -> bool:
+        """Take over how important keys were before: to compute that takes long, and a trial more changes little.
+
+        Returns:
+            whether that was known.
+        """
+        known = vars(before).get("_importance")  # where a cached property keeps what it has computed
+        if known is None or not known[0]:
+            return False
+        vars(self)["_importance"] = known
+        return True
+
     @cached_property
     def _importance(self) -> tuple[Mapping[str, float], str]:
         if len(self.spec.axes) < 2:

@@ -24,6 +24,7 @@ from heyhi.sweep.manifest import manifests_root
 
 if TYPE_CHECKING:
     from heyhi.project import Project
+    from heyhi.report.searched import Searched
     from heyhi.report.source import Source
     from heyhi.slurm.aside import Aside
 
@@ -60,7 +61,7 @@ class ShownSources:
         self._next = self._next_configs = 0.0
         self._searches: list[Stamps] = []
         self._next_search: list[float] = []
-        self._importance: dict[str, tuple[float, object]] = {}
+        self._computed: dict[str, float] = {}  # search -> when it was computed how important its keys are
 
     def look(self, *, is_news: bool) -> bool:
         """Find the sources anew where they may be others.
@@ -147,15 +148,11 @@ class ShownSources:
             self._next_search[place] = time.monotonic() + _PART * (time.monotonic() - begin)
         return changed
 
-    def _keep_importance(self, now: object, before: object, when: float) -> None:
-        """Take over how important keys are: to compute that takes long, and a trial more changes little."""
-        known = vars(before).get("_importance")
-        search = str(vars(before)["spec"].search_id)
-        computed = self._importance.setdefault(search, (when, known))[0]
-        if known is not None and known[0] and when - computed < _IMPORTANCE_SECONDS:
-            vars(now)["_importance"] = known
-        else:
-            self._importance[search] = (when, None)
+    def _keep_importance(self, now: Searched, before: Searched, when: float) -> None:
+        search = now.spec.search_id
+        is_old = when - self._computed.setdefault(search, when) >= _IMPORTANCE_SECONDS
+        if is_old or not now.take_importance(before):
+            self._computed[search] = when
 
     # --- what tells of others
 

@@ -124,6 +124,11 @@ def test_trials_that_were_ended_far_from_the_best_don_t_hide_how_it_became_bette
     assert page.evaluate("document.getElementById('search').layout.yaxis.range[0]") > 0
 
 
+def test_few_trials_stand_at_whole_numbers(open_page: Callable[..., Any]) -> None:
+    page = open_page(search(4, 6))
+    assert page.locator("#search .xtick text").all_text_contents() == ["0", "1", "2", "3"]
+
+
 def test_a_page_of_no_search_has_no_card_of_one_and_a_young_search_says_what_lacks(
     open_page: Callable[..., Any],
 ) -> None:

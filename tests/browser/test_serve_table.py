@@ -348,6 +348,65 @@ def test_hostile_names_overrides_reasons_and_notes_stay_text(lab: Lab, watch: Wa
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_columns_of_rows_that_a_filter_leaves_out_are_shown_on_demand(lab: Lab, watch: Watch) -> None:
+    first, *_ = grid(lab)
+    append(first, line(6, loss=0.1, val_accuracy=0.9, rare=1.0, scarce=2.0))
+    served = lab.serve()
+    page = watch.open(served)
+    seen_rows(page, 6)
+
+    def heads() -> list[str]:
+        found: list[str] = page.locator("#table thead .dt-column-title").all_text_contents()
+        return found
+
+    def turn(name: str) -> None:
+        page.get_by_role("button", name="Columns").click()
+        page.locator(".buttons-columnVisibility", has_text=name).click()
+        page.locator("h1").click()  # elsewhere: the menu closes
+        page.locator(".dt-button-collection").wait_for(state="detached")
+
+    every = heads()
+    assert {"rare", "scarce", "lr", "loss"} <= set(every)
+    page.locator("#find").fill("lr=0.2")
+    seen_rows(page, 3)
+    assert heads() == [name for name in every if name not in ("rare", "scarce")]
+    turn("rare")
+    assert "rare" in heads() and "scarce" not in heads()
+    other = watch.open(served, "#" + page.url.partition("#")[2])
+    seen_rows(other, 3)
+    settled(other)
+    assert other.locator("#table thead .dt-column-title").all_text_contents() == heads(), "a link shows the same"
+    page.locator("#find").fill("lr=0.2 seed=99")
+    settled(page, "document.querySelector('#table td.dt-empty')")
+    assert {"lr", "loss"} <= set(heads()), "where nothing fits, the table is still one"
+    page.locator("#find").fill("")
+    seen_rows(page, 6)
+    assert heads() == every
+    turn("scarce")
+    for words, count in (("lr=0.2", 3), ("", 6)):
+        page.locator("#find").fill(words)
+        seen_rows(page, count)
+    assert heads() == [name for name in every if name != "scarce"], "what somebody has hidden stays hidden"
+
+
+def test_that_nothing_fits_is_read_on_a_phone(lab: Lab, watch: Watch) -> None:
+    grid(lab)
+    page = watch.open(lab.serve(), viewport={"width": 360, "height": 800})
+    seen_rows(page, 6)
+    page.locator("#find").fill("seed=99")
+    settled(page, "document.querySelector('#table td.dt-empty')")
+    right = page.evaluate(
+        """() => {
+          const text = document.createRange();
+          text.selectNodeContents(document.querySelector('#table td.dt-empty'));
+          return text.getBoundingClientRect().right;
+        }"""
+    )
+    assert right <= 360
+    for note in ("#curves-note", "#overrides-note"):
+        assert page.locator(note).text_content() == "Nothing fits the filters."
+
+
 def test_what_runs_says_how_far_it_is_and_since_when_by_the_clock_of_the_one_who_looks(lab: Lab, watch: Watch) -> None:
     lab.launch([1])
     lab.begun(1)
@@ -356,6 +415,10 @@ def test_what_runs_says_how_far_it_is_and_since_when_by_the_clock_of_the_one_who
     page.get_by_role("gridcell", name="step 30", exact=True).wait_for()
     (reason,) = cells(page, "reason")
     assert re.search(r" since \d", reason) and "+00:00" not in reason and not re.search(r"\dT\d", reason)
+    rows(page).first.locator("td").nth(2).click()
+    fact = page.locator("#details td.fact").first
+    assert fact.text_content() == reason, "of the one that is chosen, too"
+    page.keyboard.press("Escape")
     assert page.locator("#notices").is_hidden(), "nobody is needed"
     lab.tell(1, "end")
     page.get_by_role("button", name="1 DONE").wait_for()

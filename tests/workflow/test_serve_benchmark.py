@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.in_chromium import find_chromium
+from benchmarks.in_chromium import Chromium, find_chromium
 from benchmarks.serve import Sizes, measure
+from benchmarks.timing import CommandFailed
 from benchmarks.workspace import Effort
 from tests.threads import in_thread
 
@@ -38,3 +39,15 @@ def test_the_benchmark_finds_the_table_news_and_curves_on_all_sides() -> None:
         *(["6 x 60 in Chromium / 2 s", "6 x 60 of 3 metrics, drawn / TensorBoard"] if find_chromium() else []),
     ]
     assert all(row.ours.wall > 0 and row.peer.wall > 0 for row in rows.values())
+
+
+def test_a_page_that_is_not_there_fails_as_a_command_does() -> None:
+    if not find_chromium():
+        pytest.skip("no Chromium")
+
+    def draw() -> None:
+        with Chromium() as chromium:
+            chromium.draw_served("http://127.0.0.1:1/", 1)
+
+    with pytest.raises(CommandFailed, match=r"Chromium: .*127\.0\.0\.1:1"):
+        in_thread(draw)

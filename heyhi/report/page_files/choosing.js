@@ -27,6 +27,7 @@ function readShown() {
   const rows = table.rows({ search: "applied", order: "applied" }).data().toArray().map(({ row }) => row);
   if (rows.length === shownRows.length && rows.every((row, i) => row === shownRows[i])) return;
   shownRows = rows;
+  turnColumns();
   redraw(drawCurves, drawOverrides, drawSearch);
 }
 

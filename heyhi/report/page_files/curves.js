@@ -220,6 +220,7 @@ function whyNone(metrics) {
   const notes = isLive ? notesOfFetching(metrics) : [];
   if (notes.length) return notes.join(" · ");
   if (isLive && curvesPending()) return "";
+  if (rowCount() && !shownRows.length) return `${NONE_FITS}.`;
   return curveMetrics.length ? "Nothing to draw: no curve of what is chosen is shown." : "No experiment has logged metrics.";
 }
 

@@ -217,7 +217,12 @@ function factsOf(run) {
   return names
     .map((name) => [name, exactText(runValueOf(name, run))])
     .filter(([, text]) => text && text !== "false")
-    .map(([name, text]) => [name, name === "excluded" && text === "true" ? "left out of means and of the best" : text]);
+    .map(([name, text]) => [name, factText(name, text)]);
+}
+
+function factText(name, text) {
+  if (name === "reason") return withLocalTimes(text);
+  return name === "excluded" && text === "true" ? "left out of means and of the best" : text;
 }
 
 function oneExperiment(run, amongOthers) {

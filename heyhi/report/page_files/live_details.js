@@ -203,7 +203,7 @@ function linkedExperiments(list) {
       run === undefined
         ? make("span", { title: id }, cut(id, 80))
         : make("button", { type: "button", className: "inline", title: id, "data-run": run, onclick: () => chooseRun(run) }, cut(id, 80));
-    const why = one.reason ? [make("span", { className: "reason" }, ` ${cut(one.reason, 200)}`)] : [];
+    const why = one.reason ? [make("span", { className: "reason" }, ` ${cut(withLocalTimes(one.reason), 200)}`)] : [];
     return make("li", {}, ...(state ? [status(state), " "] : []), name, ...why);
   });
   return make("ul", { className: "linked" }, ...lines);

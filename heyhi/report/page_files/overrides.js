@@ -111,7 +111,7 @@ function nothingToDraw(leftOut = []) {
   showOverrides([], { xaxis: { visible: false }, yaxis: { visible: false } });
   byId("overrides").hidden = true; // no empty room above what is said
   const why = leftOut.length ? leftOut.join(", ") : "an override that varies and a metric are needed";
-  setText(byId("overrides-note"), `Nothing to draw: ${why}.`);
+  setText(byId("overrides-note"), rowCount() && !shownRows.length ? `${NONE_FITS}.` : `Nothing to draw: ${why}.`);
 }
 
 /** Say what is drawn, and what isn't. */

@@ -110,7 +110,7 @@ function drawHistory(search) {
   showSearch(
     traces.filter(({ x }) => x.length),
     {
-      xaxis: { title: axisTitle("trial"), ...axisNumbers(slots, false), range: [slots[0] - 0.5, slots.at(-1) + 0.5] },
+      xaxis: { title: axisTitle("trial"), ...axisNumbers(slots, false), ...wholeSteps(slots), range: [slots[0] - 0.5, slots.at(-1) + 0.5] },
       yaxis: { title: axisTitle(search.metric), ...axisNumbers(drawn.map((i) => asNumber(values[i])), false), range },
     },
     [
@@ -125,6 +125,9 @@ function drawHistory(search) {
     ],
   );
 }
+
+/** Have ticks at whole numbers only; of many, they are so by themselves. */
+const wholeSteps = (slots) => (slots.at(-1) - slots[0] < 8 ? { dtick: 1 } : {});
 
 /** Return a range in which the best of the whole trials can be told apart, and how many values lie beyond it. */
 function rangeOf(values, whole, direction) {

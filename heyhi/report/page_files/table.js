@@ -1,5 +1,6 @@
 // The table, its filters, and what of them is kept in the address. DataTables draws it.
 
+const NONE_FITS = "Nothing fits the filters";
 const OWN_COLUMNS = 2; // the box and the marks stand before the columns of the data
 const PAGE_LENGTH = 50;
 let table = null;
@@ -33,16 +34,32 @@ function showTable() {
 
 /** Show the columns that have something now, and offer their values of now where a filter lists them. */
 function showColumns() {
+  turnColumns();
+  columns.forEach((column, place) => isListed(column) && offerValues(column, place));
+}
+
+function turnColumns() {
+  findBlank();
   const turned = new Set(seenAll("column"));
   const wanted = [hasMarks(), ...columns.map((column) => isVisible(column, turned))];
   wanted.forEach((is, place) => {
     const column = table.column(place + 1);
     if (column.visible() !== is) column.visible(is, false);
   });
-  columns.forEach((column, place) => isListed(column) && offerValues(column, place));
 }
 
-const isVisible = ({ name, hidden }, turned) => (hidden ? turned.has(`+${name}`) : !turned.has(`-${name}`));
+let blank = new Set(); // names of columns that have nothing in any row that fits the filters
+
+/** Learn which columns are only of rows that filters leave out, such as those of another task. */
+function findBlank() {
+  const isFiltered = shownRows.length > 0 && shownRows.length < rowCount();
+  const asked = new Set([...seenAll("only"), ...seenAll("filter")].map((text) => parsed(text)?.[0]));
+  const isBlank = ({ name, values }) => !asked.has(name) && shownRows.every((row) => (values[row] ?? "") === "");
+  blank = new Set(isFiltered ? columns.filter(isBlank).map(({ name }) => name) : []);
+}
+
+const isOnDemand = ({ name, hidden }) => hidden || blank.has(name);
+const isVisible = (column, turned) => (isOnDemand(column) ? turned.has(`+${column.name}`) : !turned.has(`-${column.name}`));
 
 /** Offer a column's values in the list of its filter, where they are others. */
 function offerValues(column, place) {
@@ -189,7 +206,7 @@ function makeTable(places) {
       infoFiltered: "(_MAX_ in all)",
       lengthMenu: "_MENU_ a page",
       emptyTable: escapeHtml(noneText()),
-      zeroRecords: "Nothing fits the filters",
+      zeroRecords: NONE_FITS,
     },
     createdRow: (tr, { row }) => {
       tr.tabIndex = -1;
@@ -246,9 +263,13 @@ function keepTable(state) {
   remember("sort", names.length ? JSON.stringify(names.map(([name, way]) => (way === "desc" ? `-${name}` : name))) : null);
   remember("page", state.start > 0 && state.length > 0 ? String(state.start / state.length + 1) : null);
   remember("length", state.length === PAGE_LENGTH ? null : String(state.length));
+  const before = new Set(seenAll("column"));
   const turned = state.columns.flatMap(({ visible }, i) => {
     const column = columns[i - OWN_COLUMNS];
-    return column && visible === column.hidden ? [(visible ? "+" : "-") + column.name] : [];
+    if (!column) return [];
+    const turn = (visible ? "+" : "-") + column.name;
+    // What somebody has shown or hidden stays so, whichever filters come and go.
+    return visible === isOnDemand(column) || (!column.hidden && before.has(turn)) ? [turn] : [];
   });
   remember("column", turned);
   const filters = Object.entries(state.columnControl ?? {}).flatMap(([index, { searchInput, searchList }]) => {

@@ -229,6 +229,24 @@ def test_what_was_found_to_matter_is_kept_until_more_trials_are_done(
     assert why in search.printed()
 
 
+def test_what_was_found_to_matter_is_taken_over_where_it_was_found(
+    made: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = made(trials=13)
+    for slot in range(12):
+        search.trial(slot, value=-abs(slot - 6) / 10)
+    spec = search.manifest.search
+    assert spec is not None
+    before = Searched.read(search.project.results_root, spec)
+    search.trial(12, value=-0.6)
+    now = Searched.read(search.project.results_root, spec)
+    assert not now.take_importance(before), "nobody has asked yet"
+    found = before.importance
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert now.take_importance(before)
+    assert now.importance == found != {}
+
+
 def test_a_sweep_files_own_columns_are_those_of_a_search_too(made: Callable[..., Made]) -> None:
     end = "def get_logs_data(handle):\n    return {'overrides': ' '.join(handle.overrides)}\n"
     search = made(end=end)
