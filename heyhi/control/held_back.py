@@ -52,6 +52,15 @@ def forget_held(folder: Path) -> None:
         _path(folder).unlink(missing_ok=True)
 
 
+def held_by(folder: Path) -> str:
+    """Return why a launch has held some back; empty where it hasn't.
+
+    Args:
+        folder: of its controller.
+    """
+    return _why(_path(folder))
+
+
 def why_held(project: Project) -> Mapping[str, str]:
     """Return why experiments were held back: exp path -> a line; of what has been started since, that is no matter.
 

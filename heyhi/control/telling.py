@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from heyhi.control.held_back import held_by
 from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.names import Status
 from heyhi.files import parse_json, read_bounded, write_private, writing
@@ -35,7 +36,7 @@ from heyhi.sweep.target import exp_ids_of, folders_of
 from heyhi.text import duration
 
 FOLDER_NAME = "telling"  # in a launch's folder: a folder for each record of a launch
-_WHOM, _DEATH, _END, _WHY, _BEGAN = "whom.json", "death", "end", "why", "began"
+_WHOM, _DEATH, _END, _BEGAN = "whom.json", "death", "end", "began"
 _SUM_SECONDS = 60.0  # that finding out how it all ended may take
 _INTERRUPTED = (130, 143, 129)  # exit codes by signals: Ctrl-C, SIGTERM, SIGHUP
 _CTRL_C = 130
@@ -156,6 +157,11 @@ class Telling:
         """Whether an experiment of it was started."""
         return self._has(_BEGAN)
 
+    @property
+    def why_held(self) -> str:
+        """Why the launch has held some back; empty where it hasn't."""
+        return held_by(self._folder.parent.parent) if self._folder is not None else ""
+
     def begin(self) -> None:
         """Note that an experiment is started."""
         if not self._has(_BEGAN):
@@ -184,9 +190,7 @@ class Telling:
         """
         if not is_claimed and not self.claim_end():
             return
-        if why or self._has(_WHY):
-            with contextlib.suppress(OSError, ValueError):
-                why = why or read_bounded(self._path(_WHY)).decode()
+        why = why or self.why_held
         found = summed_up(self._project, self._spec)
         counts = {str(status): int(count) for status, count in found.get("counts", {}).items()}
         took = max(0.0, time.time() - self._began)
@@ -320,15 +324,6 @@ def find_telling(project: Project, launch: str, say: Warn = warn) -> Telling | N
     return None
 
 
-def note_why(project: Project, spec: Launched, why: str) -> None:
-    """Have the message of the end say something more, such as why all others were held back."""
-    if spec.launch:
-        with contextlib.suppress(OSError):
-            folder = _folder_of(project, spec.name, spec.launch)
-            if (folder / _WHOM).exists():
-                write_private(folder / _WHY, why)
-
-
 def tell_death(project: Project, spec: Launched, exp_id: str, reason: str) -> None:
     """Tell of an experiment that is dead for good, if it is the first one of its launch."""
     if (telling := Telling.of(project, spec)) is not None:
@@ -354,7 +349,7 @@ def tell_end(project: Project, spec: Launched, code: int = 0, why: str = "") -> 
             telling.drop()
         return
     is_seen = spec.kind == "local"  # what it was asked to do, somebody has just read
-    if telling.has_begun or why or telling._has(_WHY) or (code and not is_seen) or spec.kind == "none":
+    if telling.has_begun or why or telling.why_held or (code and not is_seen) or spec.kind == "none":
         telling.end("over" if code in (0, 1) else f"ended with exit code {code}", why)
     else:
         telling.drop()

@@ -99,6 +99,17 @@ def test_the_first_death_and_the_end_are_told_once_each_and_the_address_is_nowhe
     assert launch["command"][-2:] == ["--notify", f"http://{listener.host}/…"]
 
 
+def test_a_canary_that_dies_is_told_and_the_end_says_what_was_held_back(
+    tiny: Any, heyhi: Heyhi, listener: Listener
+) -> None:
+    tiny.make_fail(1)
+    done = heyhi("run", "--canary", "--notify", listener.url)
+    assert done.returncode == 1, done.stderr
+    assert listener.events == ["death", "end"]
+    assert listener.got[1].form["why"].startswith("held back: canary p/work/x=1")
+    assert listener.got[1].form["counts"] == {"NOT_STARTED": 2, "DEAD": 1}
+
+
 def test_a_launch_that_goes_on_after_a_kill_tells_no_second_first_death(
     tiny: Any, heyhi: Heyhi, listener: Listener
 ) -> None:
