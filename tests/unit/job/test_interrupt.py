@@ -16,7 +16,9 @@ from heyhi.sweep.own_code import own_code
 
 def workflow(*, is_main: bool = True, left_by: signal.Signals | None = None) -> SimpleNamespace:
     executor = SimpleNamespace(left_by=left_by)
-    return SimpleNamespace(is_main_process=is_main, executor_plugin=None, local_exec=False, scheduler=SimpleNamespace(_executor=executor))
+    return SimpleNamespace(
+        is_main_process=is_main, executor_plugin=None, local_exec=False, scheduler=SimpleNamespace(_executor=executor)
+    )
 
 
 @pytest.fixture(autouse=True)
