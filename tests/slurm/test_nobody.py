@@ -241,7 +241,7 @@ def test_where_slurm_takes_no_more_half_way_the_same_command_submits_the_rest(
     done = lab.heyhi(*ALONE)
     assert done.returncode == 1 and "submitted: 2 jobs" in done.stdout, done.stdout + done.stderr
     assert "7 are left: the same command submits them" in done.stdout and "QOSMaxSubmitJobPerUserLimit" in done.stdout
-    assert sorted(states(lab).values()) == ["NOT_STARTED"] * 7 + ["PENDING"] * 2 or lab.ledger
+    assert [*states(lab).values()].count("NOT_STARTED") == 7
     assert "no controller runs the 7 that are NOT_STARTED" in lab.heyhi("status").stdout
     lab.env["PATH"] = path
     assert "submitted: 7 jobs" in launch(lab)
