@@ -113,6 +113,7 @@ ENDS = st.builds(
     exception=st.sampled_from(["", "ValueError: boom", "stopped by SIGTERM", REQUEUED, "rank 1 on n2: exit code 9"]),
     job_id=st.sampled_from(["", "7"]),
     job_state=st.just(""),
+    job_went_on=st.just(False),  # of which its job's end says nothing
 )
 # Who was killed left no word, unless a pack has written one for it.
 ENDS = ENDS.map(
@@ -209,3 +210,14 @@ def test_a_trial_of_a_search_is_dead_as_the_job_of_its_slot_has_ended(tmp_path: 
     other = comment_text("0123456789", ["f" * 16], "")
     view.ledger._known = {"7": Job("7", "CANCELLED", "", "n1", comment=other)}
     assert find_death(folder, view).kind != "CANCELLED", "a job of that id, but another one's"
+
+
+def test_what_a_worker_has_put_on_record_stays_whatever_becomes_of_its_job() -> None:
+    job = Job("7", "TIMEOUT", nodes="n1")
+    failed = End(1, "failed", 1, "ValueError: boom", job_id="7", host="n1", job_went_on=True)
+    assert History([START, failed], SEVEN).job_to_ask == ""
+    assert death_of(History([START, failed], SEVEN)).text == "exit code 1: ValueError: boom"
+    cancelled = End(1, "CANCELLED", 143, "stopped by SIGTERM", job_id="7", host="n1", job_went_on=True)
+    assert death_of(History([START, cancelled], SEVEN)).text == "CANCELLED (job 7 on n1)"
+    killed = settled(History([START], SEVEN), job._replace(state="FAILED", exit_code=-9), "now")
+    assert death_of(History([START, killed._replace(job_state="", job_went_on=True)], SEVEN)).kind == "killed"
