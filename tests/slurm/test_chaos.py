@@ -50,3 +50,22 @@ def test_nothing_is_lost_or_done_twice_while_workers_are_killed(tmp_path: Path) 
     assert book["events"].keys() >= MUST_COME - {"kill controller"}
     assert book["done"] == book["experiments"] == 14
     assert book["overlaps"] == 0
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_or_done_twice_while_the_controller_is_a_job_that_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "chaos"
+    words = ["--controller", "slurm", "--seed", "4", "--minutes", "8", "--experiments", "8", "--events", "4"]
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("chaos.py")), *words, "--longest", "16", "--gap", "3",
+         "--folder", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    book = json.loads((folder / "ledger.json").read_text())
+    assert book["events"]["kill controller"] == 1
+    assert book["controllers"] > book["launches of the controller"]
+    assert book["done"] == book["experiments"] == 10
+    assert book["overlaps"] == 0
