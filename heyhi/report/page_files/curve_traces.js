@@ -2,7 +2,7 @@
 
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 // Of many lines, the same four times as long. A browser paints a line of one pixel five times as fast as a wider one,
-// and the shorter its dashes are the longer they take: a thousand wide dotted lines took ten seconds.
+// and the shorter its dashes are the longer they take: five hundred wide dotted lines took ten seconds.
 const LONG_DASHES = ["solid", "36px,36px", "12px,12px", "36px,12px,12px,12px", "60px,60px", "60px,12px,12px,12px"];
 const [THICK, USUAL, THIN] = [2.6, 1.6, 1]; // pixels
 
