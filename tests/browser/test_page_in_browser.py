@@ -82,11 +82,12 @@ def shown(page: Any, column: int) -> list[str]:
 
 
 def ids(page: Any) -> list[str]:
-    return shown(page, 6)
+    found: list[str] = page.locator("#table tbody td.id").all_text_contents()
+    return found
 
 
 def chosen(page: Any) -> list[str]:
-    return page.locator("#table tbody tr[aria-selected=true] td:nth-child(7)").all_text_contents()
+    return page.locator("#table tbody tr[aria-selected=true] td.id").all_text_contents()
 
 
 def traces(page: Any, plot: str = "curves") -> list[dict[str, Any]]:

@@ -48,6 +48,17 @@ def test_a_chosen_experiment_tells_what_it_is_and_how_it_went(lab: Lab, watch: W
     assert page.locator("img").count() == 0
 
 
+def test_numbers_side_by_side_are_whole_on_a_phone(lab: Lab, watch: Watch) -> None:
+    for place, folder in enumerate(lab.make({"lr": lr, "seed": 0} for lr in (0.1, 0.2, 0.3))):
+        append(folder, line(6, loss=0.000123456 + place / 1e5, val_accuracy=0.987654))
+    page = watch.open(lab.serve(), viewport={"width": 360, "height": 800})
+    choose(page, 0, 1, 2)
+    heights = page.locator("#details details[data-about=Metrics] tbody td").evaluate_all(
+        "cells => cells.map((cell) => cell.getClientRects()[0].height)"
+    )
+    assert len(set(heights)) == 1, heights
+
+
 def test_a_command_is_copied(lab: Lab, watch: Watch) -> None:
     lab.make([{"lr": 0.1, "seed": 0}])
     context = watch.context(permissions=["clipboard-read", "clipboard-write"])
