@@ -38,7 +38,7 @@ def test_nothing_is_lost_or_done_twice_while_all_is_killed_around_it(tmp_path: P
 @pytest.mark.slow
 def test_nothing_is_lost_or_done_twice_while_workers_are_killed(tmp_path: Path) -> None:
     folder = tmp_path / "chaos"
-    words = ["--seed", "7", "--minutes", "7", "--experiments", "12", "--events", "8", "--longest", "12", "--gap", "3"]
+    words = ["--seed", "7", "--minutes", "7", "--experiments", "12", "--events", "9", "--longest", "12", "--gap", "3"]
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("chaos.py")), *words, "--workers", "3", "--folder", str(folder)],
         capture_output=True,
