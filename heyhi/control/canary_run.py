@@ -13,8 +13,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from heyhi.errors import reporting_errors
 from heyhi.streams import guard_streams
+from heyhi.text import take_any_text
 
 _QUIET, _LEAVE = b"q", b"l"
 _KILLED = 128 + signal.SIGKILL
@@ -101,5 +101,5 @@ def main(pipe: int, words: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     guard_streams(goes_on=True)
-    with reporting_errors():
-        main(int(sys.argv[1]), sys.argv[2:])
+    take_any_text()
+    main(int(sys.argv[1]), sys.argv[2:])
