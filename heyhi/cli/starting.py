@@ -8,24 +8,22 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from heyhi.cli.by_themselves import hand_over, plan_all
+from heyhi.cli.by_themselves import hand_over
 from heyhi.cli.foreground import wait_for_others
 from heyhi.cli.json_launch import LaunchAnswer
 from heyhi.cli.looking import print_wrapped
 from heyhi.cli.selection import Selection
 from heyhi.cli.unattended import Unattended
-from heyhi.cli.working import plan_workers, submit_workers
-from heyhi.errors import LauncherError
+from heyhi.cli.way import Way, way_of
+from heyhi.cli.working import submit_workers
 from heyhi.notify.whom import shown_all
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
     from heyhi.cli.redoing import Redoing
-    from heyhi.control.by_themselves import Plan
     from heyhi.control.controller import Controller, ControllerSpec, Started
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
-    from heyhi.control.workers import Work
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
 
@@ -91,22 +89,11 @@ def redo_and_control(
     """
     from heyhi.control.controller import check_requests
 
-    unattended = Unattended.of(args, selection.project, uses_slurm=spec.uses_slurm)
-    work = None
-    if unattended.workers:
-        work = plan_workers(args, selection.project, spec, manifests, starting)
-    plan = None
-    if unattended.controller == "none" and not unattended.workers:
-        plan = plan_all(args, spec, launching, starting, manifests)
-    canaries = canaries_of(selection, starting, unattended.canary)
-    if unattended.canary:
-        print(_said_of_canaries(selection, starting, canaries, unattended.canary), flush=True)
-    if unattended.max_gpu_hours and starting:
-        print(said_of_budget(selection, starting, unattended.max_gpu_hours), flush=True)
+    way = way_of(args, selection, spec, launching, manifests, starting)
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
-        if unattended.notify:
-            print(f"would tell {shown_all(unattended.notify)} of the first death and of the end")
+        if way.unattended.notify:
+            print(f"would tell {shown_all(way.unattended.notify)} of the first death and of the end")
         return 0
     if redoing.folders:
         redoing.check(spec)
@@ -114,59 +101,8 @@ def redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection, spec, args, launching, manifests, starting, told, unattended, work, plan, canaries)
+    code = _control(selection, spec, args, launching, manifests, starting, told, way)
     return code or int(redoing.failed)
-
-
-def said_of_budget(selection: Selection, starting: Sequence[str], most: float) -> str:
-    """Say what some GPU-hours are enough for.
-
-    Raises:
-        LauncherError: nothing of what starts asks for GPUs.
-    """
-    from heyhi.cli.resources import starting_of
-    from heyhi.control.spending import what_it_buys
-    from heyhi.slurm.request import gpus_of, request_of
-
-    task = next((one.task for one in starting_of(selection, starting) if gpus_of(one.task)), None)
-    if task is None:
-        raise LauncherError(
-            f"--max-gpu-hours {most:g}: nothing of what would start asks for GPUs (launcher.slurm.num_gpus), so that"
-            " this would bound nothing: leave it out"
-        )
-    new = set(starting)
-    done = [path for part in selection.parts() for path in part.folders if path not in new]
-    request = request_of(task)
-    return what_it_buys(most, len(starting), done, request.gpus * request.minutes / 60 / request.pack)
-
-
-def canaries_of(selection: Selection, starting: Sequence[str], count: int) -> list[str]:
-    """Return the exp paths of those that are started first; none where all would be.
-
-    Args:
-        selection: what is named.
-        starting: exp paths of what is started, in order.
-        count: how many are to be first.
-    """
-    if not count:
-        return []
-    named = {path for group in selection.groups for path in group.own_folders}
-    # What is only needed by these is run before them, and says little of them.
-    own = [path for path in starting if path in named] or list(starting)
-    return own[:count] if count < len(own) else []
-
-
-def _said_of_canaries(selection: Selection, starting: Sequence[str], canaries: Sequence[str], asked: int) -> str:
-    """Say which ones are started first."""
-    from heyhi.sweep.target import exp_ids_of
-
-    if not canaries:
-        return f"--canary={asked} makes no difference: {len(starting)} to start"
-    names = exp_ids_of(canaries[:_FEW], selection.project.results_root)
-    more = f" and {len(canaries) - _FEW} more" if len(canaries) > _FEW else ""
-    others = len(starting) - len(canaries)
-    waits, them = "waits" if others == 1 else "wait", "it" if len(canaries) == 1 else "them"
-    return f"canary: {', '.join(names)}{more} first; {others} {waits} for {them}"
 
 
 def _control(
@@ -177,10 +113,7 @@ def _control(
     manifests: list[Manifest],
     starting: list[str],
     told: LaunchAnswer,
-    unattended: Unattended,
-    work: Work | None,
-    plan: Plan | None,
-    canaries: list[str],
+    way: Way,
 ) -> int:
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
     from heyhi.control.controller import run_here, start
@@ -189,6 +122,7 @@ def _control(
     from heyhi.sweep.target import target_of
 
     project, words = selection.project, shell_line(selection.words or _few(selection.project, starting))
+    unattended, canaries = way.unattended, way.canaries
     with launching.on_record() as record:
         spec = replace(
             spec,
@@ -202,12 +136,12 @@ def _control(
             max_gpu_hours=unattended.max_gpu_hours,
         )
         with put_down(project, spec, unattended.notify):
-            if work is not None or plan is not None:
-                if work is not None:
-                    code = submit_workers(project, spec, work, words, record, told)
+            if way.work is not None or way.plan is not None:
+                if way.work is not None:
+                    code = submit_workers(project, spec, way.work, words, record, told)
                 else:
-                    assert plan is not None
-                    code = hand_over(spec, launching, plan, words, told)
+                    assert way.plan is not None
+                    code = hand_over(spec, launching, way.plan, words, told)
                 if not record.name:  # nothing is new
                     take_back(project, spec)
                 say_told(unattended, is_new=bool(record.name))

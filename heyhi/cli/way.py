@@ -1,0 +1,124 @@
+"""The way a launch is to go, by its options: found out, checked and said before anything is wiped or started."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from heyhi.cli.by_themselves import plan_all
+from heyhi.cli.selection import Selection
+from heyhi.cli.unattended import Unattended
+from heyhi.cli.working import plan_workers
+from heyhi.errors import LauncherError
+
+if TYPE_CHECKING:
+    from heyhi.control.by_themselves import Plan
+    from heyhi.control.controller import ControllerSpec
+    from heyhi.control.recording import Launching
+    from heyhi.control.workers import Work
+    from heyhi.sweep.manifest import Manifest
+
+_FEW = 3  # canaries that are named
+
+
+class Way(NamedTuple):
+    """The way of one launch.
+
+    Attributes:
+        unattended: its options.
+        work: for workers; None where each experiment has a job of its own.
+        plan: of what is submitted at once; None where somebody stays, or for workers.
+        canaries: exp paths of those that are started first; none where all are at once.
+    """
+
+    unattended: Unattended
+    work: Work | None
+    plan: Plan | None
+    canaries: list[str]
+
+
+def way_of(
+    args: argparse.Namespace,
+    selection: Selection,
+    spec: ControllerSpec,
+    launching: Launching,
+    manifests: list[Manifest],
+    starting: Sequence[str],
+) -> Way:
+    """Find out which way a launch goes, and say so.
+
+    Args:
+        args: of the command.
+        selection: what is named.
+        spec: what is to be done.
+        launching: has looked at the experiments.
+        manifests: by which they are run.
+        starting: exp paths of what is started, in order.
+
+    Raises:
+        LauncherError: it can't go that way.
+    """
+    unattended = Unattended.of(args, selection.project, uses_slurm=spec.uses_slurm)
+    work, plan = None, None
+    if unattended.workers:
+        work = plan_workers(args, selection.project, spec, manifests, starting)
+    elif unattended.controller == "none":
+        plan = plan_all(args, spec, launching, starting, manifests)
+    canaries = _canaries(selection, starting, unattended.canary)
+    if unattended.canary:
+        print(_said_of_canaries(selection, starting, canaries, unattended.canary), flush=True)
+    if unattended.max_gpu_hours and starting:
+        print(_said_of_budget(selection, starting, unattended.max_gpu_hours), flush=True)
+    return Way(unattended, work, plan, canaries)
+
+
+def _canaries(selection: Selection, starting: Sequence[str], count: int) -> list[str]:
+    """Return the exp paths of those that are started first; none where all would be.
+
+    Args:
+        selection: what is named.
+        starting: exp paths of what is started, in order.
+        count: how many are to be first.
+    """
+    if not count:
+        return []
+    named = {path for group in selection.groups for path in group.own_folders}
+    # What is only needed by these is run before them, and says little of them.
+    own = [path for path in starting if path in named] or list(starting)
+    return own[:count] if count < len(own) else []
+
+
+def _said_of_canaries(selection: Selection, starting: Sequence[str], canaries: Sequence[str], asked: int) -> str:
+    """Say which ones are started first."""
+    from heyhi.sweep.target import exp_ids_of
+
+    if not canaries:
+        return f"--canary={asked} makes no difference: {len(starting)} to start"
+    names = exp_ids_of(canaries[:_FEW], selection.project.results_root)
+    more = f" and {len(canaries) - _FEW} more" if len(canaries) > _FEW else ""
+    others = len(starting) - len(canaries)
+    waits, them = "waits" if others == 1 else "wait", "it" if len(canaries) == 1 else "them"
+    return f"canary: {', '.join(names)}{more} first; {others} {waits} for {them}"
+
+
+def _said_of_budget(selection: Selection, starting: Sequence[str], most: float) -> str:
+    """Say what some GPU-hours are enough for.
+
+    Raises:
+        LauncherError: nothing of what starts asks for GPUs.
+    """
+    from heyhi.cli.resources import starting_of
+    from heyhi.control.spending import what_it_buys
+    from heyhi.slurm.request import gpus_of, request_of
+
+    task = next((one.task for one in starting_of(selection, starting) if gpus_of(one.task)), None)
+    if task is None:
+        raise LauncherError(
+            f"--max-gpu-hours {most:g}: nothing of what would start asks for GPUs (launcher.slurm.num_gpus), so that"
+            " this would bound nothing: leave it out"
+        )
+    new = set(starting)
+    done = [path for part in selection.parts() for path in part.folders if path not in new]
+    request = request_of(task)
+    return what_it_buys(most, len(starting), done, request.gpus * request.minutes / 60 / request.pack)
