@@ -26,7 +26,7 @@ from heyhi.job.left_out import submit_elsewhere
 from heyhi.job.order import root_mark
 from heyhi.job.patience import Patience
 from heyhi.job.script import batch_script
-from heyhi.job.work_list import CANCEL, FAULT, STOP_NAME, Item, Source, WorkList
+from heyhi.job.work_list import CANCEL, FAULT, LEFT, STOP_NAME, Item, Source, WorkList
 from heyhi.project import Project
 from heyhi.slurm.cluster import check_clusters
 from heyhi.slurm.commands import MARK, WORK_NAME, WORKER, Busy, SlurmError, submit
@@ -193,7 +193,7 @@ def start_workers(
 
 def _begin(project: Project, folder: Path, spec: ControllerSpec, work: Work) -> None:
     """Write down what there is to do; what earlier workers have left there goes."""
-    for name in (f"{CANCEL}*", "has-*", STOP_NAME):
+    for name in (f"{CANCEL}*", "has-*", f"{LEFT}*", STOP_NAME):
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
     for path in folder.glob(f"{FAULT}*"):

@@ -17,6 +17,7 @@ from heyhi.slurm.commands import WORK_NAME
 
 CANCEL = "cancel-"  # before the digest of an experiment whose run is to be ended
 FAULT = "fault-"  # before the name of a node that is at fault
+LEFT = "left-"  # before the job of a worker that has left something behind, and only closes yet
 _MOST_BYTES = 1 << 30  # of the list: 100,000 experiments take some 20 MB
 STOP_NAME = "stopped"  # says why no worker is to start anything more
 

@@ -40,7 +40,7 @@ from heyhi.job.left_out import MAX_FAULTS, fault_in
 from heyhi.job.notice import NOTICE_VARIABLE, Notice, ask_again
 from heyhi.job.order import Order
 from heyhi.job.submit import leave_to, prepare_job
-from heyhi.job.work_list import CANCEL, FAULT, STOP_NAME, Item, WorkList, in_turn
+from heyhi.job.work_list import CANCEL, FAULT, LEFT, STOP_NAME, Item, WorkList, in_turn
 from heyhi.job.worker_retry import next_attempt
 from heyhi.job.worker_run import Cut, Run, plain_env, python_words
 from heyhi.job_env import get_job_env, node_name
@@ -58,6 +58,8 @@ _PAUSE_SHARE = 10.0  # times as long as the last round of looks took
 # So long a worker waits with nothing but what others run: should one of these die, it is tried again. Longer would
 # cost more than that is worth.
 IDLE_SECONDS = 300.0
+UNLESS_OTHERS = "--unless-others"  # of the closing program
+_CLOSING = "heyhi.report.closing"
 _MOST_TELLING = 60.0  # seconds that who is told of an end may take
 
 
@@ -111,6 +113,7 @@ class Worker:
         notice.listen()
         notice.forward(self._warn)
         self._known_fault = self._own_fault()
+        self._has_left.unlink(missing_ok=True)
         self._say(f"worker {self.place + 1} of {self.count}: {len(self.work.items)} experiments")
         left = self._drain(self._in_order())
         if self.stopped is not None:
@@ -118,6 +121,8 @@ class Worker:
             return 128 + self.stopped
         if self._leaves:
             self._say(self._leaves)
+            self._has_left.touch()
+            self._call(_CLOSING, self.work.launch, UNLESS_OTHERS)  # the last that leaves makes the tables
             return 1
         if self._is_warned and left:
             self._say(f"time is up: {len(left)} may be left")
@@ -429,7 +434,7 @@ class Worker:
 
     def _close(self) -> None:
         """Have the tables made, and who is to be told of the end told; it is done once, whoever comes."""
-        self._call("heyhi.report.closing", self.work.launch)
+        self._call(_CLOSING, self.work.launch)
 
     def _call(self, module: str, *words: str) -> None:
         env = plain_env(os.environ)
@@ -439,7 +444,7 @@ class Worker:
                 cwd=self.work.project_root,
                 env=env,
                 stdin=subprocess.DEVNULL,
-                timeout=None if module.endswith("closing") else _MOST_TELLING,
+                timeout=None if module == _CLOSING else _MOST_TELLING,
                 check=False,
             )
         except (OSError, subprocess.SubprocessError) as error:
@@ -449,6 +454,10 @@ class Worker:
     def _has_mine(self) -> Path:
         """Says which experiment this job has, or had last: when it is started again it goes on with that."""
         return self.folder / f"has-{self.job}"
+
+    @property
+    def _has_left(self) -> Path:
+        return self.folder / f"{LEFT}{self.job}"
 
     def _name(self, item: Item) -> str:
         return item.folder.removeprefix(f"{self.work.results_root}/")

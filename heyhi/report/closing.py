@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heyhi.control.controller import Controller, ControllerSpec
-from heyhi.control.handed_over import read_jobs, write_jobs
+from heyhi.control.handed_over import Living, read_jobs, write_jobs
 from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.owner import Owner
 from heyhi.files import is_there, utc_now
+from heyhi.job.work_list import LEFT
+from heyhi.job.worker import UNLESS_OTHERS
 from heyhi.job_env import get_job_env
 from heyhi.project import Project, find_project
 from heyhi.report.show import show_sweep
@@ -30,12 +32,13 @@ from heyhi.text import shown_streams, take_any_text
 _TELL_SECONDS = 120.0
 
 
-def close(project: Project, name: str) -> bool:
+def close(project: Project, name: str, *, unless_others: bool = False) -> bool:
     """Make the tables of a launch all of whose jobs are over, and tell of its end; return whether it was this call's.
 
     Args:
         project: of the launch.
         name: of the launch.
+        unless_others: leave it to other workers where there are some.
 
     Raises:
         HeyhiError: there is no such launch, or it can't be read.
@@ -56,11 +59,20 @@ def close(project: Project, name: str) -> bool:
         if jobs.closing and mine is not None and jobs.closing != mine:
             print(f"left to job {jobs.closing}, which waits for more")
             return False
+        if unless_others and (others := _others(project, controller.folder, mine)):
+            print(f"left to job {', '.join(sorted(others))}")
+            return False
         for path in spec.manifests:
             _write_tables(project, project.root / path)
         _tell(project, spec)
         write_jobs(controller.folder, ())
     return True
+
+
+def _others(project: Project, folder: Path, mine: str | None) -> set[str]:
+    """Return the jobs of a launch that may start something yet, beside this one."""
+    alive = Living(project).of(folder).jobs
+    return {job for job in alive if job != mine and not (folder / f"{LEFT}{job}").exists()}
 
 
 def _write_tables(project: Project, path: Path) -> None:
@@ -106,12 +118,13 @@ def main(args: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("name", help="of the launch")
+    parser.add_argument(UNLESS_OTHERS, action="store_true", help="leave it to other workers where there are some")
     guard_streams(goes_on=True)
     take_any_text()
     options = parser.parse_args(args)
     with reporting_errors(), shown_streams():
         print(f"{utc_now()} {get_job_env().hostname} pid {os.getpid()}: heyhi's end of {options.name}", flush=True)
-        close(find_project(), options.name)
+        close(find_project(), options.name, unless_others=options.unless_others)
         print(f"{utc_now()} exit code 0", flush=True)
     return 0
 
