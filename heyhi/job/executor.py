@@ -462,6 +462,11 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     # --- ending
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether this process was ended, and another one of the same launch is to go on."""
+        return self.left_by is not None and bool(self.workflow.executor_settings.given_up)
+
     def _catch_signals(self) -> None:
         """Leave the jobs alone when this process is ended, other than by Ctrl-C; Snakemake would cancel them.
 
