@@ -26,6 +26,7 @@ from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.claim import Claim, read_last_owner
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.files import read_bounded, replace_file, utc_now, writing
+from heyhi.job.starving import is_starving
 from heyhi.project import Project, find_project
 from heyhi.slurm.commands import Phase, Queue, SlurmError, View, account, cancel
 from heyhi.slurm.surroundings import leave_job
@@ -37,6 +38,7 @@ _NOTICE = signal.SIGUSR2  # before the time limit
 _TEST_SECONDS = 300.0  # for a Slurm that doesn't answer, before the first one gives up
 _CLAIM_SECONDS = 10.0  # for another one to look whether it may be the controller
 _LOOK_SECONDS = 60.0  # between two looks whether the next one is still there
+_GLANCE_SECONDS, _MOST_STARVED = 15.0, 2  # between two looks whether it takes the place of all experiments
 _LAST_SECONDS = 30.0  # for Slurm to take the next one at the end
 _ACCOUNT_SECONDS = 5.0  # for Slurm's accounts to say how this job is ended
 # So many in a row that were killed within a minute of their start: the next one would be, too.
@@ -111,9 +113,27 @@ class Next:
                 claim.release()
 
     def _keep(self) -> None:
+        see_to_at, starved = 0.0, 0
         while not self._over.is_set():
-            self.see_to()
-            self._over.wait(_LOOK_SECONDS)
+            starved = starved + 1 if is_starving() else 0
+            if starved >= _MOST_STARVED:
+                self._leave_place()
+            elif time.monotonic() >= see_to_at and not starved:
+                self.see_to()
+                see_to_at = time.monotonic() + _LOOK_SECONDS
+            self._over.wait(_GLANCE_SECONDS)
+
+    def _leave_place(self) -> None:
+        """Leave the place to an experiment: a limit on jobs is reached, and nothing else of the launch has one."""
+        with self._lock:
+            if not self.job_id:
+                return
+            with contextlib.suppress(SlurmError):
+                cancel([self.job_id])
+                print(
+                    f"{utc_now()} job {self.job_id}, the next controller, leaves its place to experiments", flush=True
+                )
+                self.job_id = ""
 
     def _is_there(self) -> bool:
         if not self.job_id:

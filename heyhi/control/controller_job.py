@@ -163,7 +163,8 @@ def said_of_job(asked: Asked) -> str:
     words = (word.removeprefix("--partition=") for word in asked.options if word.startswith("--partition="))
     name = next(words, "")
     where = f"partition '{name}'" if name else "the default partition"
-    return f"a job of {where}, {duration(60 * asked.minutes)}"
+    hours, minutes = divmod(asked.minutes, 60)
+    return f"a job of {where}, {duration(60 * minutes) if minutes and not hours else f'{asked.minutes / 60:.3g} h'}"
 
 
 def new_mark() -> str:

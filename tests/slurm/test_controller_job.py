@@ -392,3 +392,22 @@ def test_a_setting_makes_launches_on_slurm_do_so_and_no_others(lab: Lab, cluster
     lab.sweep({"x": 2})
     assert "started controller pid" in lab.heyhi("launch", "--profile", "local").stdout
     until(lambda: lab.statuses("conf/sweep.py")[2]["status"] == "DONE")
+
+
+def test_the_next_controller_leaves_its_place_where_a_limit_has_none_for_experiments(
+    lab: Lab, cluster: Cluster, until: Until
+) -> None:
+    (lab.root / "conf" / "work.prototxt").write_text('work { launcher { slurm { qos: "small" } } }\n')
+    lab.sweep({"x": 1}, {"x": 2})
+    limit = ("sacctmgr", "-i", "modify", "qos", "small", "set")
+    cluster.run(*limit, "MaxSubmitJobsPerUser=3")
+    try:
+        with cluster.closed():
+            _launch(lab)
+            cluster.run(*limit, "MaxSubmitJobsPerUser=2")
+        until(lambda: not _controllers(cluster))
+    finally:
+        cluster.run(*limit, "MaxSubmitJobsPerUser=2")
+
+    assert "the next controller, leaves its place to experiments" in _log(lab)
+    assert {x: row["status"] for x, row in lab.statuses().items()} == {1: "DONE", 2: "DONE"}
