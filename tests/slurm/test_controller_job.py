@@ -249,7 +249,7 @@ def test_a_limit_that_leaves_no_place_for_an_experiment_is_refused_unless_the_co
     assert _controllers(cluster) == [] and not list(lab.root.glob("results/.heyhi/controllers/*"))
 
     lab.settings('controller_options = "--qos=normal"')
-    assert "the controller would be a job of the default partition, 24 h" in _launch(lab, "--dry-run")
+    assert "the controller would be a job of the default partition, 1 h" in _launch(lab, "--dry-run")
     lab.settings('controller_options = "--qos=normal --partition=long"')
     assert "the controller would be a job of partition 'long', 24 h" in _launch(lab, "--dry-run")
 
