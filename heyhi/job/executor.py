@@ -29,6 +29,7 @@ from heyhi.experiment.records import PRUNED, REQUEUE
 from heyhi.files import forget, is_there
 from heyhi.job.ending import TWICE_SECONDS
 from heyhi.job.given_up import GivenUp
+from heyhi.job.interrupt import drop_what_is_said
 from heyhi.job.left_out import LeftOut
 from heyhi.job.order import Order, order_of
 from heyhi.job.own_retry import Again, again_after
@@ -480,6 +481,7 @@ class Executor(official.Executor):  # type: ignore[misc]
 
         def leave(number: int, frame: FrameType | None) -> None:
             self.left_by = signal.Signals(number)
+            drop_what_is_said()
             raise SystemExit(128 + number)
 
         def interrupt(number: int, frame: FrameType | None) -> None:

@@ -102,7 +102,7 @@ class Interrupt:
             raise Interrupted(128 + number)
         if self._interrupted_at is None:
             self._interrupted_at, self._by = now, signal.Signals(number)
-            _drop_what_is_said()
+            drop_what_is_said()
             if self._workflow.local_exec:
                 _Ending(self._since, self._by, self._is_hurried, self._is_over).start()
             raise Interrupted(128 + number)
@@ -155,6 +155,16 @@ class _Ending(threading.Thread):
         kill_started_since(self._since)
 
 
+def drop_what_is_said() -> None:
+    """Have Snakemake's logger drop what it says of a Ctrl-C: that is said here in other words."""
+    from snakemake.logging import logger
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith((INTERRUPTED, SHUTTING_DOWN))
+
+    logger.addFilter(is_news)
+
+
 def _runs() -> set[int]:
     """Return the process ids of what runs below the shells that Snakemake has started."""
     return {run for shell in children_of(os.getpid()) if _is_of_session(shell) for run in children_of(shell)}
@@ -186,13 +196,3 @@ def _one(runs: set[int]) -> str:
 def _say(text: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):  # nobody reads it
         print(text, file=sys.stderr, flush=True)
-
-
-def _drop_what_is_said() -> None:
-    """Have Snakemake's logger drop what it says of a Ctrl-C: that is said here in other words."""
-    from snakemake.logging import logger
-
-    def is_news(record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith((INTERRUPTED, SHUTTING_DOWN))
-
-    logger.addFilter(is_news)
