@@ -61,6 +61,6 @@ onsuccess:
 
 onerror:
     fresh.end()
-    show(flow)
+    show(flow, goes_on=interrupt.hands_over)
     hearing.end(is_cut_off=interrupt.is_cut_off)
     interrupt.end()

@@ -11,8 +11,9 @@ from heyhi.cli.profiles import check_profile, profile_for
 from heyhi.cli.resources import check_engine
 from heyhi.cli.selection import select
 from heyhi.cli.starting import check_files, print_unknown, redo_and_control
+from heyhi.cli.unattended import Unattended
 from heyhi.cli.whose import may_change
-from heyhi.profiles import shown_profile
+from heyhi.profiles import shown_profile, uses_slurm
 
 if TYPE_CHECKING:
     from heyhi.sweep.manifest import Manifest
@@ -93,6 +94,7 @@ def _retry(args: argparse.Namespace, told: LaunchAnswer) -> int:
     unmade += [f"left: {line}: no more trials are started" for line in missed_lines(stuck)]
     dead = [row for row in dead if row.asked not in stuck]
     profile = profile_for(args, selection, [*(row.asked for row in dead), *redoing.folders])
+    unattended = Unattended.of(args, project, uses_slurm=uses_slurm(profile))
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})
@@ -136,5 +138,7 @@ def _retry(args: argparse.Namespace, told: LaunchAnswer) -> int:
     launching = Launching(project, ["heyhi", *args.argv], [], starting, known, args.profile)
     if not args.dry_run:
         reopen(project, [row.slot for row in dead if row.slot])
-    code = redo_and_control(selection, redoing, spec, args, launching, manifests, starting, told, others=len(dead))
+    code = redo_and_control(
+        selection, redoing, spec, args, unattended, launching, manifests, starting, told, others=len(dead)
+    )
     return code or int(bool(goings.left or unmade) and not args.dry_run)

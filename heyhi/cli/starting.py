@@ -21,7 +21,7 @@ from heyhi.text import shell_line
 
 if TYPE_CHECKING:
     from heyhi.cli.redoing import Redoing
-    from heyhi.control.controller import Controller, ControllerSpec, Started
+    from heyhi.control.controller import Controller, ControllerSpec
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
     from heyhi.project import Project
@@ -68,6 +68,7 @@ def redo_and_control(
     redoing: Redoing,
     spec: ControllerSpec,
     args: argparse.Namespace,
+    unattended: Unattended,
     launching: Launching,
     manifests: list[Manifest],
     starting: list[str],
@@ -81,6 +82,7 @@ def redo_and_control(
         redoing: what of it is made anew.
         spec: what the controller is to do.
         args: of the command.
+        unattended: its options for who stays.
         launching: puts it on record.
         manifests: by which it all is run.
         starting: exp paths of what it starts, in order.
@@ -89,9 +91,13 @@ def redo_and_control(
     """
     from heyhi.control.controller import check_requests
 
-    way = way_of(args, selection, spec, launching, manifests, starting)
+    way = way_of(args, unattended, selection, spec, launching, manifests, starting)
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
+        if way.job is not None:
+            from heyhi.control.controller_job import said_of_job
+
+            print(f"the controller would be {said_of_job(way.job)}")
         if way.unattended.notify:
             print(f"would tell {shown_all(way.unattended.notify)} of the first death and of the end")
         return 0
@@ -148,7 +154,9 @@ def _control(
                 return code
             first = FirstStart(project, list(dict.fromkeys([*canaries, *starting])), words)
             if unattended.controller == "slurm":
-                controller, is_new = _start_job(project, spec, manifests, starting)
+                from heyhi.control.controller_job import start_job
+
+                controller, is_new = start_job(project, spec, way.requests, way.job)
             elif args.foreground:
                 (controller, is_new), code = run_here(project, spec)
                 if is_new:
@@ -171,15 +179,6 @@ def _control(
     print_wrapped(lines)
     told.problem = "\n".join(lines) if failed else ""
     return int(failed)
-
-
-def _start_job(project: Project, spec: ControllerSpec, manifests: list[Manifest], starting: list[str]) -> Started:
-    """Start a controller that is a job."""
-    from heyhi.control.controller import check_requests
-    from heyhi.control.controller_job import start_job
-    from heyhi.slurm.request import request_of
-
-    return start_job(project, spec, [request_of(task) for _, task in check_requests(manifests, set(starting))])
 
 
 def say_told(unattended: Unattended, *, is_new: bool = True) -> None:
@@ -211,7 +210,8 @@ def say_controller(
     owner = controller.owner
     assert owner is not None
     told.run_by(project, controller, is_new=is_new)
-    if not is_new and args.jobs:
+    spec = None if is_new or not args.jobs else controller.spec()
+    if not is_new and args.jobs and (spec is None or spec.jobs != args.jobs):
         print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
     who = controller.describe() if owner.root else f"controller {owner.describe()}"
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} {who}")

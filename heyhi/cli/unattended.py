@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from functools import partial
+from typing import TYPE_CHECKING, Literal, cast
 
 from heyhi.cli.options import NOBODY, NOTIFY
 from heyhi.errors import LauncherError, NotifyError
 from heyhi.notify.whom import NOBODY_SAID, Whom, check_here, whom_of
 from heyhi.project import Project
+
+if TYPE_CHECKING:
+    from heyhi.slurm.request import JobRequest
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,10 @@ class Unattended:
                 if value and not (workers and option == "--max-gpu-hours"):
                     who = "--workers" if workers else "--controller none"
                     raise LauncherError(f"{option}: somebody has to wait and see, and with {who} nobody does")
+        if kind == "slurm":
+            from heyhi.slurm.more_options import controller_words
+
+            controller_words(project.settings.controller_options)
         return cls(
             cast('Literal["local", "slurm", "none"]', kind),
             workers,
@@ -77,6 +85,14 @@ class Unattended:
             _whom(args.notify, project),
             args.max_gpu_hours or 0.0,
         )
+
+    def request_of_controller(self, project: Project) -> Callable[[Collection[JobRequest]], JobRequest] | None:
+        """Return what says what a controller's job asks for, by what those of its experiments do; None without one."""
+        if self.controller != "slurm":
+            return None
+        from heyhi.control.controller_job import request_of_controller
+
+        return partial(request_of_controller, project.settings)
 
 
 def _whom(given: Sequence[str], project: Project) -> tuple[Whom, ...]:

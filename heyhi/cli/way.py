@@ -15,8 +15,10 @@ from heyhi.errors import LauncherError
 if TYPE_CHECKING:
     from heyhi.control.by_themselves import Plan
     from heyhi.control.controller import ControllerSpec
+    from heyhi.control.job_claim import Asked
     from heyhi.control.recording import Launching
     from heyhi.control.workers import Work
+    from heyhi.slurm.request import JobRequest
     from heyhi.sweep.manifest import Manifest
 
 _FEW = 3  # canaries that are named
@@ -29,6 +31,8 @@ class Way(NamedTuple):
         unattended: its options.
         work: for workers; None where each experiment has a job of its own.
         plan: of what is submitted at once; None where somebody stays, or for workers.
+        job: what the job asks for that is the controller; None where none is submitted.
+        requests: what the jobs of its experiments ask for.
         canaries: exp paths of those that are started first; none where all are at once.
     """
 
@@ -36,10 +40,13 @@ class Way(NamedTuple):
     work: Work | None
     plan: Plan | None
     canaries: list[str]
+    job: Asked | None = None
+    requests: Sequence[JobRequest] = ()
 
 
 def way_of(
     args: argparse.Namespace,
+    unattended: Unattended,
     selection: Selection,
     spec: ControllerSpec,
     launching: Launching,
@@ -50,6 +57,7 @@ def way_of(
 
     Args:
         args: of the command.
+        unattended: its options for who stays.
         selection: what is named.
         spec: what is to be done.
         launching: has looked at the experiments.
@@ -59,18 +67,34 @@ def way_of(
     Raises:
         LauncherError: it can't go that way.
     """
-    unattended = Unattended.of(args, selection.project, uses_slurm=spec.uses_slurm)
-    work, plan = None, None
+    work, plan, job = None, None, None
+    requests: list[JobRequest] = []
     if unattended.workers:
         work = plan_workers(args, selection.project, spec, manifests, starting)
     elif unattended.controller == "none":
         plan = plan_all(args, spec, launching, starting, manifests)
+    elif unattended.controller == "slurm":
+        from heyhi.control.controller_job import plan_job
+
+        requests = _requests(selection, manifests, starting)
+        job = plan_job(selection.project, spec, requests)
     canaries = _canaries(selection, starting, unattended.canary)
     if unattended.canary:
         print(_said_of_canaries(selection, starting, canaries, unattended.canary), flush=True)
     if unattended.max_gpu_hours and starting:
         print(_said_of_budget(selection, starting, unattended.max_gpu_hours), flush=True)
-    return Way(unattended, work, plan, canaries)
+    return Way(unattended, work, plan, canaries, job, requests)
+
+
+def _requests(selection: Selection, manifests: list[Manifest], starting: Sequence[str]) -> list[JobRequest]:
+    """Return what the jobs of experiments ask for, in order."""
+    from heyhi.cli.resources import starting_of
+    from heyhi.control.controller import check_requests
+    from heyhi.slurm.request import request_of
+
+    if manifests:
+        return [request_of(task) for _, task in check_requests(manifests, set(starting))]
+    return [request_of(one.task) for one in starting_of(selection, starting)]  # of a dry run
 
 
 def _canaries(selection: Selection, starting: Sequence[str], count: int) -> list[str]:

@@ -6,7 +6,7 @@ A Snakemake that somebody has started by hand counts as one (`heyhi.sweep.sign_o
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from heyhi.control.search_lines import stuck_slots
 from heyhi.control.survey import Survey
 from heyhi.errors import UnknownError
 from heyhi.experiment.names import Status, is_slot
+from heyhi.experiment.owner import SUBMISSION
 from heyhi.experiment.slots import shown_folders
 from heyhi.experiment.status import State
 from heyhi.project import Project
@@ -24,6 +25,7 @@ from heyhi.sweep.continuing import CONTINUE_OPTION, was_done
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME
 
 _MOST_LOOKED_AT = 200  # experiments that are DEAD
+_REFUSED = 2  # exit code
 _MOST_ENDED = 20  # controllers whose orders are looked at, the last first
 
 
@@ -128,7 +130,7 @@ class Attendance:
         loose = sum(status.is_alive for status, _ in left.values())
         over = sum(path in survey.ended for path in dead)
         trials = sum(map(is_slot, dead)) - over
-        ended = last_of(projects, alone)
+        ended = last_of(projects, alone) or _refused(last_of(projects, [] if alone else _dead_in(left)))
         slots = list(filter(is_slot, (*alone, *dead)))
         is_stuck = bool(slots) and len(stuck_slots(slots)) == len(alone) + len(dead)
         return cls(
@@ -203,6 +205,7 @@ class Attendance:
             starts = self._again(commands)
             which = f"the {self.dead} that are DEAD" if self.dead > 1 else "the one that is DEAD"
             lines.append(f"no controller runs {_all(self.dead) if self.dead == self.left else which}{starts}")
+            lines += ended_lines(self.ended, reasons)
         if self.idle:
             stay, them = ("are NOT_STARTED and stay", "them") if self.idle > 1 else ("is NOT_STARTED and stays", "it")
             lines.append(f"{self.idle} {stay} so: all that needs {them} is DONE")
@@ -222,6 +225,15 @@ class Attendance:
         count = self.dead - self.over
         which = f"{count} that {'are' if count > 1 else 'is'} not over for the search"
         return f"{launch} the {which}" + (f", and {again} all {self.dead} again" if again else "")
+
+
+def _dead_in(left: Mapping[str, State]) -> list[str]:
+    return [path for path, (status, _) in left.items() if status is Status.DEAD]
+
+
+def _refused(ended: Ended | None) -> Ended | None:
+    """Return a controller that has ended before it could start anything; how another one's are dead, they say."""
+    return ended if ended is not None and ended.words.exit_code == _REFUSED else None
 
 
 def silence_line(why: str) -> str:
@@ -302,6 +314,8 @@ def _living_line(controller: Controller, count: int, left: int) -> str:
     what = _all(count) if count == left else f"{count} of these {left}"
     if controller.owner is None and not controller.is_unattended:
         return f"controller {controller.name} may run {what}: its claim can't be read"
+    if controller.owner is not None and controller.owner.kind == SUBMISSION:
+        return f"{controller.describe()} is to run {what}; nothing more is submitted until then"
     comma = "," if controller.is_unattended and not controller.has_workers else ""
     return f"{controller.describe()}{comma} {'run' if len(controller.jobs) > 1 else 'runs'} {what}"
 

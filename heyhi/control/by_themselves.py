@@ -140,7 +140,8 @@ def plan_of(
     lines = beyond_limits([task.request for task in plan.tasks])
     if lines:
         raise LauncherError(
-            f"{_OPTION}: {'; '.join(lines)}: somebody has to stay who submits the others as these end: {_OTHERS}"
+            f"{_OPTION}: {'; '.join(lines)}: somebody has to stay who submits the others as these end:"
+            " --controller local does, and --controller slurm, whose own two jobs take places, too"
         )
     return plan
 

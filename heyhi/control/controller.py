@@ -14,7 +14,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from heyhi.control.canary import Canaries
+    from heyhi.slurm.request import JobRequest
 
 _TAIL_BYTES = 2000
 _MOST_NAMED = 8  # jobs
@@ -290,20 +291,26 @@ class Started(NamedTuple):
     is_new: bool
 
 
-def foresee(manifests: Iterable[Manifest], exp_paths: Container[str], workers: int = 0) -> list[str]:
+def foresee(
+    manifests: Iterable[Manifest],
+    exp_paths: Container[str],
+    workers: int = 0,
+    controller: Callable[[Collection[JobRequest]], JobRequest] | None = None,
+) -> list[str]:
     """Say what some experiments may use on Slurm and what it would refuse: else only a controller's log would tell.
 
     Args:
         manifests: have the experiments.
         exp_paths: of those that are to be started.
         workers: how many jobs run them all; 0: each has its own.
+        controller: says what a controller's job asks for, by what theirs do; None where none is a job.
 
     Raises:
         LauncherError: one asks for what no job can be asked for.
     """
     from heyhi.slurm.forecast import capacity_lines
 
-    return capacity_lines(check_requests(manifests, exp_paths), workers=workers)
+    return capacity_lines(check_requests(manifests, exp_paths), workers=workers, controller=controller)
 
 
 def check_requests(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[tuple[str, Message]]:

@@ -17,12 +17,13 @@ from typing import NamedTuple
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.owner import SUBMISSION, Owner
-from heyhi.files import parse_json, read_bounded, replace_file
+from heyhi.files import parse_json, read_bounded, replace_file, utc_now
 from heyhi.slurm.commands import MARK, Phase, Queue
 from heyhi.text import duration
 
 NEXT_NAME = "next"  # folder in a controller's: its claim is that of the job that waits for this one's end
 _ASKED_NAME = "job.json"
+_CANCELLED_NAME = "cancelled"
 _WORD = "controller"  # in the comment of such a job, behind its mark
 
 
@@ -103,9 +104,39 @@ def take(folder: Path) -> Claim | Owner:
         claim.release()
         raise
     if coming is None:
+        forget_cancel(folder)
         return claim
     claim.release()
     return coming
+
+
+def forget_asked(folder: Path) -> None:
+    """Remove what the jobs of a controller were to ask for."""
+    with contextlib.suppress(OSError):
+        (folder / _ASKED_NAME).unlink()
+
+
+def note_cancel(folder: Path) -> None:
+    """Note that what a controller runs is cancelled: one that begins just now, or later, is none then.
+
+    Args:
+        folder: of the controller.
+    """
+    with contextlib.suppress(HeyhiError):
+        replace_file(folder / _CANCELLED_NAME, f"{utc_now()}\n")
+
+
+def forget_cancel(folder: Path) -> None:
+    """Forget that a controller was cancelled: somebody has launched the same again."""
+    with contextlib.suppress(OSError):
+        (folder / _CANCELLED_NAME).unlink()
+
+
+def cancelled_at(folder: Path) -> str:
+    """Return when a controller was cancelled that is a job; empty where it wasn't."""
+    with contextlib.suppress(OSError, HeyhiError):
+        return read_bounded(folder / _CANCELLED_NAME).decode(errors="replace").strip()
+    return ""
 
 
 def is_controllers(comment: str) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from heyhi.config.values import shorten
 from heyhi.console.lines import is_own, is_submission, unlogged
 from heyhi.console.noise import without_advice
+from heyhi.control.job_claim import cancelled_at
 from heyhi.control.spare import read_unlogged
 from heyhi.files import read_end
 from heyhi.text import TIMES, readable
@@ -51,15 +52,19 @@ class LastWords(NamedTuple):
         time: when it ended (UTC); empty where it didn't write that: it was killed, or its disk was full.
         exit_code: of it; None likewise.
         lines: what counts, in order: of experiments `EXP_ID: why`, and errors of its own.
+        cancelled: when it was cancelled, if it was a job; empty otherwise.
     """
 
     time: str
     exit_code: int | None
     lines: list[str]
+    cancelled: str = ""
 
     @property
     def how(self) -> str:
         """How it ended."""
+        if self.cancelled:
+            return f"was cancelled at {self.cancelled}"
         if self.exit_code is None:
             return "was killed, or couldn't write any more: its log has no end"
         return f"ended at {self.time} with exit code {self.exit_code}"
@@ -90,7 +95,8 @@ class LastWords(NamedTuple):
 def last_words(log: Path) -> LastWords:
     """Read what the last run of a controller has left in its log; what can't be read says nothing."""
     pid, text = _last_run(log)
-    spared = read_unlogged(log.with_name(log.name.removesuffix(".log")))
+    folder = log.with_name(log.name.removesuffix(".log"))
+    spared = read_unlogged(folder)
     if spared is not None:
         # Of another one, if the log didn't even take that one's begin.
         text = f"{text}\n{spared.text}" if pid in (spared.pid, None) else spared.text
@@ -98,7 +104,7 @@ def last_words(log: Path) -> LastWords:
     lines = sorted(_counting(text.splitlines()), key=lambda line: not _OF_DISK.search(line))
     if spared is not None:
         lines.insert(0, shorten(readable(spared.why), _LONG))
-    return LastWords(end[1] if end else "", int(end[2]) if end else None, lines)
+    return LastWords(end[1] if end else "", int(end[2]) if end else None, lines, cancelled_at(folder))
 
 
 def last_trouble(log: Path, pid: int, *, is_full: bool) -> list[str]:

@@ -310,7 +310,11 @@ def put_down(project: Project, spec: Launched, whom: Sequence[Whom]) -> Iterator
 def take_back(project: Project, spec: Launched) -> None:
     """Forget whom a launch tells: it has started nothing."""
     if spec.launch:
-        shutil.rmtree(_folder_of(project, spec.name, spec.launch), ignore_errors=True)
+        folder = _folder_of(project, spec.name, spec.launch)
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # something else is in there
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
 
 
 def find_telling(project: Project, launch: str, say: Warn = warn) -> Telling | None:
@@ -353,6 +357,20 @@ def tell_end(project: Project, spec: Launched, code: int = 0, why: str = "") -> 
         telling.end("over" if code in (0, 1) else f"ended with exit code {code}", why)
     else:
         telling.drop()
+
+
+def tell_given_up(project: Project, folder: Path, why: str) -> None:
+    """Tell of the end of what can't go on, also where nobody can read what it was.
+
+    Args:
+        project: whose experiments it has started.
+        folder: of its controller.
+        why: it can't.
+    """
+    with contextlib.suppress(OSError):
+        for one in sorted((folder / FOLDER_NAME).iterdir()):
+            if (telling := Telling.in_folder(project, _noted(folder.parent, folder.name, one.name), one)) is not None:
+                telling.end("given up", why)
 
 
 class Cancelling:

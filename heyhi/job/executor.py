@@ -33,6 +33,7 @@ from heyhi.job.left_out import LeftOut
 from heyhi.job.order import Order, order_of
 from heyhi.job.own_retry import Again, again_after
 from heyhi.job.slot_end import bury, finish, is_for_good, why_dead
+from heyhi.job.starving import note_starving
 from heyhi.job.submit import settle
 from heyhi.job.submitter import Submitter, Task, find_task, task_of, text_of
 from heyhi.job.withdrawing import withdraw
@@ -223,6 +224,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._look_at_budget()
         waiting = self._without_done(self._without_failed(infos))
         self._submitter.work_on()
+        note_starving(starves=self._submitter.starves)
         if not waiting or time.monotonic() < self._ask_at:
             return waiting
         view = View()
@@ -461,6 +463,11 @@ class Executor(official.Executor):  # type: ignore[misc]
             self.logger.error(f"No more is submitted. {self._submitter.stopped}")
 
     # --- ending
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether this process was ended, and another one of the same launch is to go on."""
+        return self.left_by is not None and bool(self.workflow.executor_settings.given_up)
 
     def _catch_signals(self) -> None:
         """Leave the jobs alone when this process is ended, other than by Ctrl-C; Snakemake would cancel them.

@@ -73,6 +73,11 @@ class Interrupt:
         executor = getattr(self._workflow.scheduler, "_executor", None)
         return self._interrupted_at is not None or getattr(executor, "left_by", None) is not None
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether it was, and another Snakemake of the same launch is to go on."""
+        return bool(getattr(getattr(self._workflow.scheduler, "_executor", None), "hands_over", False))
+
     def end(self) -> None:
         """End this process where a signal was why not all was run: for `onerror`, when all else is done.
 

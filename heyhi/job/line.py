@@ -58,6 +58,12 @@ class Line(Generic[Item]):
         with self._lock:
             return self._short is not None and bool(self._waiting)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether something waits since a limit on the number of jobs is reached."""
+        with self._lock:
+            return self._short is Short.FULL and bool(self._waiting)
+
     def away_seconds(self, now: float) -> float:
         """Return for how long Slurm hasn't answered as it should; 0 where it does."""
         with self._lock:

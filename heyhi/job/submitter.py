@@ -151,6 +151,13 @@ class Submitter:
         """Whether something waits since Slurm takes no more for now."""
         return self._line.is_short
 
+    @property
+    def starves(self) -> bool:
+        """Whether a limit on jobs keeps all of it back, and none of its own is there."""
+        with self._counting:
+            has_jobs = any(self._members.values())
+        return not has_jobs and self._line.is_full
+
     def hear(self, *, is_again: bool) -> None:
         """Note that Slurm has answered; again, where it didn't before: what waits for it is tried soon then."""
         self.has_answered = True

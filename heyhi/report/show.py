@@ -47,14 +47,20 @@ def foresee(flow: Flow) -> None:
             print(line, file=sys.stderr, flush=True)
 
 
-def show(flow: Flow) -> None:
+def show(flow: Flow, *, goes_on: bool = False) -> None:
     """Print the table at the end of a run of Snakemake, whether all went well or not, and send it where it goes.
 
     Where a sweep was asked for, it is that sweep's, and its files below fixed names are refreshed; else it is that of
     the experiments that were asked for. What can't be written is said, and changes nothing else: the run is over, and
     its exit code is its own.
+
+    Args:
+        flow: has been asked for them.
+        goes_on: another run goes on with the rest, and makes the table at its end.
     """
     flow.finish()
+    if goes_on:
+        return
     guard_streams(goes_on=True)
     with shown_streams():
         try:

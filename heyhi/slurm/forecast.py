@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from google.protobuf.message import Message
 
@@ -30,6 +30,7 @@ def capacity_lines(
     tasks: Iterable[tuple[str, Message]],
     *,
     workers: int = 0,
+    controller: Callable[[Collection[JobRequest]], JobRequest] | None = None,
     answer_seconds: float = _ANSWER_SECONDS,
     all_seconds: float = _ALL_SECONDS,
 ) -> list[str]:
@@ -38,6 +39,7 @@ def capacity_lines(
     Args:
         tasks: exp id and task message of each experiment that would start; only those with a Slurm launcher count.
         workers: how many jobs run them all; 0: each has its own.
+        controller: says what a controller's job asks for, by what theirs do; None where none is a job.
         answer_seconds: how long to wait for one of Slurm's answers.
         all_seconds: how long to wait for all of them.
 
@@ -70,7 +72,7 @@ def capacity_lines(
     cluster = Cluster(answer_seconds, all_seconds)
     try:
         lines += _refusals(cluster, demand, first)
-        lines += _limits(cluster, demand)
+        lines += _limits(cluster, demand, controller(demand) if controller is not None else None)
         if cluster.lacks_accounts:
             lines.append("Slurm's accounting doesn't answer within seconds: its limits aren't known")
     except SlurmError:
@@ -191,10 +193,21 @@ def _node_states(cluster: Cluster, kind: JobRequest) -> str:
     return ", ".join(f"{number} {state}" for state, number in states.items())
 
 
-def _limits(cluster: Cluster, demand: Mapping[JobRequest, int]) -> list[str]:
-    """Write warnings of limits on the number of jobs; what is beyond them is submitted as other jobs end."""
+def _limits(cluster: Cluster, demand: Mapping[JobRequest, int], controller: JobRequest | None) -> list[str]:
+    """Write warnings of limits on the number of jobs; what is beyond them is submitted as other jobs end.
+
+    Args:
+        cluster: is asked.
+        demand: what jobs of experiments ask for, and how many experiments do.
+        controller: what the controller's job asks for, and the one that follows it; None where none is a job.
+    """
+    its = limits_on(controller, cluster.partitions, cluster.accounts) if controller is not None else []
     new: Counter[Limit] = Counter()
     for request, experiments in demand.items():
         for limit in limits_on(request, cluster.partitions, cluster.accounts):
             new[limit] += jobs_of(request, experiments)
-    return [line for limit, jobs in new.items() if (line := limit_line(limit, jobs, cluster.queue))]
+    return [
+        line
+        for limit, jobs in new.items()
+        if (line := limit_line(limit, jobs, cluster.queue, has_controller=limit in its))
+    ]

@@ -109,20 +109,22 @@ def jobs_there(limit: Limit, queue: Iterable[QueuedJob]) -> int:
     )
 
 
-def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob]) -> str:
+def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob], *, has_controller: bool = False) -> str:
     """Write that a launch is more than a limit lets in at once; empty where it isn't.
 
     Args:
         limit: the limit.
         new: number of jobs of the launch that count for it.
         queue: the user's jobs that are there already.
+        has_controller: whether a controller's job counts, too, and the one that follows it.
     """
     there = jobs_there(limit, queue)
-    if new + there <= limit.jobs:
+    if new + there + 2 * has_controller <= limit.jobs:
         return ""
     if not limit.jobs:  # no job's end lets another one in
         return f"Slurm would refuse {counted(new, 'job')}: {limit.whose} lets none wait or run ({limit.name} is 0)"
     has = f", and you have {there:,}" if there else ""
+    has += ", and 2 are the controller and the next one" if has_controller else ""
     return (
         f"warning: {counted(new, 'job')}, but {limit.whose} lets {limit.jobs:,} wait or run at once"
         f" ({limit.name}{has}): the others are submitted as these end"

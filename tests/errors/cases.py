@@ -501,6 +501,12 @@ CASES = (
         ("heyhi launch --cfg train I.launcher=slurm --controller slurm",),
         programs={"sbatch": "echo 'sbatch: error: invalid partition specified' >&2; exit 1", "scontrol": "exit 1"},
     ),
+    Given(
+        "a Slurm that takes no controller with some options",
+        ("heyhi launch --cfg train I.launcher=slurm --controller slurm --dry-run",),
+        {"pyproject.toml": '[tool.heyhi]\ncontroller_options = "--partition=nope"\n'},
+        programs={"sbatch": "echo 'sbatch: error: invalid partition specified' >&2; exit 1", "scontrol": "exit 1"},
+    ),
     Given("nobody is told", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nnotify = ["htps://lab.org/x"]\n'}),
     Given("metrics go nowhere", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nlog_to = ["wandbb"]\n'}),
     Given(

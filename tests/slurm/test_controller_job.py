@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.listener import listening
+
 from .cluster import Cluster, ClusterError
 from .conftest import Lab
 
@@ -44,6 +46,15 @@ def _controllers(cluster: Cluster) -> list[str]:
     """Ids of the jobs that are controllers, or will be."""
     lines = cluster.run("squeue", "-h", "-o", "%i %k").splitlines()
     return [line.split()[0] for line in lines if " controller " in line]
+
+
+def _programs(lab: Lab) -> Path:
+    """Programs that a node has, without sbatch."""
+    programs = lab.root / "bin"
+    programs.mkdir()
+    for name in ("date", "hostname", "env", "squeue", "scontrol", "git"):
+        (programs / name).symlink_to(subprocess.check_output(["which", name], text=True).strip())
+    return programs
 
 
 def _here(lab: Lab) -> list[str]:
@@ -179,7 +190,8 @@ def test_a_controller_that_waits_in_the_queue_is_said_to_and_can_be_cancelled(la
         (job,) = _controllers(cluster)
 
         assert f"the controller's job {job} waits in the queue" in said
-        assert f"controller job {job} (waits in the queue" in lab.heyhi("status").stdout
+        (line,) = [line for line in lab.heyhi("status").stdout.splitlines() if f"controller job {job} (waits" in line]
+        assert line.endswith("is to run it; nothing more is submitted until then")
         done = lab.heyhi("cancel", "--force", "conf/sweep.py")
         assert done.returncode == 0, done.stdout + done.stderr
         assert _controllers(cluster) == []
@@ -192,10 +204,7 @@ def test_a_controller_that_waits_in_the_queue_is_said_to_and_can_be_cancelled(la
 def test_a_node_that_can_not_submit_ends_the_launch_with_one_clear_line(
     lab: Lab, sbatch: str, says: str, cluster: Cluster
 ) -> None:
-    programs = lab.root / "bin"
-    programs.mkdir()
-    for name in ("date", "hostname", "env", "squeue", "scontrol", "git"):
-        (programs / name).symlink_to(subprocess.check_output(["which", name], text=True).strip())
+    programs = _programs(lab)
     if sbatch:
         (programs / "sbatch").write_text(f"#!/bin/sh\n{sbatch}\n")
         (programs / "sbatch").chmod(0o755)
@@ -214,13 +223,161 @@ def test_a_cluster_that_takes_no_jobs_from_nodes_is_found_out_before_anything_is
 ) -> None:
     cluster.run("scontrol", "update", "PartitionName=main", "AllocNodes=login1,login2")
     try:
-        said = _launch(lab, code=2)
+        said = [_launch(lab, *words, code=2) for words in ([], ["--dry-run"])]
     finally:
         cluster.run("scontrol", "update", "PartitionName=main", "AllocNodes=ALL")
 
-    assert "partition 'main' takes jobs from login1,login2 alone" in said
+    for one in said:
+        assert "partition 'main' takes jobs from login1,login2 alone" in one
+        # The other ways would be refused here, too.
+        assert "launch from one of these, with --controller local or none" in one
     assert not list(lab.root.glob("results/.heyhi/launches/*"))
+    assert not list(lab.root.glob("results/.heyhi/controllers/*"))
     assert _controllers(cluster) == []
+
+
+def test_a_limit_that_leaves_no_place_for_an_experiment_is_refused_unless_the_controller_has_another_one(
+    lab: Lab, cluster: Cluster
+) -> None:
+    (lab.root / "conf" / "work.prototxt").write_text('work { launcher { slurm { qos: "small" } } }\n')
+    lab.sweep({"x": 1}, {"x": 2})
+
+    for words in ([], ["--dry-run"]):
+        said = _launch(lab, *words, code=2)
+        assert "QOS 'small' lets 2 jobs wait or run at once (MaxSubmitJobsPU)" in said
+        assert "no experiment could ever run" in said and "controller_options" in said
+    assert _controllers(cluster) == [] and not list(lab.root.glob("results/.heyhi/controllers/*"))
+
+    lab.settings('controller_options = "--qos=normal"')
+    assert "the controller would be a job of the default partition, 1 h" in _launch(lab, "--dry-run")
+    lab.settings('controller_options = "--qos=normal --partition=long"')
+    assert "the controller would be a job of partition 'long', 24 h" in _launch(lab, "--dry-run")
+
+
+def test_a_limit_counts_the_controller_and_the_next_one(lab: Lab, cluster: Cluster) -> None:
+    cluster.run("sacctmgr", "-i", "modify", "qos", "small", "set", "MaxSubmitJobsPerUser=4")
+    (lab.root / "conf" / "work.prototxt").write_text('work { launcher { slurm { qos: "small" } } }\n')
+    lab.sweep({"x": 1}, {"x": 2}, {"x": 3})
+    try:
+        said = _launch(lab, "--dry-run")
+        alone = lab.heyhi("launch", "--dry-run").stdout
+    finally:
+        cluster.run("sacctmgr", "-i", "modify", "qos", "small", "set", "MaxSubmitJobsPerUser=2")
+
+    assert "lets 4 wait or run at once (MaxSubmitJobsPU, and 2 are the controller and the next one)" in said
+    assert "wait or run at once" not in alone
+
+
+def test_an_option_that_slurm_refuses_is_named_with_its_setting_before_anything_is_written(
+    lab: Lab, cluster: Cluster
+) -> None:
+    lab.settings('controller_options = "--partition=nope"')
+    for words in ([], ["--dry-run"]):
+        said = _launch(lab, *words, code=2)
+        assert "[tool.heyhi] controller_options='--partition=nope'" in said and "invalid partition" in said
+    lab.settings('controller_options = "--nodes=3"')
+    said = _launch(lab, code=2)
+    assert "controller_options='--nodes=3'" in said and "to start" not in said
+    lab.settings("")
+    said = _launch(lab, "--dry-run", "--foreground", code=2)
+    assert "--foreground" in said and "would start" not in said
+    assert not list(lab.root.glob("results/.heyhi/controllers/*"))
+
+
+@pytest.mark.parametrize("what", ["pyproject.toml", "conf", "profiles"])
+def test_a_project_that_can_not_be_read_at_a_hand_over_is_looked_at_again(
+    lab: Lab, cluster: Cluster, until: Until, what: str
+) -> None:
+    lab.sweep({"x": 1, "do": "wait"})
+    _launch(lab)
+    until(lambda: lab.ledger == [1] and len(_controllers(cluster)) == 2)
+
+    (lab.root / what).rename(lab.root / "aside")
+    if what == "pyproject.toml":
+        (lab.root / what).write_text("[tool.heyhi\n")
+    cluster.run("scancel", "--signal=USR2", "--batch", _begun(lab)[0][1])
+    until(lambda: "the project can't be read, and is looked at again" in _log(lab))
+    until(lambda: len(_controllers(cluster)) == 2)  # the next one waits already
+    (lab.root / "aside").rename(lab.root / what)
+    lab.allow()
+    until(lambda: not _controllers(cluster))
+
+    assert len(_begun(lab)) == 2 and lab.ledger == [1]
+    assert lab.statuses()[1]["status"] == "DONE"
+    assert (lab.root / "results/reports/sweep.csv").exists()
+    # One table, at the end: the next controller makes it.
+    assert _log(lab).count("table: ") == 1
+
+
+def test_whoever_is_to_be_told_is_told_why_no_controller_goes_on(lab: Lab, cluster: Cluster, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "wait"})
+    with listening() as listener:
+        _launch(lab, "--notify", listener.url)
+        until(lambda: lab.ledger == [1] and len(_controllers(cluster)) == 2)
+        (note,) = lab.root.glob("results/.heyhi/controllers/*/controller.json")
+        note.write_text("{")
+        cluster.run("scancel", "--signal=USR2", "--batch", _begun(lab)[0][1])
+        until(lambda: not _controllers(cluster) and listener.got)
+
+    assert listener.events == ["end"]
+    assert "what the controller was told can't be read" in listener.got[0].form["text"]
+    assert _log(lab).endswith("exit code 1\n")
+    lab.allow()
+
+
+def test_a_controller_that_begins_after_a_cancel_is_none(lab: Lab, cluster: Cluster, until: Until) -> None:
+    programs = lab.root / "bin"
+    programs.mkdir()
+    (programs / "scancel").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "scancel").chmod(0o755)
+    with cluster.closed():
+        _launch(lab)
+        path = lab.env["PATH"]
+        lab.env["PATH"] = f"{programs}:{path}"
+        assert lab.heyhi("cancel", "--force", "conf/sweep.py").returncode == 1
+        lab.env["PATH"] = path
+    until(lambda: not _controllers(cluster))
+
+    assert lab.ledger == [] and "heyhi cancel has ended what this controller is for" in _log(lab)
+    assert "the last one was cancelled at" in lab.heyhi("status").stdout
+    _launch(lab)
+    until(lambda: lab.ledger == [1])
+
+
+def test_cancel_just_after_a_hand_over_ends_it_and_status_says_so(lab: Lab, cluster: Cluster, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "wait"}, {"x": 2, "do": "wait"})
+    _launch(lab, "--jobs", "1")
+    until(lambda: lab.ledger == [1] and len(_controllers(cluster)) == 2)
+
+    cluster.run("scancel", "--signal=USR2", "--batch", _begun(lab)[0][1])
+    until(lambda: len(_begun(lab)) == 2)
+    assert lab.heyhi("cancel", "--force", "conf/sweep.py").returncode == 0
+    until(lambda: not _controllers(cluster))
+
+    assert "the last one was cancelled at" in lab.heyhi("status").stdout
+    assert lab.ledger == [1]
+
+
+def test_the_same_launch_with_the_same_jobs_says_nothing_of_them(lab: Lab, cluster: Cluster) -> None:
+    lab.sweep({"x": 1, "do": "wait"})
+    with cluster.closed():
+        _launch(lab, "--jobs", "3")
+        assert "left out" not in _launch(lab, "--jobs", "3")
+        assert "--jobs 4 was left out" in _launch(lab, "--jobs", "4")
+        lab.heyhi("cancel", "--force", "conf/sweep.py")
+
+
+def test_a_retry_that_its_node_refuses_is_told_of_by_status(lab: Lab, cluster: Cluster, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "fail"})
+    _launch(lab)
+    until(lambda: not _controllers(cluster))
+    assert "the last one" not in lab.heyhi("status", "conf/sweep.py").stdout  # its own records say all
+    lab.settings(f'controller_options = "--export=ALL,PATH={_programs(lab)}"')
+    done = lab.heyhi("retry", "--dead", "--controller", "slurm", "conf/sweep.py")
+    assert done.returncode == 1, done.stdout + done.stderr
+
+    status = lab.heyhi("status", "conf/sweep.py").stdout
+    assert "the last one ended at" in status and "has no sbatch" in status
 
 
 def test_a_setting_makes_launches_on_slurm_do_so_and_no_others(lab: Lab, cluster: Cluster, until: Until) -> None:
@@ -235,3 +392,22 @@ def test_a_setting_makes_launches_on_slurm_do_so_and_no_others(lab: Lab, cluster
     lab.sweep({"x": 2})
     assert "started controller pid" in lab.heyhi("launch", "--profile", "local").stdout
     until(lambda: lab.statuses("conf/sweep.py")[2]["status"] == "DONE")
+
+
+def test_the_next_controller_leaves_its_place_where_a_limit_has_none_for_experiments(
+    lab: Lab, cluster: Cluster, until: Until
+) -> None:
+    (lab.root / "conf" / "work.prototxt").write_text('work { launcher { slurm { qos: "small" } } }\n')
+    lab.sweep({"x": 1}, {"x": 2})
+    limit = ("sacctmgr", "-i", "modify", "qos", "small", "set")
+    cluster.run(*limit, "MaxSubmitJobsPerUser=3")
+    try:
+        with cluster.closed():
+            _launch(lab)
+            cluster.run(*limit, "MaxSubmitJobsPerUser=2")
+        until(lambda: not _controllers(cluster))
+    finally:
+        cluster.run(*limit, "MaxSubmitJobsPerUser=2")
+
+    assert "the next controller, leaves its place to experiments" in _log(lab)
+    assert {x: row["status"] for x, row in lab.statuses().items()} == {1: "DONE", 2: "DONE"}
