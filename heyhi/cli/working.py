@@ -65,7 +65,16 @@ def submit_workers(
     """
     from heyhi.control.workers import start_workers
 
-    got = start_workers(project, spec, work, lambda line: print(line, flush=True))
+    try:
+        got = start_workers(project, spec, work, lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        print(
+            f"workers that were submitted go on; the same command submits the rest, and heyhi cancel {words or '--all'}"
+            " ends what is there",
+            file=sys.stderr,
+            flush=True,
+        )
+        raise
     if not got.new:
         record.take_back()
     print(_head(got))
@@ -83,10 +92,15 @@ def submit_workers(
 
 
 def _head(got: Submitted) -> str:
+    from heyhi.control.job_claim import DOING
+
     who = got.controller.describe()
     if not (got.new or got.controller.jobs or got.controller.owner):
         return "nothing to start: what isn't DONE waits or runs already"
     if not got.new:
+        owner = got.controller.owner
+        if owner is not None and owner.kind in DOING:
+            return f"nothing started: {who} {DOING[owner.kind]} these; try again once it has ended"
         return f"nothing started: this is being run already by {who}"
     before = len(got.controller.jobs) - len(got.new)
     more = f", beside {before} that {'live' if before > 1 else 'lives'}" if before else ""

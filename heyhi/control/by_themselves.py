@@ -19,7 +19,7 @@ from typing import NamedTuple
 from heyhi.control.closing_job import submit_closing
 from heyhi.control.controller import Controller, ControllerSpec, folders_of_spec, place
 from heyhi.control.handed_over import read_jobs, write_jobs
-from heyhi.control.job_claim import take
+from heyhi.control.job_claim import LAUNCHING, take
 from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError, LauncherError
 from heyhi.experiment.folder import Experiment
@@ -264,7 +264,7 @@ def hand_all_over(project: Project, spec: ControllerSpec, plan: Plan, say: Calla
         HeyhiError: something can't be written; what was submitted goes on.
     """
     controller = place(project, spec)
-    claim = take(controller.folder)
+    claim = take(controller.folder, LAUNCHING)
     if isinstance(claim, Owner):
         return Handed(controller._replace(owner=claim), is_new=False)
     with claim:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from .cluster import Cluster
 from .conftest import Lab
@@ -282,3 +285,42 @@ def test_the_last_worker_makes_the_table(lab: Lab, cluster: Cluster, until: Unti
     tables = list(lab.root.glob("results/reports/*/*.csv"))
     assert tables, [*lab.root.glob("results/*/*")]
     assert "NOT_STARTED" not in lab.heyhi("status").stdout
+
+
+SBATCH = """#!/bin/bash
+case "$*" in *--test-only*) exec {real} "$@" ;; esac
+[ -e {folder}/first ] || {{ touch {folder}/first; exec {real} "$@"; }}
+{real} "$@" > {folder}/answer && touch {folder}/submitted
+exec sleep 20
+"""
+
+
+def hold_answers(lab: Lab, folder: Path) -> None:
+    """Have Slurm take jobs and say so only of the first."""
+    folder.mkdir()
+    (folder / "sbatch").write_text(SBATCH.format(folder=folder, real=shutil.which("sbatch", path=lab.env["PATH"])))
+    (folder / "sbatch").chmod(0o755)
+    lab.env["PATH"] = f"{folder}:{lab.env['PATH']}"
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_a_worker_that_is_submitted_as_its_launch_is_ended_is_one_all_the_same(
+    lab: Lab, cluster: Cluster, until: Until, tmp_path: Path, sign: signal.Signals
+) -> None:
+    points(lab, 4, do="wait")
+    path = lab.env["PATH"]
+    hold_answers(lab, tmp_path / "bin")
+    process = lab.follow("launch", "--profile", "slurm", "--workers", "3")
+    until((tmp_path / "bin" / "submitted").exists)
+    process.send_signal(sign)
+    _, out = lab.end(process)
+    assert ("workers that were submitted go on; the same command submits the rest" in out) == (sign == signal.SIGINT)
+    lab.env["PATH"] = path
+    until(lambda: len(lab.ledger) == 2)
+    jobs = sorted([*jobs_of(out), (tmp_path / "bin" / "answer").read_text().strip()])
+    assert f"2 workers (jobs {', '.join(jobs)}) run these" in lab.heyhi("status").stdout
+    assert "started 1 worker, beside 2 that live" in launch(lab, "--workers", "3")
+    done = lab.heyhi("cancel", "--force", "conf/sweep.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    until(is_over(lab, cluster))
+    assert len(lab.ledger) <= 3
