@@ -324,3 +324,63 @@ def test_a_worker_that_is_submitted_as_its_launch_is_ended_is_one_all_the_same(
     assert done.returncode == 0, done.stdout + done.stderr
     until(is_over(lab, cluster))
     assert len(lab.ledger) <= 3
+
+
+def fails_and_goes_back(lab: Lab, until: Until) -> str:
+    """Start a worker that has tried x=1 once, which is to be tried again once x=2 has ended."""
+    lab.sweep({"x": 1, "do": "fail", "launcher.slurm.max_attempts": 3}, {"x": 2, "do": "wait"})
+    (job,) = jobs_of(launch(lab, "--workers", "1"))
+    until(lambda: lab.ledger == [1, 2])
+    return job
+
+
+def test_what_is_to_be_tried_again_is_pending_and_so_blocks_nothing(lab: Lab, cluster: Cluster, until: Until) -> None:
+    fails_and_goes_back(lab, until)
+    row = lab.statuses()[1]
+    assert row["status"] == "PENDING"
+    assert row["reason"] == "to be tried again: attempt 1: exit code 1: ValueError: boom"
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert lab.ledger == [1, 2, 1, 1]
+    assert lab.statuses()[1]["status"] == "DEAD"
+
+
+def test_what_is_to_be_tried_again_can_be_cancelled(lab: Lab, cluster: Cluster, until: Until) -> None:
+    fails_and_goes_back(lab, until)
+    done = lab.heyhi("cancel", str(lab.folder(1)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not tried again; the workers go on with others" in done.stdout
+    assert lab.statuses()[1]["status"] == "DEAD"
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert lab.ledger == [1, 2]
+    assert {x: row["status"] for x, row in lab.statuses().items()} == {1: "DEAD", 2: "DONE"}
+
+
+def test_what_goes_back_is_taken_by_another_worker_of_its_launch(lab: Lab, cluster: Cluster, until: Until) -> None:
+    first = fails_and_goes_back(lab, until)
+    (second,) = jobs_of(launch(lab, "--workers", "2"))
+    until(lambda: lab.ledger == [1, 2, 1, 1])
+    assert {start["job_id"] for start in starts(lab, 1)} == {first, second}
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert {x: row["status"] for x, row in lab.statuses().items()} == {1: "DEAD", 2: "DONE"}
+
+
+def test_what_a_killed_worker_had_is_not_tried_again_once_that_is_cancelled(
+    lab: Lab, cluster: Cluster, until: Until
+) -> None:
+    points(lab, 2, do="wait", **{"launcher.slurm.max_attempts": 2})
+    first, second = jobs_of(launch(lab, "--workers", "2"))
+    until(lambda: sorted(lab.ledger) == [1, 2])
+    lost = next(x for x in (1, 2) if lab.job(x) == first)
+    cluster.run("scontrol", "suspend", second)
+    cluster.run("scancel", first)
+    until(lambda: lab.statuses()[lost]["status"] == "DEAD")
+    done = lab.heyhi("cancel", str(lab.folder(lost)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not tried again; the workers go on with others" in done.stdout
+    cluster.run("scontrol", "resume", second)
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert sorted(lab.ledger) == [1, 2]
