@@ -89,6 +89,8 @@ def hand_over(spec: ControllerSpec, launching: Launching, plan: Plan, words: str
         runs = "run" if alive is not None and len(alive.jobs) > 1 else "runs"
         print(f"nothing submitted{f': {alive.describe()}, {runs} these already' if alive and not handed.left else ''}")
     print_wrapped(handed.lines)
+    if handed.warning:
+        print(f"warning: {handed.warning}", file=sys.stderr, flush=True)
     if handed.left:
         print(f"{handed.left:,} {'are' if handed.left > 1 else 'is'} left: the same command submits them")
     if controller.jobs:

@@ -428,11 +428,14 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
     if spec.uses_slurm and starts:
         if args.command == "launch":  # a search takes the profile that its launcher says
             agree_on_defaults(args, selection, starting - pointless.slots)
+        workers = getattr(args, "workers", None) or 0
+        stays = getattr(args, "controller", None) or project.settings.controller
         print_wrapped(
             foresee(
                 [manifest for manifests in written for manifest in manifests],
                 starting - pointless.slots,
-                getattr(args, "workers", None) or 0,
+                workers,
+                is_attended=not workers and (stays != "none" or args.foreground),
             )
         )
     order = [path for path in survey.folders if path in starting]

@@ -78,6 +78,8 @@ def submit_workers(
     if not got.new:
         record.take_back()
     print(_head(got))
+    if got.left:
+        print(_left_line(project, got, words))
     if not got.controller.jobs and got.controller.owner is None:
         return 0
     told.run_by(project, got.controller, is_new=bool(got.new))
@@ -89,6 +91,19 @@ def submit_workers(
         told.problem = f"{len(got.controller.jobs)} of {spec.workers} workers were submitted: {got.problem}"
         print(f"error: {told.problem}; the same command submits the rest", file=sys.stderr)
     return int(bool(got.problem))
+
+
+def _left_line(project: Project, got: Submitted, words: str) -> str:
+    """Say what isn't started, since workers that live are through with it."""
+    from heyhi.sweep.target import exp_ids_of
+
+    count = len(got.left)
+    which = exp_ids_of(got.left, project.results_root)[0] if count == 1 else f"{count} of these"
+    are, them = ("is", "it") if count == 1 else ("are", "them")
+    return (
+        f"{which} {are} DEAD, and these workers don't try {them} again: heyhi retry --dead {words} --workers"
+        f" {min(count, len(got.controller.jobs))} starts {them} again"
+    )
 
 
 def _head(got: Submitted) -> str:

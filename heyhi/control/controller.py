@@ -296,20 +296,23 @@ class Started(NamedTuple):
     is_new: bool
 
 
-def foresee(manifests: Iterable[Manifest], exp_paths: Container[str], workers: int = 0) -> list[str]:
+def foresee(
+    manifests: Iterable[Manifest], exp_paths: Container[str], workers: int = 0, *, is_attended: bool = True
+) -> list[str]:
     """Say what some experiments may use on Slurm and what it would refuse: else only a controller's log would tell.
 
     Args:
         manifests: have the experiments.
         exp_paths: of those that are to be started.
         workers: how many jobs run them all; 0: each has its own.
+        is_attended: whether somebody stays who submits later what is beyond a limit now.
 
     Raises:
         LauncherError: one asks for what no job can be asked for.
     """
     from heyhi.slurm.forecast import capacity_lines
 
-    return capacity_lines(check_requests(manifests, exp_paths), workers=workers)
+    return capacity_lines(check_requests(manifests, exp_paths), workers=workers, is_attended=is_attended)
 
 
 def check_requests(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[tuple[str, Message]]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
-from heyhi.files import is_there, parse_json, read_bounded, replace_file
+from heyhi.files import parse_json, read_bounded, replace_file
 from heyhi.project import Project
 from heyhi.slurm.commands import MARK, WORK_NAME, WORKER, Job, Phase, Queue, is_job_id, root_in
 
@@ -145,7 +146,9 @@ class Living:
         """
         jobs = read_jobs(folder)
         # The list is gone from the start of a launch to its first worker, and empty once all is over.
-        may_have_workers = is_there(folder / WORK_NAME) and (bool(jobs.jobs) or not is_there(folder / JOBS_NAME))
+        may_have_workers = os.path.lexists(folder / WORK_NAME) and (
+            bool(jobs.jobs) or not os.path.lexists(folder / JOBS_NAME)
+        )
         if not (jobs.ids or may_have_workers):
             return jobs
         if not self._root:

@@ -5,6 +5,7 @@ What a worker does is `heyhi.job.worker`'s; here its work is written down, and i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -17,8 +18,9 @@ from heyhi.code.snapshot import Snapshot, code_for_jobs
 from heyhi.control.controller import Controller, ControllerSpec, check_requests
 from heyhi.control.handed_over import JOBS_NAME, Living, add_worker, read_jobs, worker_comment, write_jobs
 from heyhi.control.job_claim import LAUNCHING
-from heyhi.errors import LauncherError
+from heyhi.errors import LauncherError, UnknownError
 from heyhi.experiment.claim import Claim
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.given_files import why_missing
 from heyhi.experiment.names import is_slot, is_winner
 from heyhi.experiment.owner import Owner
@@ -154,11 +156,13 @@ class Submitted(NamedTuple):
         controller: the workers that live.
         new: ids of the jobs that were submitted just now.
         problem: why not all could be submitted; empty where they were.
+        left: exp paths of those that are DEAD, and that the workers which live have tried as often as they do.
     """
 
     controller: Controller
     new: tuple[str, ...] = ()
     problem: str = ""
+    left: tuple[str, ...] = ()
 
 
 def start_workers(
@@ -184,12 +188,26 @@ def start_workers(
         return Submitted(Controller(spec.name, folder, claim))
     with claim:
         living = Living(project).of(folder).jobs
-        count = min(spec.workers, len(living) + len(work.items))  # the living have theirs
+        left = _left_by(folder, work.items) if living else ()
+        count = min(spec.workers, len(living) + len(work.items) - len(left))  # the living have theirs
         if len(living) >= count or work.request is None:
-            return Submitted(Controller(spec.name, folder, None, living, workers=living))
+            return Submitted(Controller(spec.name, folder, None, living, workers=living), left=left)
         if not living:
             _begin(project, folder, spec, work)
-        return _submit_all(project, folder, spec, work.request, living, count, said)
+        return _submit_all(project, folder, spec, work.request, living, count, said)._replace(left=left)
+
+
+def _left_by(folder: Path, items: Iterable[Item]) -> tuple[str, ...]:
+    """Return the exp paths of those that have died for good in a launch whose workers live."""
+    found = []
+    since = WorkList.read(folder / WORK_NAME).since
+    for item in items:
+        with contextlib.suppress(UnknownError):  # which its status says
+            history = ExperimentDir(Path(item.folder)).history()
+            tried = history.submission is not None and history.submission.time >= since
+            if tried and history.attempts and not history.job_to_ask:
+                found.append(item.folder)
+    return tuple(found)
 
 
 def _begin(project: Project, folder: Path, spec: ControllerSpec, work: Work) -> None:

@@ -125,7 +125,7 @@ class Worker:
             self._call(_CLOSING, self.work.launch, UNLESS_OTHERS)  # the last that leaves makes the tables
             return 1
         if self._is_warned and left:
-            self._say(f"time is up: {len(left)} may be left")
+            self._say("time is up")
             return self._ask_again()
         if left:
             self._say(f"nothing to start: {len(left)} are run elsewhere")

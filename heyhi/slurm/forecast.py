@@ -30,6 +30,7 @@ def capacity_lines(
     tasks: Iterable[tuple[str, Message]],
     *,
     workers: int = 0,
+    is_attended: bool = True,
     answer_seconds: float = _ANSWER_SECONDS,
     all_seconds: float = _ALL_SECONDS,
 ) -> list[str]:
@@ -38,6 +39,7 @@ def capacity_lines(
     Args:
         tasks: exp id and task message of each experiment that would start; only those with a Slurm launcher count.
         workers: how many jobs run them all; 0: each has its own.
+        is_attended: whether somebody stays who submits later what is beyond a limit now.
         answer_seconds: how long to wait for one of Slurm's answers.
         all_seconds: how long to wait for all of them.
 
@@ -70,7 +72,7 @@ def capacity_lines(
     cluster = Cluster(answer_seconds, all_seconds)
     try:
         lines += _refusals(cluster, demand, first)
-        lines += _limits(cluster, demand)
+        lines += _limits(cluster, demand, is_attended=is_attended)
         if cluster.lacks_accounts:
             lines.append("Slurm's accounting doesn't answer within seconds: its limits aren't known")
     except SlurmError:
@@ -191,10 +193,10 @@ def _node_states(cluster: Cluster, kind: JobRequest) -> str:
     return ", ".join(f"{number} {state}" for state, number in states.items())
 
 
-def _limits(cluster: Cluster, demand: Mapping[JobRequest, int]) -> list[str]:
-    """Write warnings of limits on the number of jobs; what is beyond them is submitted as other jobs end."""
+def _limits(cluster: Cluster, demand: Mapping[JobRequest, int], *, is_attended: bool) -> list[str]:
+    """Write warnings of limits on the number of jobs; what is beyond them is submitted as other jobs end, if at all."""
     new: Counter[Limit] = Counter()
     for request, experiments in demand.items():
         for limit in limits_on(request, cluster.partitions, cluster.accounts):
             new[limit] += jobs_of(request, experiments)
-    return [line for limit, jobs in new.items() if (line := limit_line(limit, jobs, cluster.queue))]
+    return [line for limit, jobs in new.items() if (line := limit_line(limit, jobs, cluster.queue, is_attended))]

@@ -109,13 +109,14 @@ def jobs_there(limit: Limit, queue: Iterable[QueuedJob]) -> int:
     )
 
 
-def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob]) -> str:
+def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob], is_attended: bool = True) -> str:
     """Write that a launch is more than a limit lets in at once; empty where it isn't.
 
     Args:
         limit: the limit.
         new: number of jobs of the launch that count for it.
         queue: the user's jobs that are there already.
+        is_attended: whether somebody stays who submits the others.
     """
     there = jobs_there(limit, queue)
     if new + there <= limit.jobs:
@@ -125,7 +126,7 @@ def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob]) -> str:
     has = f", and you have {there:,}" if there else ""
     return (
         f"warning: {counted(new, 'job')}, but {limit.whose} lets {limit.jobs:,} wait or run at once"
-        f" ({limit.name}{has}): the others are submitted as these end"
+        f" ({limit.name}{has}){': the others are submitted as these end' if is_attended else ''}"
     )
 
 

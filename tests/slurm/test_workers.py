@@ -328,7 +328,8 @@ def test_a_worker_that_is_submitted_as_its_launch_is_ended_is_one_all_the_same(
 
 def fails_and_goes_back(lab: Lab, until: Until) -> str:
     """Start a worker that has tried x=1 once, which is to be tried again once x=2 has ended."""
-    lab.sweep({"x": 1, "do": "fail", "launcher.slurm.max_attempts": 3}, {"x": 2, "do": "wait"})
+    slurm = {"launcher.slurm.max_attempts": 3}
+    lab.sweep({"x": 1, "do": "fail", **slurm}, {"x": 2, "do": "wait", **slurm})
     (job,) = jobs_of(launch(lab, "--workers", "1"))
     until(lambda: lab.ledger == [1, 2])
     return job
@@ -358,13 +359,16 @@ def test_what_is_to_be_tried_again_can_be_cancelled(lab: Lab, cluster: Cluster, 
 
 
 def test_what_goes_back_is_taken_by_another_worker_of_its_launch(lab: Lab, cluster: Cluster, until: Until) -> None:
-    first = fails_and_goes_back(lab, until)
-    (second,) = jobs_of(launch(lab, "--workers", "2"))
-    until(lambda: lab.ledger == [1, 2, 1, 1])
+    slurm = {"launcher.slurm.max_attempts": 3}
+    lab.sweep({"x": 1, "do": "fail", **slurm}, *({"x": x, "do": "wait", **slurm} for x in (2, 3)))
+    first, second = jobs_of(launch(lab, "--workers", "2"))
+    until(lambda: sorted(lab.ledger) == [1, 2, 3])
+    lab.allow("go2" if lab.job(2) != lab.job(1) else "go3")
+    until(lambda: sorted(lab.ledger) == [1, 1, 1, 2, 3])
     assert {start["job_id"] for start in starts(lab, 1)} == {first, second}
     lab.allow()
     until(is_over(lab, cluster))
-    assert {x: row["status"] for x, row in lab.statuses().items()} == {1: "DEAD", 2: "DONE"}
+    assert {x: row["status"] for x, row in lab.statuses().items()} == {1: "DEAD", 2: "DONE", 3: "DONE"}
 
 
 def test_what_a_killed_worker_had_is_not_tried_again_once_that_is_cancelled(
@@ -384,3 +388,23 @@ def test_what_a_killed_worker_had_is_not_tried_again_once_that_is_cancelled(
     lab.allow()
     until(is_over(lab, cluster))
     assert sorted(lab.ledger) == [1, 2]
+
+
+def test_what_living_workers_are_through_with_is_said_to_be_left_and_gets_no_worker(
+    lab: Lab, cluster: Cluster, until: Until
+) -> None:
+    lab.sweep({"x": 1, "do": "fail"}, {"x": 2, "do": "wait"})
+    (job,) = jobs_of(launch(lab, "--workers", "1"))
+    until(lambda: lab.ledger == [1, 2])
+    said = launch(lab, "--workers", "2")
+    assert f"nothing started: this is being run already by 1 worker (job {job})" in said
+    assert re.search(
+        r"^p/work/do=fail,x=1_\S+ is DEAD, and these workers don't try it again:"
+        r" heyhi retry --dead .*--workers 1 starts it again$",
+        said,
+        re.MULTILINE,
+    ), said
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert lab.ledger == [1, 2]
+    assert "--workers 1 starts it again" in lab.heyhi("status", "conf/sweep.py").stdout
