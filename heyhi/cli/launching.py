@@ -436,6 +436,7 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
                 starting - pointless.slots,
                 unattended.workers,
                 unattended.request_of_controller(project),
+                is_attended=unattended.controller != "none",
             )
         )
     order = [path for path in survey.folders if path in starting]

@@ -207,13 +207,15 @@ def say_controller(
     is_new: bool = False,
 ) -> None:
     """Say which controller runs what was asked for, and how to follow and to stop it."""
+    from heyhi.control.job_claim import DOING
+
     owner = controller.owner
     assert owner is not None
     told.run_by(project, controller, is_new=is_new)
     spec = None if is_new or not args.jobs else controller.spec()
     if not is_new and args.jobs and (spec is None or spec.jobs != args.jobs):
         print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
-    who = controller.describe() if owner.root else f"controller {owner.describe()}"
+    who = controller.describe() if owner.root or owner.kind in DOING else f"controller {owner.describe()}"
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} {who}")
     print(f"  follow:  heyhi status --watch {words}".rstrip())
     if is_new or controller.log.exists():  # one on a terminal writes none

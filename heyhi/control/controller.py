@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.control.handed_over import Living, read_workers
+from heyhi.control.handed_over import Living
 from heyhi.control.held_back import folders_in, forget_held
-from heyhi.control.job_claim import describe_job, living_owner, take
+from heyhi.control.job_claim import CLOSING, LAUNCHING, describe_job, living_owner, take
 from heyhi.control.spare import Spare
 from heyhi.control.telling import tell_end
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
@@ -239,6 +239,7 @@ class Controller(NamedTuple):
         owner: the process; None where it is over, or nobody can tell, or where nobody stays.
         jobs: ids of those that go on by themselves, where nobody stays for them.
         closing: id of the job that makes the tables once these have ended; empty for none.
+        workers: ids of those among `jobs` that run one experiment after another.
     """
 
     name: str
@@ -246,6 +247,7 @@ class Controller(NamedTuple):
     owner: Owner | None
     jobs: tuple[str, ...] = ()
     closing: str = ""
+    workers: tuple[str, ...] = ()
 
     @property
     def log(self) -> Path:
@@ -260,12 +262,16 @@ class Controller(NamedTuple):
     @property
     def has_workers(self) -> bool:
         """Whether these jobs are workers, which run all of it, one after another."""
-        return self.is_unattended and not read_workers(self.folder).isdisjoint(self.jobs)
+        return self.is_unattended and bool(self.workers)
 
     def describe(self) -> str:
         """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""
         if self.owner is not None and self.owner.root:
             return f"controller {describe_job(self.folder, self.owner)}"
+        if self.owner is not None and self.owner.kind == LAUNCHING:
+            return f"a launch that is just submitting jobs (pid {self.owner.pid} on {self.owner.host})"
+        if self.owner is not None and self.owner.kind == CLOSING:
+            return f"what makes the table (pid {self.owner.pid} on {self.owner.host})"
         if self.owner is not None:
             return f"controller pid {self.owner.pid} on {self.owner.host}"
         if self.jobs and self.has_workers:
@@ -296,6 +302,8 @@ def foresee(
     exp_paths: Container[str],
     workers: int = 0,
     controller: Callable[[Collection[JobRequest]], JobRequest] | None = None,
+    *,
+    is_attended: bool = True,
 ) -> list[str]:
     """Say what some experiments may use on Slurm and what it would refuse: else only a controller's log would tell.
 
@@ -304,13 +312,15 @@ def foresee(
         exp_paths: of those that are to be started.
         workers: how many jobs run them all; 0: each has its own.
         controller: says what a controller's job asks for, by what theirs do; None where none is a job.
+        is_attended: whether somebody stays who submits later what is beyond a limit now.
 
     Raises:
         LauncherError: one asks for what no job can be asked for.
     """
     from heyhi.slurm.forecast import capacity_lines
 
-    return capacity_lines(check_requests(manifests, exp_paths), workers=workers, controller=controller)
+    tasks = check_requests(manifests, exp_paths)
+    return capacity_lines(tasks, workers=workers, controller=controller, is_attended=is_attended)
 
 
 def check_requests(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[tuple[str, Message]]:
@@ -369,7 +379,7 @@ def find_controllers(project: Project) -> list[Controller]:
         if owner is not None:
             found.append(Controller(name, root / name, owner))
         elif (jobs := living.of(root / name)).ids:
-            found.append(Controller(name, root / name, None, jobs.jobs, jobs.closing))
+            found.append(Controller(name, root / name, None, jobs.jobs, jobs.closing, jobs.workers))
     return found
 
 

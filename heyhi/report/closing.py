@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heyhi.control.controller import Controller, ControllerSpec
-from heyhi.control.handed_over import Living, read_jobs, write_jobs
+from heyhi.control.handed_over import JOBS_NAME, Living, read_jobs, write_jobs
+from heyhi.control.job_claim import CLOSING
 from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.owner import Owner
@@ -47,13 +48,13 @@ def close(project: Project, name: str, *, unless_others: bool = False) -> bool:
     spec = controller.spec()
     if spec is None:
         raise HeyhiError(f"{controller.folder}: has no note of what was launched")
-    claim = Claim.acquire(controller.folder, kind="controller")
+    claim = Claim.acquire(controller.folder, kind=CLOSING)
     if isinstance(claim, Owner):  # somebody launches it again, or stays for it by now
         print(f"left to {claim.describe()}")
         return False
     with claim:
         jobs, mine = read_jobs(controller.folder), get_job_env().job_id
-        if not jobs.ids:
+        if not jobs.ids and is_there(controller.folder / JOBS_NAME):
             print("the end was seen to before")
             return False
         if jobs.closing and mine is not None and jobs.closing != mine:
