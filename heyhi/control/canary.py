@@ -17,7 +17,6 @@ from types import FrameType
 
 from heyhi.console.lines import CANARY, line
 from heyhi.control.canary_run import CanaryRun
-from heyhi.control.held_back import hold
 from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
@@ -26,6 +25,7 @@ from heyhi.experiment.slots import shown_folder
 from heyhi.experiment.status import State, find_status
 from heyhi.files import read_bounded, replace_file
 from heyhi.project import Project
+from heyhi.sweep.held_note import hold
 from heyhi.text import duration
 
 _PASSED_NAME = "canary"  # in the controller's folder: the launch whose canaries have passed

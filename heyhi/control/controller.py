@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.control.handed_over import Living
-from heyhi.control.held_back import folders_in, forget_held
+from heyhi.control.held_back import folders_in
 from heyhi.control.job_claim import CLOSING, LAUNCHING, describe_job, living_owner, take
 from heyhi.control.spare import Spare
 from heyhi.control.telling import tell_end
@@ -36,6 +36,7 @@ from heyhi.streams import guard_streams
 from heyhi.sweep.budget import BUDGET_SETTING
 from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_SETTING
+from heyhi.sweep.held_note import forget_held
 from heyhi.sweep.manifest import Manifest, table_of
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
 from heyhi.sweep.target import folders_of

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from heyhi.control.held_back import held_by
 from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.names import Status
 from heyhi.files import parse_json, read_bounded, write_private, writing
@@ -30,6 +29,7 @@ from heyhi.notify.sending import send
 from heyhi.notify.whom import Whom
 from heyhi.project import Project, find_project
 from heyhi.streams import guard_streams
+from heyhi.sweep.held_note import held_by
 from heyhi.sweep.known import label_of
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
 from heyhi.sweep.target import exp_ids_of, folders_of

@@ -472,7 +472,7 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
         return _held(folder, owner, view)
     if (look := _waiting_slot(exp_path, ask)) is not None:
         return look
-    if _has_waited_in_vain(exp_path, history):
+    if _has_waited_in_vain(exp_path, history) or _was_withdrawn(exp_path, history):
         return _Look(_NOT_STARTED)
     return _Look(State(Status.PRUNED if history.pruned is not None else Status.DEAD), history)
 
@@ -486,6 +486,14 @@ def _has_waited_in_vain(exp_path: str, history: History) -> bool:
     if submission is None or not submission.after or not history.unstarted_job:
         return False
     return not all(_exists(result_of(os.path.normpath(f"{exp_path}/{need}"))) for need in submission.after)
+
+
+def _was_withdrawn(exp_path: str, history: History) -> bool:
+    """Return whether its only job was withdrawn before it had started anything."""
+    if history.attempts or history.submission is not None:
+        return False
+    # A link that leads nowhere is there, too.
+    return not (os.path.lexists(f"{exp_path}/{ATTEMPTS_NAME}") or os.path.islink(f"{exp_path}/{JOB_NAME}"))  # noqa: PTH114
 
 
 def _waiting_slot(exp_path: str, ask: Callable[[], View]) -> _Look | None:

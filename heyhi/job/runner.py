@@ -68,6 +68,8 @@ from heyhi.slurm.commands import View
 from heyhi.streams import guard_streams
 from heyhi.sweep.budget import Budget
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
+from heyhi.sweep.held_note import held_by as held_note
+from heyhi.sweep.held_note import hold
 from heyhi.sweep.target import folder_of
 from heyhi.text import shown_streams, streams_as_they_are, take_any_text
 
@@ -917,8 +919,12 @@ class _Command:
         """Say why the launch starts nothing more; empty where it does. Its job is then as if it had never been."""
         why = self.budget.why_none() if self.budget is not None else ""
         folder = ExperimentDir(experiment.exp_path)
-        if not why or folder.has_result():
+        if self.budget is None or not why or folder.has_result():
             return ""
+        launch = self.budget.folder.parent
+        if not held_note(launch):  # whoever was to see to that may be gone
+            with contextlib.suppress(ResultError):  # nothing is started, whether others know why or not
+                hold(launch, why)
         if job is not None:
             claim = Claim.acquire(folder.path, ref=job.ref, replaces=job.follows)
             if isinstance(claim, Claim):
