@@ -116,6 +116,7 @@ def _control(
     way: Way,
 ) -> int:
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
+    from heyhi.code.snapshot import code_for_jobs
     from heyhi.control.controller import run_here, start
     from heyhi.control.first_start import FirstStart
     from heyhi.control.telling import put_down, take_back
@@ -132,9 +133,12 @@ def _control(
             workers=unattended.workers,
             canary=len(canaries),
             canaries=tuple(target_of(path, project.root) for path in canaries),
+            waiting=way.waiting,
             notify=tuple(one.shown for one in unattended.notify),
             max_gpu_hours=unattended.max_gpu_hours,
         )
+        if canaries and spec.uses_slurm and not spec.no_snapshot:
+            spec = replace(spec, code=code_for_jobs(project).digest)  # the others are to run what the canaries ran
         with put_down(project, spec, unattended.notify):
             if way.work is not None or way.plan is not None:
                 if way.work is not None:

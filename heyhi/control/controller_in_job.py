@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from heyhi.control.controller import Controller, ControllerSpec, control, shown
-from heyhi.control.controller_job import GIVEN_UP_NAME, new_mark, submit_controller, why_no_submission
+from heyhi.control.controller_job import new_mark, submit_controller, why_no_submission
 from heyhi.control.job_claim import NEXT_NAME, Asked
 from heyhi.control.spare import Spare
 from heyhi.control.telling import tell_end
@@ -190,7 +190,7 @@ class InJob:
     def _control(self, spec: ControllerSpec, coming: Next) -> int:
         code = 1
         try:
-            code = control(self._controller, spec, ["--heyhi-given-up", str(self._controller.folder / GIVEN_UP_NAME)])
+            code = control(self._controller, spec)
         finally:
             is_told = code == 128 + signal.SIGTERM or (self.is_noticed and code)
             if not is_told or self.is_lost or (not self.is_noticed and self._is_cancelled()):

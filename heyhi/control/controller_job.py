@@ -42,9 +42,8 @@ from heyhi.slurm.commands import (
 from heyhi.slurm.limits import most_minutes, places_of
 from heyhi.slurm.more_options import controller_words
 from heyhi.slurm.request import JobRequest, sbatch_options
-from heyhi.sweep.sign_of_life import NOTE_NAME
+from heyhi.sweep.sign_of_life import GIVEN_UP_NAME, NOTE_NAME
 
-GIVEN_UP_NAME = "given_up.jsonl"  # in the folder of a controller
 _MODULE = "heyhi.control.controller_in_job"
 # The controller of 1,000 experiments takes 0.2 GB, and so does what makes their table.
 _MEM_GB, _MEM_GB_EACH = 1.0, 0.25 / 1000

@@ -23,12 +23,13 @@ from heyhi.text import one_line
 _SUFFIX = ".json"
 
 
-def hold(folder: Path, why: str) -> None:
+def hold(folder: Path, why: str, *, is_over: bool = True) -> None:
     """Have it known that a launch doesn't start what it hasn't started yet, and why.
 
     Args:
         folder: of its controller.
         why: a line.
+        is_over: that it won't; else it only hasn't as yet.
 
     Raises:
         ResultError: it can't be written.
@@ -36,7 +37,7 @@ def hold(folder: Path, why: str) -> None:
     path = _path(folder)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, json.dumps({"why": one_line(why)}) + "\n")
+    replace_file(path, json.dumps({"why": one_line(why), "is_over": is_over}) + "\n")
 
 
 def forget_held(folder: Path) -> None:
@@ -58,7 +59,7 @@ def held_by(folder: Path) -> str:
     Args:
         folder: of its controller.
     """
-    return _why(_path(folder))
+    return _why(_path(folder), is_over=True)
 
 
 def why_held(project: Project) -> Mapping[str, str]:
@@ -72,7 +73,9 @@ def why_held(project: Project) -> Mapping[str, str]:
     for name, since in _newest_last(root, _SUFFIX):
         why = _why(root / name)
         if why:
-            found |= dict.fromkeys(folders_in(project, _note(project, name.removesuffix(_SUFFIX))), why)
+            note = _note(project, name.removesuffix(_SUFFIX))
+            first = set(folders_of(_texts(note, "canaries"), project.root))  # which are told apart
+            found |= dict.fromkeys((path for path in folders_in(project, note) if path not in first), why)
             # Another launch that has some of them was begun later, and hasn't held them back.
             for other in _begun_after(project, since, name.removesuffix(_SUFFIX)):
                 for path in folders_in(project, _note(project, other)):
@@ -105,10 +108,12 @@ def _path(folder: Path) -> Path:
     return folder.parent.with_name(HELD_NAME) / f"{folder.name}{_SUFFIX}"
 
 
-def _why(path: Path) -> str:
+def _why(path: Path, *, is_over: bool = False) -> str:
     with contextlib.suppress(OSError, ValueError):
         data = parse_json(read_bounded(path))
-        if isinstance(data, dict) and isinstance(data.get("why"), str):
+        if not isinstance(data, dict) or (is_over and data.get("is_over") is False):
+            return ""
+        if isinstance(data.get("why"), str):
             return one_line(data["why"])
     return ""
 
