@@ -195,8 +195,8 @@ class Canaries:
 
         def pass_on(number: int, frame: FrameType | None) -> None:
             self._told = self._told or number
-            if self._run is not None:  # what a terminal says by going away, it doesn't know
-                self._run.tell(signal.SIGTERM if number == signal.SIGHUP else number)
+            if self._run is not None:
+                self._run.tell(number)
 
         before = {sign: signal.getsignal(sign) for sign in _SIGNALS}
         before = {sign: handler for sign, handler in before.items() if handler is not signal.SIG_IGN}

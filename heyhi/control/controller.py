@@ -429,7 +429,7 @@ def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
     with claim:
         os.chdir(project.root)
         code = control(controller, spec)
-        tell_end(project, spec, code)
+        tell_end(project, spec, code, is_here=True)
         return Started(controller._replace(owner=claim.owner), True), code
 
 
