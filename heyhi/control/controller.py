@@ -26,7 +26,6 @@ from heyhi.control.spare import Spare
 from heyhi.control.telling import tell_end
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.names import result_of
 from heyhi.experiment.owner import Owner
 from heyhi.files import parse_json, read_bounded, read_end, replace_file, utc_now, writing
 from heyhi.profiles import leaves_jobs, snakefile_words, uses_slurm
@@ -38,7 +37,7 @@ from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_SETTING
 from heyhi.sweep.held_note import forget_held
 from heyhi.sweep.manifest import Manifest, table_of
-from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, GIVEN_UP_NAME, NOTE_NAME
 from heyhi.sweep.target import folders_of
 
 if TYPE_CHECKING:
@@ -74,6 +73,7 @@ class ControllerSpec:
         workers: how many jobs run them all, one after another each; 0: each has a job of its own.
         canary: how many of these are started first; 0: all at once.
         canaries: targets of those that may be first, in order.
+        waiting: how many are started after these.
         notify: who is told of the first death and of the end, as it may be shown; `heyhi.control.telling` has where.
         max_gpu_hours: once so many were used nothing more is started; 0: any number.
         code: digest of the copy of the code that its jobs run; empty: one that it makes.
@@ -96,6 +96,7 @@ class ControllerSpec:
     workers: int = 0
     canary: int = 0
     canaries: tuple[str, ...] = ()
+    waiting: int = 0
     notify: tuple[str, ...] = ()
     max_gpu_hours: float = 0.0
     code: str = ""
@@ -446,7 +447,7 @@ def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
     with claim:
         os.chdir(project.root)
         code = control(controller, spec)
-        tell_end(project, spec, code)
+        tell_end(project, spec, code, is_here=True)
         return Started(controller._replace(owner=claim.owner), True), code
 
 
@@ -462,19 +463,24 @@ def place(project: Project, spec: ControllerSpec) -> Controller:
     return Controller(spec.name, folder, None)
 
 
-def control(controller: Controller, spec: ControllerSpec, more: Sequence[str] = ()) -> int:
+def control(controller: Controller, spec: ControllerSpec) -> int:
     """Run Snakemake in this process, so that whoever ends it ends Snakemake.
 
     Args:
         controller: that this process is.
         spec: what it is to do.
-        more: more words for Snakemake.
 
     Returns:
         exit code of Snakemake.
     """
     spec.note(controller.folder)
     forget_held(controller.folder)
+    given_up = controller.folder / GIVEN_UP_NAME
+    if spec.kind != "slurm":  # there, a controller goes on with what the one before it has given up
+        with writing(given_up):
+            given_up.unlink(missing_ok=True)
+    # Like no_snapshot, other executors ignore it: the runner is told.
+    more = ["--heyhi-given-up", str(given_up)] if spec.kind == "slurm" or (spec.canary and spec.uses_slurm) else []
     if spec.max_gpu_hours:
         from heyhi.control.spending import watched_budget
 
@@ -508,15 +514,13 @@ def _canaries(controller: Controller, spec: ControllerSpec) -> Canaries | None:
     from heyhi.control.canary import Canaries
 
     project = find_project(Path.cwd())
-    first = folders_of(spec.canaries, project.root)
-    others = set(folders_of_controller(project, controller) or ()).difference(first)
     return Canaries(
         project,
         controller.folder,
-        first,
+        folders_of(spec.canaries, project.root),
         [*spec.canary_words, *snakefile_words(project.root)],
         launch=spec.launch,
-        others=sum(not os.access(result_of(path), os.F_OK) for path in others),
+        others=spec.waiting,
         leaves_jobs=leaves_jobs(Path(spec.profile)),
     )
 

@@ -31,7 +31,9 @@ def why_held(project: Project) -> Mapping[str, str]:
     for name, since in _newest_last(root, NOTE_SUFFIX):
         why = read_why(root / name)
         if why:
-            found |= dict.fromkeys(folders_in(project, _note(project, name.removesuffix(NOTE_SUFFIX))), why)
+            note = _note(project, name.removesuffix(NOTE_SUFFIX))
+            first = set(folders_of(_texts(note, "canaries"), project.root))  # which are told apart
+            found |= dict.fromkeys((path for path in folders_in(project, note) if path not in first), why)
             # Another launch that has some of them was begun later, and hasn't held them back.
             for other in _begun_after(project, since, name.removesuffix(NOTE_SUFFIX)):
                 for path in folders_in(project, _note(project, other)):

@@ -45,6 +45,7 @@ from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there_now, utc_now, writing
 from heyhi.job.crash import stacks_when_it_crashes
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
+from heyhi.job.given_up import is_given_up
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.kept import KeptFolder
 from heyhi.job.leaving import noting_exit
@@ -674,6 +675,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
     parser.add_argument("--job", metavar="ROOT:NONCE", help="be a job of Slurm's, whose submission has this claim")
     parser.add_argument("--launch", default="", metavar="NAME", help="launch that it is of")
+    parser.add_argument("--given-up", type=Path, metavar="FILE", help="leave what is given up there")
     parser.add_argument("--alone", action="store_true", help="be in a job that sees to its own retries")
     parser.add_argument(
         CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
@@ -682,6 +684,8 @@ def main(args: Sequence[str] | None = None) -> int:
     take_any_text()
     options = parser.parse_args(args)
     setup_logging(options.log_level)
+    if options.given_up is not None and is_given_up(options.given_up, Path(folder_of(options.target, Path.cwd()))):
+        return 1  # without a word: its last attempt has the last one
     if options.job is None:
         begin_attempt(Path(folder_of(options.target, Path.cwd()), LAUNCH_LOG_NAME))
     with Grace() as grace:

@@ -17,12 +17,13 @@ NOTE_SUFFIX = ".json"
 HELD_BACK = "held back: "  # opens the reason
 
 
-def hold(folder: Path, why: str) -> None:
+def hold(folder: Path, why: str, *, is_over: bool = True) -> None:
     """Have it known that a launch doesn't start what it hasn't started yet, and why.
 
     Args:
         folder: of its controller.
         why: a line.
+        is_over: that it won't; else it only hasn't as yet.
 
     Raises:
         ResultError: it can't be written.
@@ -30,7 +31,7 @@ def hold(folder: Path, why: str) -> None:
     path = _path(folder)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, json.dumps({"why": one_line(why)}) + "\n")
+    replace_file(path, json.dumps({"why": one_line(why), "is_over": is_over}) + "\n")
 
 
 def forget_held(folder: Path) -> None:
@@ -52,14 +53,21 @@ def held_by(folder: Path) -> str:
     Args:
         folder: of its controller.
     """
-    return read_why(_path(folder))
+    return read_why(_path(folder), is_over=True)
 
 
-def read_why(path: Path) -> str:
-    """Return what such a file says; empty where there is none, or it is damaged."""
+def read_why(path: Path, *, is_over: bool = False) -> str:
+    """Return what such a file says; empty where there is none, or it is damaged.
+
+    Args:
+        path: of the file.
+        is_over: only where what is held back won't be started.
+    """
     with contextlib.suppress(OSError, ValueError):
         data = parse_json(read_bounded(path))
-        if isinstance(data, dict) and isinstance(data.get("why"), str):
+        if not isinstance(data, dict) or (is_over and data.get("is_over") is False):
+            return ""
+        if isinstance(data.get("why"), str):
             return one_line(data["why"])
     return ""
 
