@@ -28,6 +28,7 @@ _FLAGS = (
 )
 _LEAST_POINTS = 50  # of a line that is thinned out to what can be seen
 _LOOK_SECONDS = 0.02
+_HAS_FAILED = "location.protocol === 'chrome-error:'"
 _POINTS = "document.getElementById('curves').data.reduce((sum, trace) => sum + trace.x.length, 0)"
 _ASKED = "performance.getEntriesByType('resource').filter((one) => one.responseEnd > 0).map((one) => one.name)"
 # A frame begins once the one before is painted: then what was there at a look has been seen.
@@ -126,6 +127,8 @@ class _Page:
                 if self.evaluate(f"Boolean({what})"):
                     self.evaluate(_PAINTED)
                     return
+                if self.evaluate(_HAS_FAILED):
+                    raise CommandFailed(f"Chromium: {self._address.partition('?')[0]} can't be reached")
             time.sleep(_LOOK_SECONDS)
         raise CommandFailed(f"in {MOST_SECONDS:g} s a page came to no: {what}")
 

@@ -61,6 +61,7 @@ def hand_over(spec: ControllerSpec, launching: Launching, plan: Plan, words: str
     """
     from heyhi.control.by_themselves import hand_all_over, say_to_stderr
     from heyhi.control.controller import find_controllers
+    from heyhi.control.job_claim import DOING
 
     project = launching.project
     try:
@@ -77,7 +78,7 @@ def hand_over(spec: ControllerSpec, launching: Launching, plan: Plan, words: str
     if not handed.is_new:
         assert controller.owner is not None
         launching.take_back()
-        print(f"nothing submitted: this is being submitted just now by {controller.owner.describe()}")
+        print(f"nothing submitted: {controller.describe()} {DOING.get(controller.owner.kind, 'runs')} these")
         return 0
     told.run_by(project, controller, is_new=bool(handed.new))
     if handed.new:
@@ -88,6 +89,8 @@ def hand_over(spec: ControllerSpec, launching: Launching, plan: Plan, words: str
         runs = "run" if alive is not None and len(alive.jobs) > 1 else "runs"
         print(f"nothing submitted{f': {alive.describe()}, {runs} these already' if alive and not handed.left else ''}")
     print_wrapped(handed.lines)
+    if handed.warning:
+        print(f"warning: {handed.warning}", file=sys.stderr, flush=True)
     if handed.left:
         print(f"{handed.left:,} {'are' if handed.left > 1 else 'is'} left: the same command submits them")
     if controller.jobs:

@@ -393,6 +393,8 @@ def _named(line: Line, name: str) -> str:
     if line.command == "serve" and name in _OF_SERVERS:
         return _OF_SERVERS[name]
     text = OPTIONS.get(name, "")
+    if name == "workers" and line.command == "run":
+        return "--jobs {v} runs so many at once here; heyhi launch --workers {v} has so many jobs on Slurm run them all"
     if text.startswith("--jobs") and line.command not in WITH_JOBS:
         return "--parallel {v}" if line.command == "search" else ""
     if name == "format" and line.command == "report":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from heyhi.cli.few_points import Pointless, few_points_text
@@ -394,6 +394,7 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
     if not others and not starting:
         if not args.dry_run:
             launching.record_unknown()
+            _tell_left(project, ControllerSpec.for_launch(project, whole, _targets(project, single), profile).name)
         prints_tables = args.command == "run" and not args.dry_run
         code = _say_all_done(survey, words, stuck, and_report=not prints_tables)
         if prints_tables:
@@ -406,7 +407,7 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
         print(line)
     print_wrapped(unchosen_lines(selection))
     stopped = goings.left.keys() | unknown.keys()
-    named = [target_of(f, project.root) for f in single if f not in unknown]
+    named = _targets(project, (f for f in single if f not in unknown))
     print_unknown(survey, survey.others)
     if others <= stopped and not redoing.folders:
         return 0 if args.dry_run else 1
@@ -436,6 +437,7 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
                 starting - pointless.slots,
                 unattended.workers,
                 unattended.request_of_controller(project),
+                is_attended=unattended.controller != "none",
             )
         )
     order = [path for path in survey.folders if path in starting]
@@ -451,6 +453,27 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
         told,
     )
     return code or int(bool(goings.left or unknown) and not args.dry_run)
+
+
+def _targets(project: Project, folders: Iterable[str]) -> list[str]:
+    from heyhi.sweep.target import target_of
+
+    return [target_of(folder, project.root) for folder in folders]
+
+
+def _tell_left(project: Project, name: str) -> None:
+    """Tell of the end those whom a launch was to tell whose controller is gone, and whose jobs have ended since."""
+    from heyhi.control.controller import find_controllers
+    from heyhi.control.telling import left_whom, tell_left
+    from heyhi.errors import UnknownError
+    from heyhi.notify.whom import shown_all
+
+    if not (whom := left_whom(project, name)):
+        return
+    with contextlib.suppress(UnknownError):
+        if not any(one.name == name for one in find_controllers(project)):
+            tell_left(project, name)
+            print(f"told {shown_all(whom)} of the end: the controller that was to do so was ended before")
 
 
 def _beside_tables(

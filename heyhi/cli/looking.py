@@ -209,10 +209,12 @@ class _Looked(NamedTuple):
 
         def commands() -> Commands:
             from heyhi.control.attendance import Commands
-            from heyhi.control.last_profile import launched_by, start_words
+            from heyhi.control.last_profile import launched_by, start_words, ways_of
 
-            starts = shell_line(start_words(project, launched_by(project)))
-            return Commands(f"{starts}, with the words that heyhi status --sweeps lists,", "heyhi retry --dead")
+            ways = ways_of(project)
+            starts = shell_line([*start_words(project, launched_by(project)), *ways])
+            again = shell_line(["heyhi", "retry", "--dead", *ways])
+            return Commands(f"{starts}, with the words that heyhi status --sweeps lists,", again)
 
         return cls(lambda: Survey.of_index(project), schema_of, commands)
 
@@ -221,14 +223,17 @@ def commands_for(selection: Selection, conditions: Sequence[str] = ()) -> Comman
     """Return what starts experiments that words name and conditions choose."""
     from heyhi.cli.profiles import start_command
     from heyhi.control.attendance import Commands
+    from heyhi.control.last_profile import ways_of
 
     if any(project.root != selection.project.root for project in selection.projects):
         return Commands()  # by commands in the other project
     words = "".join(f" {shell_word(word)}" for word in selection.words)
     chosen = "".join(f" --where {shell_word(one)}" for one in conditions)
     # Who launches can't choose by conditions.
-    start = "" if chosen or not words else f"{start_command(selection)}{words}"
-    return Commands(start, f"heyhi retry --dead{words}{chosen}")
+    ways = ways_of(selection.project, [path for part in selection.parts() for path in part.folders])
+    how = "".join(f" {shell_word(word)}" for word in ways)
+    start = "" if chosen or not words else f"{start_command(selection)}{words}{how}"
+    return Commands(start, f"heyhi retry --dead{words}{chosen}{how}")
 
 
 def _status_of_job(args: argparse.Namespace) -> int:

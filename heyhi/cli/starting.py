@@ -16,7 +16,7 @@ from heyhi.cli.selection import Selection
 from heyhi.cli.unattended import Unattended
 from heyhi.cli.way import Way, way_of
 from heyhi.cli.working import submit_workers
-from heyhi.notify.whom import shown_all
+from heyhi.notify.whom import Whom, shown_all
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
@@ -122,13 +122,16 @@ def _control(
     way: Way,
 ) -> int:
     """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
+    from heyhi.code.snapshot import code_for_jobs
     from heyhi.control.controller import run_here, start
     from heyhi.control.first_start import FirstStart
-    from heyhi.control.telling import put_down, take_back
+    from heyhi.control.telling import left_whom, put_down, take_back
     from heyhi.sweep.target import target_of
 
     project, words = selection.project, shell_line(selection.words or _few(selection.project, starting))
     unattended, canaries = way.unattended, way.canaries
+    # What goes on with a launch that was cut off tells those whom that was to tell.
+    whom = unattended.notify or (() if args.notify else left_whom(project, spec.name))
     with launching.on_record() as record:
         spec = replace(
             spec,
@@ -138,10 +141,13 @@ def _control(
             workers=unattended.workers,
             canary=len(canaries),
             canaries=tuple(target_of(path, project.root) for path in canaries),
-            notify=tuple(one.shown for one in unattended.notify),
+            waiting=way.waiting,
+            notify=tuple(one.shown for one in whom),
             max_gpu_hours=unattended.max_gpu_hours,
         )
-        with put_down(project, spec, unattended.notify):
+        if canaries and spec.uses_slurm and not spec.no_snapshot:
+            spec = replace(spec, code=code_for_jobs(project).digest)  # the others are to run what the canaries ran
+        with put_down(project, spec, whom):
             if way.work is not None or way.plan is not None:
                 if way.work is not None:
                     code = submit_workers(project, spec, way.work, words, record, told)
@@ -150,7 +156,7 @@ def _control(
                     code = hand_over(spec, launching, way.plan, words, told)
                 if not record.name:  # nothing is new
                     take_back(project, spec)
-                say_told(unattended, is_new=bool(record.name))
+                say_told(whom, is_new=bool(record.name))
                 return code
             first = FirstStart(project, list(dict.fromkeys([*canaries, *starting])), words)
             if unattended.controller == "slurm":
@@ -168,7 +174,7 @@ def _control(
             take_back(project, spec)
     try:
         say_controller(project, controller, args, words, told, uses_slurm=spec.uses_slurm, is_new=is_new)
-        say_told(unattended, is_new=is_new)
+        say_told(whom, is_new=is_new)
         if not is_new:
             return wait_for_others(selection) if args.command == "run" else 0
         lines, failed = first.wait(controller)
@@ -181,11 +187,11 @@ def _control(
     return int(failed)
 
 
-def say_told(unattended: Unattended, *, is_new: bool = True) -> None:
+def say_told(whom: Sequence[Whom], *, is_new: bool = True) -> None:
     """Say who is told of a launch."""
-    if unattended.notify:
-        whom = f"{shown_all(unattended.notify)} of the first death and of the end"
-        print(f"  tells:   {whom if is_new else 'nobody: that one tells whom it was told to'}", flush=True)
+    if whom:
+        told = f"{shown_all(whom)} of the first death and of the end"
+        print(f"  tells:   {told if is_new else 'nobody: that one tells whom it was told to'}", flush=True)
 
 
 def _few(project: Project, folders: Sequence[str]) -> list[str]:
@@ -207,13 +213,15 @@ def say_controller(
     is_new: bool = False,
 ) -> None:
     """Say which controller runs what was asked for, and how to follow and to stop it."""
+    from heyhi.control.job_claim import DOING
+
     owner = controller.owner
     assert owner is not None
     told.run_by(project, controller, is_new=is_new)
     spec = None if is_new or not args.jobs else controller.spec()
     if not is_new and args.jobs and (spec is None or spec.jobs != args.jobs):
         print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
-    who = controller.describe() if owner.root else f"controller {owner.describe()}"
+    who = controller.describe() if owner.root or owner.kind in DOING else f"controller {owner.describe()}"
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} {who}")
     print(f"  follow:  heyhi status --watch {words}".rstrip())
     if is_new or controller.log.exists():  # one on a terminal writes none

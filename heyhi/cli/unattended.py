@@ -64,7 +64,7 @@ class Unattended:
                 raise LauncherError(
                     f"--workers {workers}: workers are jobs of Slurm's; --jobs says how many run at once here"
                 )
-            if asked in ("local", "slurm") or args.foreground:
+            if asked or args.foreground:
                 raise LauncherError(
                     f"--workers {workers}: nobody stays for workers: leave out --controller and --foreground"
                 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from heyhi.control.job_claim import Asked
     from heyhi.control.recording import Launching
     from heyhi.control.workers import Work
+    from heyhi.project import Project
     from heyhi.slurm.request import JobRequest
     from heyhi.sweep.manifest import Manifest
 
@@ -34,12 +35,14 @@ class Way(NamedTuple):
         job: what the job asks for that is the controller; None where none is submitted.
         requests: what the jobs of its experiments ask for.
         canaries: exp paths of those that are started first; none where all are at once.
+        waiting: how many wait for them.
     """
 
     unattended: Unattended
     work: Work | None
     plan: Plan | None
     canaries: list[str]
+    waiting: int = 0
     job: Asked | None = None
     requests: Sequence[JobRequest] = ()
 
@@ -78,12 +81,14 @@ def way_of(
 
         requests = _requests(selection, manifests, starting)
         job = plan_job(selection.project, spec, requests)
-    canaries = _canaries(selection, starting, unattended.canary)
+    living = _left_alive(selection.project, spec.name) if unattended.canary and starting else []
+    canaries = living or _canaries(selection, starting, unattended.canary)
+    waiting = len(set(starting).difference(canaries))
     if unattended.canary:
-        print(_said_of_canaries(selection, starting, canaries, unattended.canary), flush=True)
+        print(_said_of_canaries(selection, starting, canaries, unattended.canary, living=bool(living)), flush=True)
     if unattended.max_gpu_hours and starting:
         print(_said_of_budget(selection, starting, unattended.max_gpu_hours), flush=True)
-    return Way(unattended, work, plan, canaries, job, requests)
+    return Way(unattended, work, plan, canaries, waiting, job, requests)
 
 
 def _requests(selection: Selection, manifests: list[Manifest], starting: Sequence[str]) -> list[JobRequest]:
@@ -113,7 +118,15 @@ def _canaries(selection: Selection, starting: Sequence[str], count: int) -> list
     return own[:count] if count < len(own) else []
 
 
-def _said_of_canaries(selection: Selection, starting: Sequence[str], canaries: Sequence[str], asked: int) -> str:
+def _left_alive(project: Project, name: str) -> list[str]:
+    from heyhi.control.canary import left_alive  # most launches have none
+
+    return left_alive(project, name)
+
+
+def _said_of_canaries(
+    selection: Selection, starting: Sequence[str], canaries: Sequence[str], asked: int, *, living: bool
+) -> str:
     """Say which ones are started first."""
     from heyhi.sweep.target import exp_ids_of
 
@@ -121,9 +134,11 @@ def _said_of_canaries(selection: Selection, starting: Sequence[str], canaries: S
         return f"--canary={asked} makes no difference: {len(starting)} to start"
     names = exp_ids_of(canaries[:_FEW], selection.project.results_root)
     more = f" and {len(canaries) - _FEW} more" if len(canaries) > _FEW else ""
-    others = len(starting) - len(canaries)
+    others = len(set(starting).difference(canaries))
     waits, them = "waits" if others == 1 else "wait", "it" if len(canaries) == 1 else "them"
-    return f"canary: {', '.join(names)}{more} first; {others} {waits} for {them}"
+    # Of a launch whose controller is gone; only those count that it has started.
+    first = f"go{'es' * (len(canaries) == 1)} on" if living else "first"
+    return f"canary: {', '.join(names)}{more} {first}; {others} {waits} for {them}"
 
 
 def _said_of_budget(selection: Selection, starting: Sequence[str], most: float) -> str:

@@ -65,10 +65,21 @@ def submit_workers(
     """
     from heyhi.control.workers import start_workers
 
-    got = start_workers(project, spec, work, lambda line: print(line, flush=True))
+    try:
+        got = start_workers(project, spec, work, lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        print(
+            f"workers that were submitted go on; the same command submits the rest, and heyhi cancel {words or '--all'}"
+            " ends what is there",
+            file=sys.stderr,
+            flush=True,
+        )
+        raise
     if not got.new:
         record.take_back()
     print(_head(got))
+    if got.left:
+        print(_left_line(project, got, words))
     if not got.controller.jobs and got.controller.owner is None:
         return 0
     told.run_by(project, got.controller, is_new=bool(got.new))
@@ -82,11 +93,29 @@ def submit_workers(
     return int(bool(got.problem))
 
 
+def _left_line(project: Project, got: Submitted, words: str) -> str:
+    """Say what isn't started, since workers that live are through with it."""
+    from heyhi.sweep.target import exp_ids_of
+
+    count = len(got.left)
+    which = exp_ids_of(got.left, project.results_root)[0] if count == 1 else f"{count} of these"
+    are, them = ("is", "it") if count == 1 else ("are", "them")
+    return (
+        f"{which} {are} DEAD, and these workers don't try {them} again: heyhi retry --dead {words} --workers"
+        f" {min(count, len(got.controller.jobs))} starts {them} again"
+    )
+
+
 def _head(got: Submitted) -> str:
+    from heyhi.control.job_claim import DOING
+
     who = got.controller.describe()
     if not (got.new or got.controller.jobs or got.controller.owner):
         return "nothing to start: what isn't DONE waits or runs already"
     if not got.new:
+        owner = got.controller.owner
+        if owner is not None and owner.kind in DOING:
+            return f"nothing started: {who} {DOING[owner.kind]} these; try again once it has ended"
         return f"nothing started: this is being run already by {who}"
     before = len(got.controller.jobs) - len(got.new)
     more = f", beside {before} that {'live' if before > 1 else 'lives'}" if before else ""

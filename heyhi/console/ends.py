@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.console.lines import ERROR
+from heyhi.console.lines import ERROR, HELD
 from heyhi.console.noise import without_advice
 from heyhi.errors import HeyhiError
 from heyhi.experiment.exits import exit_text, shell_exit
@@ -20,6 +20,7 @@ from heyhi.experiment.processes import find_by_words
 from heyhi.experiment.records import REQUEUE
 from heyhi.experiment.status import find_state
 from heyhi.files import read_end
+from heyhi.sweep.held_note import HELD_BACK
 from heyhi.sweep.target import target_of
 
 _LEAST_ROOM = 1 << 16  # bytes that the records of a start may take
@@ -33,7 +34,7 @@ class Ended(NamedTuple):
     """How one ended.
 
     Attributes:
-        word: its status; ERROR where it wasn't run.
+        word: its status; HELD where its launch starts nothing more, ERROR where it wasn't run otherwise.
         why: the reason.
         log: where more is to be found; empty where nothing is.
     """
@@ -71,6 +72,8 @@ def how_ended(
     for status in _STATUSES:
         if text.startswith(status):
             return Ended(status.removesuffix(": "), text.removeprefix(status), log_of(folder, project_root))
+    if text.startswith(HELD_BACK):
+        return Ended(HELD, text)
     return Ended(ERROR, text or "it has failed, and nobody said why")
 
 

@@ -8,7 +8,7 @@ import time
 from heyhi.text import readable, shorten
 
 START, DONE, QUEUED, AGAIN, TABLE, ERROR, RUN, END = "start", "done", "queued", "again", "table", "ERROR", "run", "end"
-BEST, WAITS, CANARY = "best", "waits", "canary"
+BEST, WAITS, CANARY, HELD = "best", "waits", "canary", "held back"
 _WIDTH = 7  # of the longest: UNKNOWN, BLOCKED
 _LONG = 500  # characters of a reason
 # How one ended that has no log by which to find out more: its exp id stands there, which has no spaces.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TextIO
 
 from heyhi.console.bar import bar_line
 from heyhi.console.ends import Ended, bad_end_of, how_ended, log_of, said_by_executor, seconds_of
-from heyhi.console.lines import AGAIN, BEST, DONE, END, ERROR, QUEUED, RUN, START, TABLE, WAITS, clock, day, line
+from heyhi.console.lines import AGAIN, BEST, DONE, END, ERROR, HELD, QUEUED, RUN, START, TABLE, WAITS, clock, day, line
 from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
 from heyhi.console.own_rules import OwnRules
@@ -111,6 +111,7 @@ class Teller:
         self._paces = Paces()
         self._where, self._most = "", 0
         self._day, self._since = "", ""
+        self._is_held = False
         self._is_remote = self._is_interrupted = self._is_over = False
         self._by_event: dict[str, Callable[[Any], bool]] = {
             "resources_info": self._take_resources,
@@ -323,6 +324,13 @@ class Teller:
 
     def _tell_end(self, folder: str, ended: Ended) -> None:
         self._ended[folder] = ended.word
+        if ended.word == HELD:  # a launch says so once of all, and at the end of how many
+            if self._progress is not None:
+                self._progress.fail(folder, HELD)
+            if not self._is_held:
+                self._tell("", RUN, f"{ended.why}: nothing more is started")
+            self._is_held = True
+            return
         if is_slot(folder):  # what keeps a search from going on, all that are left say
             is_new = ended.why not in self._said
             self._said.add(ended.why)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.control.controller import Controller, find_controllers, folders_of_controller
+from heyhi.control.job_claim import DOING
 from heyhi.control.last_words import NO_ANSWER, LastWords, last_trouble, last_words
 from heyhi.control.search_lines import stuck_slots
 from heyhi.control.survey import Survey
@@ -316,6 +317,10 @@ def _living_line(controller: Controller, count: int, left: int) -> str:
         return f"controller {controller.name} may run {what}: its claim can't be read"
     if controller.owner is not None and controller.owner.kind == SUBMISSION:
         return f"{controller.describe()} is to run {what}; nothing more is submitted until then"
+    if controller.owner is not None and controller.owner.kind in DOING:
+        return f"{controller.describe()} {DOING[controller.owner.kind]} {what}"
+    if controller.is_unattended and not controller.has_workers and count < len(controller.jobs):
+        controller = controller._replace(jobs=controller.jobs[:count])  # others of its jobs have just ended
     comma = "," if controller.is_unattended and not controller.has_workers else ""
     return f"{controller.describe()}{comma} {'run' if len(controller.jobs) > 1 else 'runs'} {what}"
 

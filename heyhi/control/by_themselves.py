@@ -19,7 +19,7 @@ from typing import NamedTuple
 from heyhi.control.closing_job import submit_closing
 from heyhi.control.controller import Controller, ControllerSpec, folders_of_spec, place
 from heyhi.control.handed_over import read_jobs, write_jobs
-from heyhi.control.job_claim import take
+from heyhi.control.job_claim import LAUNCHING, take
 from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError, LauncherError
 from heyhi.experiment.folder import Experiment
@@ -90,6 +90,7 @@ class Handed(NamedTuple):
         new: how many jobs were submitted.
         left: how many experiments weren't submitted, and would be by the same command.
         lines: what is to be said of them.
+        warning: what is to be said though all is well.
         is_new: whether this launch has done it, and no other of its name does so now.
     """
 
@@ -97,6 +98,7 @@ class Handed(NamedTuple):
     new: int = 0
     left: int = 0
     lines: tuple[str, ...] = ()
+    warning: str = ""
     is_new: bool = True
 
 
@@ -265,7 +267,7 @@ def hand_all_over(project: Project, spec: ControllerSpec, plan: Plan, say: Calla
         HeyhiError: something can't be written; what was submitted goes on.
     """
     controller = place(project, spec)
-    claim = take(controller.folder)
+    claim = take(controller.folder, LAUNCHING)
     if isinstance(claim, Owner):
         return Handed(controller._replace(owner=claim), is_new=False)
     with claim:
@@ -273,10 +275,11 @@ def hand_all_over(project: Project, spec: ControllerSpec, plan: Plan, say: Calla
 
 
 def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
-    """Yield what is submitted at once, in order: of these, none needs another."""
+    """Yield what is submitted at once, in order: of these, none needs another; the first ones go one by one."""
     batch: list[Task] = []
-    for task in tasks:
-        if len(batch) == _THREADS or {one.path for one in batch}.intersection(task.needs):
+    for number, task in enumerate(tasks):
+        most = 1 if number <= _THREADS else _THREADS
+        if len(batch) == most or {one.path for one in batch}.intersection(task.needs):
             yield batch
             batch = []
         batch.append(task)
@@ -333,12 +336,11 @@ class _Handing:
             for what, texts in self._lines.items()
         ]
         lines += [why] if why else []
-        lines += [problem] if problem else []
-        for line in lines:
+        for line in [*lines, *([problem] if problem else [])]:
             self._log(line)
         self._log(f"{utc_now()} exit code {int(bool(left or self._lines))}")
         jobs = tuple(self._ids)
-        return Handed(self._controller._replace(jobs=jobs, closing=closing), self._new, left, tuple(lines))
+        return Handed(self._controller._replace(jobs=jobs, closing=closing), self._new, left, tuple(lines), problem)
 
     def _try(self, task: Task) -> Busy | None:
         """Submit one; return why Slurm takes none now."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,6 @@ from types import FrameType
 
 from heyhi.console.lines import CANARY, line
 from heyhi.control.canary_run import CanaryRun
-from heyhi.control.held_back import hold
 from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
@@ -25,13 +25,18 @@ from heyhi.experiment.names import Status, is_slot, result_of
 from heyhi.experiment.slots import shown_folder
 from heyhi.experiment.status import State, find_status
 from heyhi.files import read_bounded, replace_file
+from heyhi.job.given_up import GivenUp
 from heyhi.project import Project
+from heyhi.sweep.canaries import CANARY_SETTING, canaries_in
+from heyhi.sweep.held_note import forget_held, hold
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, GIVEN_UP_NAME, launch_in
 from heyhi.text import duration
 
 _PASSED_NAME = "canary"  # in the controller's folder: the launch whose canaries have passed
 _LOOK_SECONDS = 1.0
 # Whoever is dead for so long, and would be tried again, would have been by now.
 _DEAD_SECONDS, _DEAD_LOOK_SECONDS = 30.0, 5.0
+_TABLE_SECONDS = 600.0
 _MOST_RUNS = 5  # of a Snakemake that somebody kills
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -83,13 +88,18 @@ class Canaries:
             runs, them = ("runs", "it") if len(self._watched) == 1 else ("run", "them")
             waits = "waits" if self._others == 1 else "wait"
             _say(f"{', '.join(one.name for one in self._watched)} {runs}; {self._others} {waits} for {them}")
+            with contextlib.suppress(HeyhiError):
+                more = f" and {len(self._watched) - 1} more" * (len(self._watched) > 1)
+                hold(self._folder, f"waits for canary {self._watched[0].name}{more}", is_over=False)
             with self._passing_signals_on():
                 code = self._run_them()
+            forget_held(self._folder)
             if self._told is not None:
                 return 128 + self._told if code is None or code <= 0 else code
             if not any(one.passed for one in self._watched):
                 self._hold()
                 return 1
+        self._give_up_dead()
         self._say_passed()
         if self._launch:
             replace_file(self._folder / _PASSED_NAME, f"{self._launch}\n")
@@ -150,6 +160,22 @@ class Canaries:
         why = f"held back: {ends[0]}{more}"
         _say(f"{why}; {_are(self._others)} not started")
         hold(self._folder, why)
+        self._write_tables()
+
+    def _write_tables(self) -> None:
+        """Write the tables of the launch, as the end of a run of the others would."""
+        words = [sys.executable, "-P", "-m", "heyhi.report.closing", "--tables", self._folder.name]
+        with contextlib.suppress(subprocess.SubprocessError, OSError), self._passing_signals_on():
+            sys.stdout.flush()
+            subprocess.run(words, cwd=self._project.root, stdin=subprocess.DEVNULL, timeout=_TABLE_SECONDS, check=False)
+
+    def _give_up_dead(self) -> None:
+        """Note which are dead for good: the run of the others doesn't start them again."""
+        for one in self._watched:
+            if not one.passed and find_status(one.path) is Status.DEAD:
+                state = Survey.of_folders(self._project, [one.path]).others.get(one.path, State(Status.DEAD))
+                with contextlib.suppress(HeyhiError):  # then it is started once more
+                    GivenUp.give_up(self._folder / GIVEN_UP_NAME, one.path, f"{Status.DEAD.value}: {state.reason}")
 
     def _say_passed(self) -> None:
         passed = [one for one in self._watched if one.passed]
@@ -161,9 +187,7 @@ class Canaries:
         _say(f"passed: {', '.join(said)} after {after}; the other {_are(self._others)} started")
 
     def _has_passed_before(self) -> bool:
-        with contextlib.suppress(OSError):
-            return bool(self._launch) and read_bounded(self._folder / _PASSED_NAME).decode().strip() == self._launch
-        return False
+        return bool(self._launch) and _passed_launch(self._folder) == self._launch
 
     @contextlib.contextmanager
     def _passing_signals_on(self) -> Iterator[None]:
@@ -171,8 +195,8 @@ class Canaries:
 
         def pass_on(number: int, frame: FrameType | None) -> None:
             self._told = self._told or number
-            if self._run is not None:  # what a terminal says by going away, it doesn't know
-                self._run.tell(signal.SIGTERM if number == signal.SIGHUP else number)
+            if self._run is not None:
+                self._run.tell(number)
 
         before = {sign: signal.getsignal(sign) for sign in _SIGNALS}
         before = {sign: handler for sign, handler in before.items() if handler is not signal.SIG_IGN}
@@ -183,6 +207,27 @@ class Canaries:
         finally:
             for sign, handler in before.items():
                 signal.signal(sign, handler)
+
+
+def left_alive(project: Project, name: str) -> list[str]:
+    """Return the exp paths of canaries that a controller which is gone has left, and that haven't passed: they go on.
+
+    Args:
+        project: whose they are.
+        name: of the controller.
+    """
+    first = canaries_in(project, {CANARY_SETTING: name})
+    folder = project.state_root / CONTROLLERS_NAME / name
+    if not first or _passed_launch(folder) == launch_in(folder):
+        return []
+    return sorted(path for path in first if find_status(path).is_alive)
+
+
+def _passed_launch(folder: Path) -> str:
+    """Return the launch of a controller's folder whose canaries have passed; empty for none."""
+    with contextlib.suppress(OSError):
+        return read_bounded(folder / _PASSED_NAME).decode().strip()
+    return ""
 
 
 class _Watched:
@@ -250,6 +295,8 @@ def _are(count: int) -> str:
 
 def _how(name: str, state: State) -> str:
     if state.status is Status.DEAD:
+        if state.reason.startswith("CANCELLED"):
+            return f"canary {name} was cancelled"
         return f"canary {name} died: {state.reason}"
     return f"canary {name} was not started" if state.status is Status.NOT_STARTED else f"canary {name}: {state.line}"
 

@@ -21,7 +21,7 @@ from heyhi.control.controller_job import end_jobs
 from heyhi.control.find import experiments_of
 from heyhi.control.survey import Survey
 from heyhi.control.telling import Cancelling
-from heyhi.control.worker_cancel import end_run
+from heyhi.control.worker_cancel import end_run, hold_back, tried_by_workers
 from heyhi.errors import ClaimError, HeyhiError, UnknownError
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
@@ -38,6 +38,7 @@ from heyhi.sweep.target import folders_of
 
 _MAX_LISTED = 10  # experiments without anything to end
 _MAY_LIVE = "its claim can't be read, so nobody knows whether it lives"
+_NOT_AGAIN = "not tried again; the workers go on with others"
 _STOPPERS = 8  # processes that are waited for at once
 # A controller that only has jobs in Slurm's hands leaves at once; it may be handing one over just now.
 _LEAVE_SECONDS = 20.0
@@ -60,6 +61,7 @@ class CancelPlan:
         also: job id -> other experiments of the same job.
         runs: exp path -> process outside Slurm that runs it.
         in_workers: exp path -> id of the job that runs it, and others after it.
+        tried: exp path -> folder of the launch whose workers may try it again.
         idle: exp path -> why there is nothing to end.
     """
 
@@ -69,12 +71,13 @@ class CancelPlan:
     also: dict[str, list[str]] = field(default_factory=dict)
     runs: dict[str, Owner] = field(default_factory=dict)
     in_workers: dict[str, str] = field(default_factory=dict)
+    tried: dict[str, Path] = field(default_factory=dict)
     idle: dict[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
-        """How many jobs and processes would be ended, less the controllers."""
-        return len(self.jobs) + len(self.runs) + len(self.in_workers)
+        """How many jobs and processes would be ended, less the controllers, and how many not tried again."""
+        return len(self.jobs) + len(self.runs) + len(self.in_workers) + len(self.tried)
 
 
 class Found(NamedTuple):
@@ -135,6 +138,9 @@ def plan_cancel(
         go_on = ", and what controls it goes on" if plan.controllers else ""
         raise NotCancelledError(f"nothing was cancelled{go_on}: {view.queue.error}; try again once Slurm answers")
     rows = Survey.of_folders(project, quiet).rows
+    if dead := [row.asked for row in rows if row.status is Status.DEAD]:
+        plan.tried = tried_by_workers(project, dead, controllers)
+        rows = [row for row in rows if row.asked not in plan.tried]
     plan.idle.update({row.asked: row.state.line if row.status.is_trouble else row.status.value for row in rows})
     for job_id, named in plan.jobs.items():
         job = view.queue.known(job_id)
@@ -235,6 +241,7 @@ class Canceller:
             late = self._again(plan)
             late.jobs = {job: paths for job, paths in late.jobs.items() if job not in plan.jobs}
             late.runs = {path: owner for path, owner in late.runs.items() if owner != plan.runs.get(path)}
+            late.tried = {path: one for path, one in late.tried.items() if path not in plan.tried}
             late.in_workers = {path: job for path, job in late.in_workers.items() if path not in plan.in_workers}
             self._end(late)
             plan.idle = {path: text for path, text in plan.idle.items() if path not in late.runs}
@@ -345,12 +352,26 @@ class Canceller:
         with ThreadPoolExecutor(_STOPPERS) as pool:
             list(pool.map(lambda item: self._stop(self._name(item[0]), item[1]), plan.runs.items()))
             list(pool.map(lambda item: self._end_in_worker(*item), plan.in_workers.items()))
+        for path, folder in plan.tried.items():
+            self._hold_back(path, folder)
+
+    def _hold_back(self, path: str, folder: Path) -> None:
+        found = Found("process", self._name(path))
+        try:
+            hold_back(folder, path)
+            self.lines.append(f"{found.name}: {_NOT_AGAIN}")
+            self.found.append(found._replace(is_ended=True))
+        except HeyhiError as error:
+            self.failed = True
+            self.lines.append(f"{found.name}: {error}")
+            self.found.append(found._replace(why=str(error)))
 
     def _end_in_worker(self, path: str, job_id: str) -> None:
         found = Found("process", self._name(path), job_id)
         try:
-            end_run(self._project, path, job_id)
-            self.lines.append(f"{found.name}: its run in job {job_id} ended; that worker goes on with others")
+            ran = end_run(self._project, path, job_id)
+            ended = f"its run in job {job_id} ended; that worker goes on with others"
+            self.lines.append(f"{found.name}: {ended if ran else _NOT_AGAIN}")
             self.found.append(found._replace(is_ended=True))
         except HeyhiError as error:
             self.failed = True
@@ -383,6 +404,7 @@ def found_in(project: Project, plan: CancelPlan) -> list[Found]:
         found += [Found("job", _name_of(root, path), job_id) for job_id, paths in jobs.items() for path in paths]
     found += [Found("process", _name_of(root, path), owner=owner) for path, owner in plan.runs.items()]
     found += [Found("process", _name_of(root, path), job_id) for path, job_id in plan.in_workers.items()]
+    found += [Found("process", _name_of(root, path)) for path in plan.tried]
     return [*found, *(Found("nothing", _name_of(root, path), why=why) for path, why in plan.idle.items())]
 
 
@@ -399,7 +421,8 @@ def describe(project: Project, plan: CancelPlan) -> list[str]:
     lines += _lines(root, plan.also, "job {}, which has others, too")
     lines += [f"{_name_of(root, path)}: {owner.describe()}" for path, owner in plan.runs.items()]
     text = "its run in job {}, a worker, which goes on with others"
-    return [*lines, *(f"{_name_of(root, path)}: {text.format(job_id)}" for path, job_id in plan.in_workers.items())]
+    lines += [f"{_name_of(root, path)}: {text.format(job_id)}" for path, job_id in plan.in_workers.items()]
+    return [*lines, *(f"{_name_of(root, path)}: {_NOT_AGAIN}" for path in plan.tried)]
 
 
 def _name_of(root: Path, path: str) -> str:

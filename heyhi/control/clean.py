@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.config.identity import TRASH_BESIDE
+from heyhi.control.controller import find_controllers
 from heyhi.control.needed import Needed, find_needed, needed_experiments
 from heyhi.control.old_notes import find_old_notes
 from heyhi.control.survey import Survey
-from heyhi.errors import HeyhiError
+from heyhi.control.telling import abandoned
+from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.checkpoints import Keep, Pattern, find_checkpoints
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
@@ -108,6 +110,7 @@ def plan_rubbish(project: Project, *, older_than: float = 0.0) -> CleanPlan:
     plan.add(_plan_kept(project, Kind.CODE, needed))
     plan.add(_plan_kept(project, Kind.MANIFEST, needed))
     plan.add(_plan_notes(project, survey))
+    plan.add(_plan_told(project))
     return plan
 
 
@@ -182,6 +185,20 @@ def _plan_notes(project: Project, survey: Survey) -> CleanPlan:
     for exp_id, path in found.items():
         with contextlib.suppress(FileNotFoundError):  # removed just now
             _add(plan, Kind.NOTE, path, root, f"note on {exp_id}", path.lstat().st_mtime, "")
+    return plan
+
+
+def _plan_told(project: Project) -> CleanPlan:
+    """Plan for the addresses of those whom launches were to tell that nobody runs any more."""
+    plan = CleanPlan()
+    try:
+        living = {one.name for one in find_controllers(project)}
+    except UnknownError:
+        return plan
+    for path in abandoned(project, living):
+        with contextlib.suppress(FileNotFoundError):
+            name = f"addresses of {path.parts[-3]}, which nobody runs"
+            _add(plan, Kind.NOTE, path, project.results_root, name, path.lstat().st_mtime, "")
     return plan
 
 

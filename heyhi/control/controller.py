@@ -19,14 +19,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.control.handed_over import Living, read_workers
-from heyhi.control.held_back import folders_in, forget_held
-from heyhi.control.job_claim import describe_job, living_owner, take
+from heyhi.control.handed_over import Living
+from heyhi.control.held_back import folders_in
+from heyhi.control.job_claim import CLOSING, LAUNCHING, describe_job, living_owner, take
 from heyhi.control.spare import Spare
 from heyhi.control.telling import tell_end
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.names import result_of
 from heyhi.experiment.owner import Owner
 from heyhi.files import parse_json, read_bounded, read_end, replace_file, utc_now, writing
 from heyhi.profiles import leaves_jobs, snakefile_words, uses_slurm
@@ -36,8 +35,9 @@ from heyhi.streams import guard_streams
 from heyhi.sweep.budget import BUDGET_SETTING
 from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_SETTING
+from heyhi.sweep.held_note import forget_held
 from heyhi.sweep.manifest import Manifest, table_of
-from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, GIVEN_UP_NAME, NOTE_NAME
 from heyhi.sweep.target import folders_of
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class ControllerSpec:
         workers: how many jobs run them all, one after another each; 0: each has a job of its own.
         canary: how many of these are started first; 0: all at once.
         canaries: targets of those that may be first, in order.
+        waiting: how many are started after these.
         notify: who is told of the first death and of the end, as it may be shown; `heyhi.control.telling` has where.
         max_gpu_hours: once so many were used nothing more is started; 0: any number.
         code: digest of the copy of the code that its jobs run; empty: one that it makes.
@@ -95,6 +96,7 @@ class ControllerSpec:
     workers: int = 0
     canary: int = 0
     canaries: tuple[str, ...] = ()
+    waiting: int = 0
     notify: tuple[str, ...] = ()
     max_gpu_hours: float = 0.0
     code: str = ""
@@ -239,6 +241,7 @@ class Controller(NamedTuple):
         owner: the process; None where it is over, or nobody can tell, or where nobody stays.
         jobs: ids of those that go on by themselves, where nobody stays for them.
         closing: id of the job that makes the tables once these have ended; empty for none.
+        workers: ids of those among `jobs` that run one experiment after another.
     """
 
     name: str
@@ -246,6 +249,7 @@ class Controller(NamedTuple):
     owner: Owner | None
     jobs: tuple[str, ...] = ()
     closing: str = ""
+    workers: tuple[str, ...] = ()
 
     @property
     def log(self) -> Path:
@@ -260,12 +264,16 @@ class Controller(NamedTuple):
     @property
     def has_workers(self) -> bool:
         """Whether these jobs are workers, which run all of it, one after another."""
-        return self.is_unattended and not read_workers(self.folder).isdisjoint(self.jobs)
+        return self.is_unattended and bool(self.workers)
 
     def describe(self) -> str:
         """Say in words who it is: `controller pid 12 on h`, `3 jobs by themselves, without a controller`."""
         if self.owner is not None and self.owner.root:
             return f"controller {describe_job(self.folder, self.owner)}"
+        if self.owner is not None and self.owner.kind == LAUNCHING:
+            return f"a launch that is just submitting jobs (pid {self.owner.pid} on {self.owner.host})"
+        if self.owner is not None and self.owner.kind == CLOSING:
+            return f"what makes the table (pid {self.owner.pid} on {self.owner.host})"
         if self.owner is not None:
             return f"controller pid {self.owner.pid} on {self.owner.host}"
         if self.jobs and self.has_workers:
@@ -296,6 +304,8 @@ def foresee(
     exp_paths: Container[str],
     workers: int = 0,
     controller: Callable[[Collection[JobRequest]], JobRequest] | None = None,
+    *,
+    is_attended: bool = True,
 ) -> list[str]:
     """Say what some experiments may use on Slurm and what it would refuse: else only a controller's log would tell.
 
@@ -304,13 +314,15 @@ def foresee(
         exp_paths: of those that are to be started.
         workers: how many jobs run them all; 0: each has its own.
         controller: says what a controller's job asks for, by what theirs do; None where none is a job.
+        is_attended: whether somebody stays who submits later what is beyond a limit now.
 
     Raises:
         LauncherError: one asks for what no job can be asked for.
     """
     from heyhi.slurm.forecast import capacity_lines
 
-    return capacity_lines(check_requests(manifests, exp_paths), workers=workers, controller=controller)
+    tasks = check_requests(manifests, exp_paths)
+    return capacity_lines(tasks, workers=workers, controller=controller, is_attended=is_attended)
 
 
 def check_requests(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[tuple[str, Message]]:
@@ -369,7 +381,7 @@ def find_controllers(project: Project) -> list[Controller]:
         if owner is not None:
             found.append(Controller(name, root / name, owner))
         elif (jobs := living.of(root / name)).ids:
-            found.append(Controller(name, root / name, None, jobs.jobs, jobs.closing))
+            found.append(Controller(name, root / name, None, jobs.jobs, jobs.closing, jobs.workers))
     return found
 
 
@@ -435,7 +447,7 @@ def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
     with claim:
         os.chdir(project.root)
         code = control(controller, spec)
-        tell_end(project, spec, code)
+        tell_end(project, spec, code, is_here=True)
         return Started(controller._replace(owner=claim.owner), True), code
 
 
@@ -451,19 +463,24 @@ def place(project: Project, spec: ControllerSpec) -> Controller:
     return Controller(spec.name, folder, None)
 
 
-def control(controller: Controller, spec: ControllerSpec, more: Sequence[str] = ()) -> int:
+def control(controller: Controller, spec: ControllerSpec) -> int:
     """Run Snakemake in this process, so that whoever ends it ends Snakemake.
 
     Args:
         controller: that this process is.
         spec: what it is to do.
-        more: more words for Snakemake.
 
     Returns:
         exit code of Snakemake.
     """
     spec.note(controller.folder)
     forget_held(controller.folder)
+    given_up = controller.folder / GIVEN_UP_NAME
+    if spec.kind != "slurm":  # there, a controller goes on with what the one before it has given up
+        with writing(given_up):
+            given_up.unlink(missing_ok=True)
+    # Like no_snapshot, other executors ignore it: the runner is told.
+    more = ["--heyhi-given-up", str(given_up)] if spec.kind == "slurm" or (spec.canary and spec.uses_slurm) else []
     if spec.max_gpu_hours:
         from heyhi.control.spending import watched_budget
 
@@ -497,15 +514,13 @@ def _canaries(controller: Controller, spec: ControllerSpec) -> Canaries | None:
     from heyhi.control.canary import Canaries
 
     project = find_project(Path.cwd())
-    first = folders_of(spec.canaries, project.root)
-    others = set(folders_of_controller(project, controller) or ()).difference(first)
     return Canaries(
         project,
         controller.folder,
-        first,
+        folders_of(spec.canaries, project.root),
         [*spec.canary_words, *snakefile_words(project.root)],
         launch=spec.launch,
-        others=sum(not os.access(result_of(path), os.F_OK) for path in others),
+        others=spec.waiting,
         leaves_jobs=leaves_jobs(Path(spec.profile)),
     )
 

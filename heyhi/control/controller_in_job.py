@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 from heyhi.control.controller import Controller, ControllerSpec, control, shown
-from heyhi.control.controller_job import GIVEN_UP_NAME, new_mark, submit_controller, why_no_submission
+from heyhi.control.controller_job import new_mark, submit_controller, why_no_submission
 from heyhi.control.job_claim import NEXT_NAME, Asked, cancelled_at
 from heyhi.control.spare import Spare
 from heyhi.control.telling import tell_end, tell_given_up
@@ -217,7 +217,7 @@ class InJob:
         code, why = 1, ""
         try:
             self._wait_for_project(spec)
-            code = control(self._controller, spec, ["--heyhi-given-up", str(self._controller.folder / GIVEN_UP_NAME)])
+            code = control(self._controller, spec)
         except SystemExit as stop:  # while it waited
             code = stop.code if isinstance(stop.code, int) else 1
         except HeyhiError as error:

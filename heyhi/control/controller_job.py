@@ -45,10 +45,9 @@ from heyhi.slurm.limits import limits_on, most_minutes, places_of
 from heyhi.slurm.more_options import controller_words
 from heyhi.slurm.refusals import Meaning, meaning_of
 from heyhi.slurm.request import JobRequest, sbatch_options
-from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, GIVEN_UP_NAME, NOTE_NAME
 from heyhi.text import duration
 
-GIVEN_UP_NAME = "given_up.jsonl"  # in the folder of a controller
 OWN_JOBS = 2  # the controller, and the next one
 _MODULE = "heyhi.control.controller_in_job"
 # The controller of 1,000 experiments takes 0.2 GB, and so does what makes their table.

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
 from heyhi.files import parse_json, read_bounded, replace_file
 from heyhi.project import Project
-from heyhi.slurm.commands import Phase, Queue, is_job_id, root_in
+from heyhi.slurm.commands import MARK, WORK_NAME, WORKER, Job, Phase, Queue, is_job_id, root_in
 
 JOBS_NAME = "jobs.json"
+_MOST_COMMENT = 1000  # characters
 _WORKERS_NAME = "workers.json"  # ids of those that run one experiment after another, a list
 
 
@@ -25,10 +27,12 @@ class Jobs(NamedTuple):
     Attributes:
         jobs: ids of those that run its experiments.
         closing: id of the one that makes its tables, once all others have ended; empty for none.
+        workers: ids of those among `jobs` that run one experiment after another.
     """
 
     jobs: tuple[str, ...] = ()
     closing: str = ""
+    workers: tuple[str, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -50,7 +54,8 @@ class Jobs(NamedTuple):
             job = queue.known(job_id)
             return job is not None and job.phase is not Phase.OVER and root_in(job.comment) in ("", root)
 
-        return Jobs(tuple(filter(lives, self.jobs)), self.closing if self.closing and lives(self.closing) else "")
+        closing = self.closing if self.closing and lives(self.closing) else ""
+        return Jobs(tuple(filter(lives, self.jobs)), closing, tuple(filter(lives, self.workers)))
 
 
 def write_jobs(folder: Path, jobs: Iterable[str], closing: str = "") -> None:
@@ -74,8 +79,8 @@ def read_jobs(folder: Path) -> Jobs:
         if isinstance(note, dict):
             jobs = note.get("jobs")
             found = tuple(filter(_is_id, jobs)) if isinstance(jobs, list) else ()
-            closing = note.get("closing")
-            return Jobs(found, closing if _is_id(closing) else "")
+            closing, workers = note.get("closing"), read_workers(folder)
+            return Jobs(found, closing if _is_id(closing) else "", tuple(one for one in found if one in workers))
     return Jobs()
 
 
@@ -98,6 +103,23 @@ def read_workers(folder: Path) -> set[str]:
         found = parse_json(read_bounded(folder / _WORKERS_NAME))
         return set(filter(_is_id, found)) if isinstance(found, list) else set()
     return set()
+
+
+def worker_comment(root: str, launch: str, user: str) -> str:
+    """Write the comment of a worker's job.
+
+    Args:
+        root: mark of the results root.
+        launch: name of its launch.
+        user: what its launcher has as a comment.
+    """
+    return f"{MARK}{root}:{WORKER} {launch} {user}".rstrip()[:_MOST_COMMENT]
+
+
+def worker_of(job: Job) -> str:
+    """Return the name of the launch that a job is a worker of; empty where it is none, or its comment is another's."""
+    mark, _, rest = job.comment.partition(" ")
+    return rest.partition(" ")[0] if mark.startswith(MARK) and job.is_worker else ""
 
 
 def _is_id(value: object) -> TypeGuard[str]:
@@ -123,10 +145,22 @@ class Living:
             folder: of the launch.
         """
         jobs = read_jobs(folder)
-        if not jobs.ids:
+        # The list is gone from the start of a launch to its first worker, and empty once all is over.
+        may_have_workers = os.path.lexists(folder / WORK_NAME) and (
+            bool(jobs.jobs) or not os.path.lexists(folder / JOBS_NAME)
+        )
+        if not (jobs.ids or may_have_workers):
             return jobs
         if not self._root:
             from heyhi.job.order import root_mark
 
             self._root = root_mark(self._project.results_root)
-        return jobs.alive(self.queue, self._root)
+        alive = jobs.alive(self.queue, self._root)
+        return self._with_unnoted(alive, folder.name) if may_have_workers else alive
+
+    def _with_unnoted(self, jobs: Jobs, launch: str) -> Jobs:
+        """Add the workers that who has submitted them had no time to write down: Slurm has the launch's name."""
+        queued = self.queue.jobs(self._root) or {}
+        its = [one.job_id for one in queued.values() if one.phase is not Phase.OVER and worker_of(one) == launch]
+        more = tuple(one for one in its if one not in jobs.ids)
+        return jobs._replace(jobs=(*jobs.jobs, *more), workers=(*jobs.workers, *more)) if more else jobs

@@ -1,5 +1,8 @@
 """What a run of Snakemake says of deaths, heard for those who are told of the first one: by any engine and logger.
 
+Only what is DEAD has died, and only where this run has seen more of it on record than there was: what is held back, or
+isn't submitted, is as it was.
+
 A run that failed is dead for good where Snakemake doesn't say in the next moments that it tries it again.
 """
 
@@ -7,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from pathlib import Path
@@ -16,7 +20,7 @@ from heyhi.console.ends import how_ended, said_by_executor
 from heyhi.console.noise import restarted
 from heyhi.control.telling import Plain, Telling, find_telling, warn
 from heyhi.errors import HeyhiError, NotifyError
-from heyhi.experiment.names import Status, is_slot, result_of
+from heyhi.experiment.names import ATTEMPTS_NAME, Status, is_slot, result_of
 from heyhi.experiment.slots import shown_folder
 from heyhi.experiment.status import find_state
 from heyhi.notify.whom import NOBODY_SAID, Whom, whom_of
@@ -40,6 +44,7 @@ class Hearing(logging.Handler):
         self._project: Project | None = None
         self._is_plain = False
         self._folders: dict[int, tuple[str, str]] = {}  # job id -> rule, exp path
+        self._before: dict[str, tuple[str, int]] = {}  # exp path -> what was on record of it when it was started
         self._failed: dict[int, tuple[float, str]] = {}  # job id -> when, what was said
         self._changed = threading.Condition()
         self._is_over = False
@@ -89,6 +94,7 @@ class Hearing(logging.Handler):
             assert self._project is not None and self._telling is not None
             folder = folder_of(result_of(record.wildcards["exp"]), self._project.root)
             self._folders[int(record.jobid)] = str(record.rule_name), folder
+            self._before[folder] = _on_record(folder)
             self._telling.begin()
         elif event == "job_error" and int(record.jobid) in self._folders:
             self._fail(int(record.jobid), said_by_executor(record.rule_msg))
@@ -125,12 +131,21 @@ class Hearing(logging.Handler):
         folder = shown_folder(slot) if is_slot(slot) else slot
         exp_id = folder.removeprefix(f"{self._project.results_root}/")
         state = find_state(folder)
-        if state.status.is_alive or state.status in (Status.DONE, Status.PRUNED, Status.UNKNOWN):
+        if state.status is not Status.DEAD or _on_record(slot) == self._before.get(slot):
             return
         ended = how_ended(folder, exp_id, self._project.root, said, asked=slot)
         reason = ended.why if ended.word != Status.PRUNED.value else ""
         if reason:
             self._telling.death(exp_id, f"{ended.word}: {reason}")
+
+
+def _on_record(slot: str) -> tuple[str, int]:
+    """Return which experiment an exp path stands for now, and how many bytes its attempts have on record."""
+    folder = shown_folder(slot) if is_slot(slot) else slot
+    try:
+        return folder, os.stat(f"{folder}/{ATTEMPTS_NAME}").st_size  # noqa: PTH116
+    except OSError:
+        return folder, 0
 
 
 def _of_plain(flow: Flow) -> Telling | None:

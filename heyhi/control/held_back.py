@@ -6,59 +6,18 @@ A file for each such launch, whatever their number. It is forgotten with the nex
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import HELD_NAME
-from heyhi.files import parse_json, read_bounded, replace_file, writing
+from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
+from heyhi.sweep.held_note import NOTE_SUFFIX, read_why
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
 from heyhi.sweep.target import folders_of
-from heyhi.text import one_line
-
-_SUFFIX = ".json"
-
-
-def hold(folder: Path, why: str) -> None:
-    """Have it known that a launch doesn't start what it hasn't started yet, and why.
-
-    Args:
-        folder: of its controller.
-        why: a line.
-
-    Raises:
-        ResultError: it can't be written.
-    """
-    path = _path(folder)
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, json.dumps({"why": one_line(why)}) + "\n")
-
-
-def forget_held(folder: Path) -> None:
-    """Have it forgotten: the launch begins anew.
-
-    Args:
-        folder: of its controller.
-
-    Raises:
-        ResultError: the file of it can't be removed.
-    """
-    with writing(_path(folder)):
-        _path(folder).unlink(missing_ok=True)
-
-
-def held_by(folder: Path) -> str:
-    """Return why a launch has held some back; empty where it hasn't.
-
-    Args:
-        folder: of its controller.
-    """
-    return _why(_path(folder))
 
 
 def why_held(project: Project) -> Mapping[str, str]:
@@ -69,12 +28,14 @@ def why_held(project: Project) -> Mapping[str, str]:
     """
     root = project.state_root / HELD_NAME
     found: dict[str, str] = {}
-    for name, since in _newest_last(root, _SUFFIX):
-        why = _why(root / name)
+    for name, since in _newest_last(root, NOTE_SUFFIX):
+        why = read_why(root / name)
         if why:
-            found |= dict.fromkeys(folders_in(project, _note(project, name.removesuffix(_SUFFIX))), why)
+            note = _note(project, name.removesuffix(NOTE_SUFFIX))
+            first = set(folders_of(_texts(note, "canaries"), project.root))  # which are told apart
+            found |= dict.fromkeys((path for path in folders_in(project, note) if path not in first), why)
             # Another launch that has some of them was begun later, and hasn't held them back.
-            for other in _begun_after(project, since, name.removesuffix(_SUFFIX)):
+            for other in _begun_after(project, since, name.removesuffix(NOTE_SUFFIX)):
                 for path in folders_in(project, _note(project, other)):
                     found.pop(path, None)
     return found
@@ -83,7 +44,7 @@ def why_held(project: Project) -> Mapping[str, str]:
 def held_mark(project: Project) -> object:
     """Return what is the same as long as the same is held back."""
     root = project.state_root / HELD_NAME
-    held = [*_newest_last(root, _SUFFIX)]
+    held = [*_newest_last(root, NOTE_SUFFIX)]
     return held and (held, [*_begun_after(project, held[0][1], "")])
 
 
@@ -99,18 +60,6 @@ def folders_in(project: Project, note: Mapping[str, object]) -> list[str]:
         with contextlib.suppress(HeyhiError), Manifest.open(project.root / path) as manifest:
             folders += manifest.folders
     return list(dict.fromkeys(folders))
-
-
-def _path(folder: Path) -> Path:
-    return folder.parent.with_name(HELD_NAME) / f"{folder.name}{_SUFFIX}"
-
-
-def _why(path: Path) -> str:
-    with contextlib.suppress(OSError, ValueError):
-        data = parse_json(read_bounded(path))
-        if isinstance(data, dict) and isinstance(data.get("why"), str):
-            return one_line(data["why"])
-    return ""
 
 
 def _note(project: Project, name: str) -> Mapping[str, object]:

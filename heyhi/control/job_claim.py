@@ -22,6 +22,9 @@ from heyhi.slurm.commands import MARK, Phase, Queue
 from heyhi.text import duration
 
 NEXT_NAME = "next"  # folder in a controller's: its claim is that of the job that waits for this one's end
+# Kinds of claims on a controller's folder by who isn't one: it submits what sees to itself, or makes the tables of it.
+LAUNCHING, CLOSING = "launching", "closing"
+DOING = {LAUNCHING: "has", CLOSING: "is at work on"}
 _ASKED_NAME = "job.json"
 _CANCELLED_NAME = "cancelled"
 _WORD = "controller"  # in the comment of such a job, behind its mark
@@ -86,16 +89,17 @@ def living_owner(folder: Path, queue: Queue | None = None) -> Owner | None:
     return now or coming
 
 
-def take(folder: Path) -> Claim | Owner:
+def take(folder: Path, kind: str = "controller") -> Claim | Owner:
     """Take the claim of a controller for this process, unless one lives, or a job waits to be it.
 
     Args:
         folder: of the controller.
+        kind: what for.
 
     Raises:
         HeyhiError: as `Claim.acquire` does.
     """
-    claim = Claim.acquire(folder, kind="controller")
+    claim = Claim.acquire(folder, kind=kind)
     if isinstance(claim, Owner):
         return claim
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from heyhi.errors import HeyhiError, ManifestError
@@ -13,6 +13,7 @@ from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, LaunchRecord, names_in,
 from heyhi.sweep.manifest import Manifest, manifests_root
 from heyhi.sweep.target import folders_at
 
+_WAYS = ("--controller", "--workers")
 _MOST_LOOKED_AT = 100  # launches, the last first
 
 
@@ -39,6 +40,28 @@ def launched_by(project: Project, folders: Collection[str] | None = None) -> Pat
                 return find_profile(project, record.profile)
             return None
     return None
+
+
+def ways_of(project: Project, folders: Collection[str] | None = None) -> list[str]:
+    """Return the options by which the last launch of some experiments, or of all that are known, had who stays for it.
+
+    Who types its command again without them would get a process on this machine instead.
+    """
+    asked = None if folders is None else set(folders)
+    for record in _by_last(project):
+        if asked is None or not asked.isdisjoint(_folders(project, record)):
+            return _ways_in(record.words)
+    return []
+
+
+def _ways_in(words: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for option in _WAYS:
+        for number, word in enumerate(words):
+            name, equals, value = word.partition("=")
+            if name == option:
+                found = [option, value if equals else "".join(words[number + 1 : number + 2])]
+    return found
 
 
 def start_words(project: Project, profile: Path | None) -> list[str]:

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from heyhi.control.held_back import hold
 from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.folder import ExperimentDir
@@ -21,6 +20,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.used import sums_of
 from heyhi.project import Project, find_project
 from heyhi.sweep.budget import Budget
+from heyhi.sweep.held_note import hold
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME
 
 _LOOK_SECONDS = 2.0
@@ -49,13 +49,16 @@ def watched_budget(project: Project, folder: Path, exp_paths: Sequence[str]) -> 
     finally:
         is_over.set()
         thread.join()
-        if why := budget.why_none():
+        why, left = budget.why_none(), 0
+        if why:
             states = Survey.of_folders(project, exp_paths).others
             left = sum(state.status is Status.NOT_STARTED for state in states.values())
             if left:
                 hold(folder, why)
                 many = "are" if left > 1 else "is"
                 print(f"{why}; {left} {many} left: another launch with --max-gpu-hours counts anew", flush=True)
+        if not left:
+            print(budget.said(), flush=True)
 
 
 def _watch(budget: Budget, folder: Path, is_over: threading.Event) -> None:

@@ -11,17 +11,18 @@ import contextlib
 import getpass
 import json
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from heyhi.control.held_back import held_by
 from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.names import Status
 from heyhi.files import parse_json, read_bounded, write_private, writing
@@ -30,6 +31,7 @@ from heyhi.notify.sending import send
 from heyhi.notify.whom import Whom
 from heyhi.project import Project, find_project
 from heyhi.streams import guard_streams
+from heyhi.sweep.held_note import held_by
 from heyhi.sweep.known import label_of
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
 from heyhi.sweep.target import exp_ids_of, folders_of
@@ -40,6 +42,10 @@ _WHOM, _DEATH, _END, _BEGAN = "whom.json", "death", "end", "began"
 _SUM_SECONDS = 60.0  # that finding out how it all ended may take
 _INTERRUPTED = (130, 143, 129)  # exit codes by signals: Ctrl-C, SIGTERM, SIGHUP
 _CTRL_C = 130
+
+# Whoever ends one on purpose knows it.
+_CANCELLED = re.compile(r"(?:DEAD\W+)?CANCELLED\b")
+_ABANDONED_SECONDS = 86_400.0
 
 Warn = Callable[[str], None]
 
@@ -168,8 +174,10 @@ class Telling:
             self._mark(_BEGAN)
 
     def death(self, exp_id: str, reason: str) -> None:
-        """Tell of the first death; of any other one nothing is said."""
-        if self._has(_END) or not self._mark(_DEATH):  # what a cancelled launch still says is no news
+        """Tell of the first death; of any other one nothing is said, nor of one that somebody has cancelled."""
+        if _CANCELLED.match(reason) or self._has(_END):  # what a cancelled launch still says is no news
+            return
+        if not self._mark(_DEATH):
             return
         self.begin()
         lines = [reason, f"heyhi logs --error {exp_id} shows more", self._where]
@@ -317,6 +325,58 @@ def take_back(project: Project, spec: Launched) -> None:
             folder.parent.parent.rmdir()
 
 
+def left_whom(project: Project, name: str) -> tuple[Whom, ...]:
+    """Return whom earlier launches of a name were to tell, which were cut off: what goes on with that tells them.
+
+    Args:
+        project: whose launches they are.
+        name: of the controller.
+    """
+    found: dict[Whom, None] = {}
+    for folder in _left(project, name):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            found |= dict.fromkeys(Whom(str(k), str(a)) for k, a in parse_json(read_bounded(folder / _WHOM))["whom"])
+    return tuple(found)
+
+
+def tell_left(project: Project, name: str) -> None:
+    """Tell of the end of launches that were cut off, and of which nothing is left to do.
+
+    Args:
+        project: whose launches they are.
+        name: of the controller, which is gone.
+    """
+    for folder in _left(project, name):
+        noted = _noted(project.state_root / CONTROLLERS_NAME, name, folder.name)
+        if (telling := Telling.in_folder(project, noted, folder)) is not None:
+            telling.end()
+
+
+def abandoned(project: Project, living: Collection[str]) -> list[Path]:
+    """Return the folders that have addresses, of launches that nobody has run for a day.
+
+    Args:
+        project: whose launches they are.
+        living: names of the controllers that live.
+    """
+    young = time.time() - _ABANDONED_SECONDS
+    found = []
+    with contextlib.suppress(OSError):
+        for place in (project.state_root / CONTROLLERS_NAME).glob(f"*/{FOLDER_NAME}/*/{_WHOM}"):
+            with contextlib.suppress(OSError):
+                if place.parts[-4] not in living and place.parent.stat().st_mtime < young:
+                    found.append(place.parent)
+    return sorted(found)
+
+
+def _left(project: Project, name: str) -> list[Path]:
+    """Return the folders of launches of a name of whose end nobody was told."""
+    root = project.state_root / CONTROLLERS_NAME / name / FOLDER_NAME
+    with contextlib.suppress(OSError):
+        return sorted(one for one in root.iterdir() if (one / _WHOM).exists() and not (one / _END).exists())
+    return []
+
+
 def find_telling(project: Project, launch: str, say: Warn = warn) -> Telling | None:
     """Find who is to be told of a launch, by the name of its record."""
     try:
@@ -334,22 +394,27 @@ def tell_death(project: Project, spec: Launched, exp_id: str, reason: str) -> No
         telling.death(exp_id, reason)
 
 
-def tell_end(project: Project, spec: Launched, code: int = 0, why: str = "") -> None:
+def tell_end(project: Project, spec: Launched, code: int = 0, why: str = "", *, is_here: bool = False) -> None:
     """Tell of the end of a launch.
 
-    Who was ended by a signal says nothing: a user has pressed Ctrl-C, or others go on with what is left.
+    Who was ended by a signal says nothing: a user has pressed Ctrl-C, or others go on with what is left; but a terminal
+    that is closed ends what runs on it, and nobody reads that.
 
     Args:
         project: whose experiments it has started.
         spec: what it did.
         code: its exit code.
         why: what else is to be said.
+        is_here: whether it has run on a terminal.
     """
     telling = Telling.of(project, spec)
     if telling is None:
         return
     if code in _INTERRUPTED:
-        if code == _CTRL_C:
+        if is_here and code != _CTRL_C and telling.has_begun:
+            closed = ": the terminal was closed" if code == 128 + signal.SIGHUP else ""
+            telling.end("cut off", f"cut off by {signal.Signals(code - 128).name}{closed}")
+        elif is_here or code == _CTRL_C:
             telling.drop()
         return
     is_seen = spec.kind == "local"  # what it was asked to do, somebody has just read

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.control.last_profile import last_profiles
+from heyhi.control.last_profile import last_profiles, ways_of
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
@@ -62,7 +62,8 @@ def commands_for_one(
     elif status is Status.DEAD:
         goes_on = [CONTINUE_OPTION] if was_done(str(folder.path)) else []
         what = "go on with it" if goes_on else "start it again, with the files that it left"
-        found.append(Typed(what, _line("retry", "--dead", *goes_on, word)))
+        ways = ways_of(project, [str(folder.path)])
+        found.append(Typed(what, _line("retry", "--dead", *goes_on, *ways, word)))
         found.append(Typed("see why it died", _line("logs", "--error", word)))
     elif status is Status.BLOCKED and blocked_by:
         needs = [word_for(ExperimentDir(Path(path), folder.results_root)) for path in blocked_by[:_MOST_NEEDS]]
@@ -101,7 +102,8 @@ def _start(project: Project, folder: ExperimentDir) -> str:
         if profile and find_profile(project, profile).resolve() == find_profile(project, usual).resolve():
             profile = ""
     options = ["--profile", profile] if profile else []
-    return _line("run" if is_here else "launch", *options, word_for(folder))
+    ways = [] if is_here else ways_of(project, [str(folder.path)])
+    return _line("run" if is_here else "launch", *options, *ways, word_for(folder))
 
 
 def _line(*words: str) -> str:

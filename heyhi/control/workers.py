@@ -5,6 +5,7 @@ What a worker does is `heyhi.job.worker`'s; here its work is written down, and i
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -15,9 +16,11 @@ from typing import NamedTuple
 
 from heyhi.code.snapshot import Snapshot, code_for_jobs
 from heyhi.control.controller import Controller, ControllerSpec, check_requests
-from heyhi.control.handed_over import Living, add_worker, read_jobs, write_jobs
-from heyhi.errors import LauncherError
+from heyhi.control.handed_over import JOBS_NAME, Living, add_worker, read_jobs, worker_comment, write_jobs
+from heyhi.control.job_claim import LAUNCHING
+from heyhi.errors import LauncherError, UnknownError
 from heyhi.experiment.claim import Claim
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.given_files import why_missing
 from heyhi.experiment.names import is_slot, is_winner
 from heyhi.experiment.owner import Owner
@@ -29,7 +32,7 @@ from heyhi.job.script import batch_script
 from heyhi.job.work_list import CANCEL, FAULT, LEFT, STOP_NAME, Item, Source, WorkList
 from heyhi.project import Project
 from heyhi.slurm.cluster import check_clusters
-from heyhi.slurm.commands import MARK, WORK_NAME, WORKER, Busy, SlurmError, submit
+from heyhi.slurm.commands import WORK_NAME, Busy, SlurmError, submit
 from heyhi.slurm.request import JobRequest, request_of, sbatch_options
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
@@ -153,11 +156,13 @@ class Submitted(NamedTuple):
         controller: the workers that live.
         new: ids of the jobs that were submitted just now.
         problem: why not all could be submitted; empty where they were.
+        left: exp paths of those that are DEAD, and that the workers which live have tried as often as they do.
     """
 
     controller: Controller
     new: tuple[str, ...] = ()
     problem: str = ""
+    left: tuple[str, ...] = ()
 
 
 def start_workers(
@@ -178,22 +183,36 @@ def start_workers(
     folder = project.state_root / CONTROLLERS_NAME / spec.name
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    claim = Claim.acquire(folder, kind="controller")
+    claim = Claim.acquire(folder, kind=LAUNCHING)
     if isinstance(claim, Owner):
         return Submitted(Controller(spec.name, folder, claim))
     with claim:
         living = Living(project).of(folder).jobs
-        count = min(spec.workers, len(living) + len(work.items))  # the living have theirs
+        left = _left_by(folder, work.items) if living else ()
+        count = min(spec.workers, len(living) + len(work.items) - len(left))  # the living have theirs
         if len(living) >= count or work.request is None:
-            return Submitted(Controller(spec.name, folder, None, living))
+            return Submitted(Controller(spec.name, folder, None, living, workers=living), left=left)
         if not living:
             _begin(project, folder, spec, work)
-        return _submit_all(project, folder, spec, work.request, living, count, said)
+        return _submit_all(project, folder, spec, work.request, living, count, said)._replace(left=left)
+
+
+def _left_by(folder: Path, items: Iterable[Item]) -> tuple[str, ...]:
+    """Return the exp paths of those that have died for good in a launch whose workers live."""
+    found = []
+    since = WorkList.read(folder / WORK_NAME).since
+    for item in items:
+        with contextlib.suppress(UnknownError):  # which its status says
+            history = ExperimentDir(Path(item.folder)).history()
+            tried = history.submission is not None and history.submission.time >= since
+            if tried and history.attempts and not history.job_to_ask:
+                found.append(item.folder)
+    return tuple(found)
 
 
 def _begin(project: Project, folder: Path, spec: ControllerSpec, work: Work) -> None:
     """Write down what there is to do; what earlier workers have left there goes."""
-    for name in (f"{CANCEL}*", "has-*", f"{LEFT}*", STOP_NAME):
+    for name in (f"{CANCEL}*", "has-*", f"{LEFT}*", STOP_NAME, JOBS_NAME):
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
     for path in folder.glob(f"{FAULT}*"):
@@ -220,7 +239,6 @@ def _begin(project: Project, folder: Path, spec: ControllerSpec, work: Work) -> 
         notify=bool(spec.notify),
     ).write(folder)
     replace_file(folder / NOTE_NAME, json.dumps(asdict(spec), indent=1) + "\n")
-    write_jobs(folder, ())
 
 
 def _submit_all(
@@ -240,7 +258,7 @@ def _submit_all(
         code = Path(source.code_root)
         snapshot = Snapshot(source.snapshot, code, code.parent, project.root)
     bad = tuple(path.name.removeprefix(FAULT) for path in sorted(folder.glob(f"{FAULT}*")))
-    known, new, problem = read_jobs(folder).jobs, list[str](), ""
+    known, new, problem = (*read_jobs(folder).jobs, *living), list[str](), ""
     for place in range(len(living), count):
         script = batch_script(_words(request, folder, place, count), project.results_root, request, (), snapshot)
         patience = Patience(spec.name)
@@ -256,7 +274,8 @@ def _submit_all(
         # A Slurm controller that was killed gives the ids of its last jobs again.
         write_jobs(folder, dict.fromkeys([*known, *new]))
         said(f"worker {place + 1} of {count}: job {job_id}")
-    return Submitted(Controller(spec.name, folder, None, (*living, *new)), tuple(new), problem)
+    alive = (*living, *new)
+    return Submitted(Controller(spec.name, folder, None, alive, workers=alive), tuple(new), problem)
 
 
 def _words(request: JobRequest, folder: Path, place: int, count: int) -> list[str]:
@@ -278,7 +297,7 @@ def _submit_one(
         options = sbatch_options(
             elsewhere,
             name=f"{spec.name} worker",
-            comment=f"{MARK}{root_mark(project.results_root)}:{WORKER} {user}".rstrip()[:1000],
+            comment=worker_comment(root_mark(project.results_root), spec.name, user),
             output=folder / _LOG_NAME,
             chdir=folder,
         )

@@ -14,7 +14,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import ATTEMPTS_NAME, RESULT_NAME
 from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, Start
 from heyhi.experiment.slots import slot_dirs_of
-from heyhi.files import read_end
+from heyhi.files import is_there, read_end
 from heyhi.slurm.commands import Job, View
 from heyhi.text import readable
 
@@ -135,6 +135,8 @@ def death_in(folder: ExperimentDir, history: History, job: Job | None = None) ->
         history: what is on record of it.
         job: how its last job ended, see `ended_job`; None where nobody says.
     """
+    if not history.attempts and not history.job_to_ask and not is_there(folder.path / ATTEMPTS_NAME):
+        return Death("killed", "whoever had submitted it has given its job up")
     death, start = death_of(history, job), history.attempts[-1] if history.attempts else None
     if death.kind != "killed" or not isinstance(start, Start) or (job is not None and job.exit_code is not None):
         return death

@@ -709,12 +709,14 @@ class ExperimentDir:
         return submission
 
     def history(self) -> History:
-        """Return all that is on record of its attempts and jobs.
+        """Return all that is on record of its attempts and jobs; a job that was withdrawn in time is none.
 
         Raises:
             UnknownError: a record can't be read.
         """
-        return History(self.attempts(), self.read_submission())
+        found = History(self.attempts(), self.read_submission())
+        is_withdrawn = found.submission is not None and found.submission.withdrawn and bool(found.unstarted_job)
+        return found._replace(submission=None) if is_withdrawn else found
 
     def forget_submission(self) -> None:
         """Remove the note of the last submission: nothing has come of it.

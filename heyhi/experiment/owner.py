@@ -17,6 +17,7 @@ from heyhi.files import utc_now
 from heyhi.slurm.commands import Job, Phase, Queue, SlurmError, cancel, is_job_id
 
 SUBMISSION = "submission"
+BACK = "back"
 _MOST_TEXT = 200  # of what a claim says: part of a file name has room for 255 bytes
 
 
@@ -25,8 +26,9 @@ class Owner:
     """Who has a claim.
 
     Attributes:
-        kind: `process` runs the experiment, `submission` has handed it to Slurm or is about to, `controller` does
-            something else with its folder.
+        kind: `process` runs the experiment, `submission` has handed it to Slurm or is about to, `back` is a worker's
+            job that has tried it, and leaves the next attempt to any worker of its launch, another kind does something
+            else with its folder.
         host: where the owner runs.
         boot: the kernel's boot id there; empty where it has none.
         pids: the namespace that the pid counts in: containers may share a host's name.

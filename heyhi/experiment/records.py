@@ -303,6 +303,7 @@ class Submission(NamedTuple):
         asked: what was asked for, by the names of the launcher's fields, as far as it was set.
         pack: experiments that have room in the job.
         after: what had to end well before the job could start, relative to the experiment's folder.
+        withdrawn: whether its launch has given it up: one that has started nothing by then was none.
     """
 
     job_id: str
@@ -317,6 +318,7 @@ class Submission(NamedTuple):
     asked: Mapping[str, Any] = {}
     pack: int = 1
     after: tuple[str, ...] = ()
+    withdrawn: bool = False
 
     @property
     def gpu_share(self) -> float | None:
@@ -340,11 +342,12 @@ class Submission(NamedTuple):
             _asked(get("asked")),
             _int(get("pack")) or 1,
             _texts(get("after")),
+            get("withdrawn") is True,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as job.json holds it."""
-        return {name: value for name, value in self._asdict().items() if name != "after" or value}
+        return {name: value for name, value in self._asdict().items() if value or name not in ("after", "withdrawn")}
 
 
 class History(NamedTuple):

@@ -338,6 +338,7 @@ def _held_with(job: Job | None, owner: Owner, view: View) -> State:
 
 
 def _held(folder: ExperimentDir, owner: Owner, view: View) -> _Look:
+    from heyhi.experiment.owner import BACK
     from heyhi.slurm.commands import Phase
 
     job = owner.find_job(view.queue)
@@ -349,8 +350,26 @@ def _held(folder: ExperimentDir, owner: Owner, view: View) -> _Look:
         claim = file_of(owner, folder.path)
         if claim is not None and _is_changed_since(claim, asked):
             state = State(Status.RUNNING, f"job {job.job_id} has just started")
+    if owner.kind == BACK:
+        return _Look(State(Status.PENDING, _tried_again(folder, owner) or "to be tried again"), owner=owner)
     waits_again = state.status is Status.PENDING and not (job is not None and job.is_resting)
+    if waits_again and job is not None and (again := _tried_again(folder, owner)):
+        return _Look(state._replace(reason=f"{state.reason}, {again}"), owner=owner)
     return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, waits_again, asked)}"), owner=owner)
+
+
+def _tried_again(folder: ExperimentDir, owner: Owner) -> str:
+    """Say of what the last attempt of a job has died that is to try once more; empty where it has died of nothing."""
+    from heyhi.experiment.death import death_in
+    from heyhi.experiment.records import REQUEUE
+
+    with contextlib.suppress(HeyhiError):  # it lives all the same
+        history = folder.history()
+        others = (REQUEUE, "PREEMPTED", "NODE_FAIL")
+        start, end = history.last_attempt
+        if start is not None and end is not None and start.job_id == owner.job and end.reason not in others:
+            return f"to be tried again: attempt {start.attempt}: {death_in(folder, history).text}"
+    return ""
 
 
 def _is_changed_since(path: Path, asked: float) -> bool:
@@ -453,7 +472,7 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
         return _held(folder, owner, view)
     if (look := _waiting_slot(exp_path, ask)) is not None:
         return look
-    if _has_waited_in_vain(exp_path, history):
+    if _has_waited_in_vain(exp_path, history) or _was_withdrawn(exp_path, history):
         return _Look(_NOT_STARTED)
     return _Look(State(Status.PRUNED if history.pruned is not None else Status.DEAD), history)
 
@@ -467,6 +486,14 @@ def _has_waited_in_vain(exp_path: str, history: History) -> bool:
     if submission is None or not submission.after or not history.unstarted_job:
         return False
     return not all(_exists(result_of(os.path.normpath(f"{exp_path}/{need}"))) for need in submission.after)
+
+
+def _was_withdrawn(exp_path: str, history: History) -> bool:
+    """Return whether its only job was withdrawn before it had started anything."""
+    if history.attempts or history.submission is not None:
+        return False
+    # A link that leads nowhere is there, too.
+    return not (os.path.lexists(f"{exp_path}/{ATTEMPTS_NAME}") or os.path.islink(f"{exp_path}/{JOB_NAME}"))  # noqa: PTH114
 
 
 def _waiting_slot(exp_path: str, ask: Callable[[], View]) -> _Look | None:

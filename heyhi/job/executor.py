@@ -37,7 +37,7 @@ from heyhi.job.slot_end import bury, finish, is_for_good, why_dead
 from heyhi.job.starving import note_starving
 from heyhi.job.submit import settle
 from heyhi.job.submitter import Submitter, Task, find_task, task_of, text_of
-from heyhi.job.withdrawing import withdraw
+from heyhi.job.withdrawing import give_up_waiting, withdraw
 from heyhi.project import Project, find_project
 from heyhi.slurm.cluster import check_clusters
 from heyhi.slurm.commands import Phase, Queue, SlurmError, View, cancel, cancel_waiting
@@ -46,6 +46,7 @@ from heyhi.slurm.surroundings import leave_job
 from heyhi.sweep.budget import BUDGET_SETTING, Budget
 from heyhi.sweep.canaries import canaries_in
 from heyhi.sweep.continuing import continues_drifted
+from heyhi.sweep.held_note import hold
 from heyhi.sweep.manifest import Manifest, check_is_of
 
 common_settings = official.common_settings
@@ -244,12 +245,18 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     def _look_at_budget(self) -> None:
         """Submit nothing more once the launch's GPU-hours were used, and cancel what only waits for nodes."""
-        why = self._budget.why_none() if self._budget is not None and not self._held else ""
-        if not why:
+        if self._budget is None or self._held or not (why := self._budget.why_none()):
             return
         self._held = self._submitter.stopped = why
         self.logger.error(f"No more is submitted. {why}")
-        cancel_waiting(self._submitter.submitted)  # one that begins just now finds out by itself
+        try:
+            # All of it before anything is cancelled: this process may be killed at any moment.
+            hold(self._budget.folder.parent, why)
+            for job_id, paths in list(self._submitter.submitted.items()):
+                give_up_waiting(paths, job_id)
+            cancel_waiting(self._submitter.submitted)  # one that begins just now finds out by itself
+        except HeyhiError as error:
+            self.logger.warning(f"What waits in Slurm's queue was not cancelled, and starts nothing: {error}")
 
     def _is_held(self, task: Task, view: View) -> bool:
         """Return whether an experiment was held back before its job began; then it is as if it had had none."""

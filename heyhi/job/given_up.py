@@ -12,7 +12,7 @@ from pathlib import Path
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.records import Submission
-from heyhi.files import open_to_append, parse_json, read_bounded, utc_now
+from heyhi.files import open_to_append, parse_json, read_bounded, utc_now, writing
 
 
 class GivenUp:
@@ -20,12 +20,13 @@ class GivenUp:
 
     Args:
         path: of the file; None: nothing is noted.
+        is_look: only look.
 
     Attributes:
         is_handed_on: whether there was an earlier controller of this launch.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, is_look: bool = False) -> None:
         self._path = path
         self._began = ""
         self._why: dict[str, str] = {}
@@ -35,8 +36,23 @@ class GivenUp:
                 with contextlib.suppress(ValueError, TypeError, KeyError):  # cut short by a kill
                     self._read(parse_json(line))
         self.is_handed_on = bool(self._began)
-        if not self.is_handed_on:
+        if not (self.is_handed_on or is_look):
             self._write({"began": utc_now()})
+
+    @classmethod
+    def give_up(cls, path: Path, exp_path: str, why: str) -> None:
+        """Write down that an experiment was given up before the launch's own run begins.
+
+        Args:
+            path: of the file.
+            exp_path: of the experiment.
+            why: it was.
+
+        Raises:
+            HeyhiError: it can't be written.
+        """
+        with writing(path), os.fdopen(open_to_append(path), "a") as file:
+            file.write(_line({"exp_path": exp_path, "attempt": 1, "why": why}))
 
     def _read(self, note: dict[str, object]) -> None:
         if "began" in note:
@@ -73,4 +89,18 @@ class GivenUp:
     def _write(self, note: dict[str, object]) -> None:
         if self._path is not None:
             with contextlib.suppress(OSError, HeyhiError), os.fdopen(open_to_append(self._path), "a") as file:
-                file.write(f"\n{json.dumps(note)}\n")  # apart from one that a kill has cut short
+                file.write(_line(note))
+
+
+def _line(note: dict[str, object]) -> str:
+    return f"\n{json.dumps(note)}\n"  # apart from one that a kill has cut short
+
+
+def is_given_up(path: Path, exp_path: Path) -> bool:
+    """Return whether a launch has given an experiment up; nothing is written.
+
+    Args:
+        path: of the launch's notes.
+        exp_path: of the experiment.
+    """
+    return bool(GivenUp(path, is_look=True).why(exp_path))

@@ -1,4 +1,4 @@
-"""Ctrl-C or SIGTERM in a run of Snakemake: what runs here is told once and waited for, by a second one killed.
+"""Ctrl-C, SIGTERM or SIGHUP in a run of Snakemake: what runs here is told once and waited for, by a second one killed.
 
 Snakemake's own way is another one: its event loop drops a Ctrl-C that comes while it works, a run that the terminal
 has not told (of `kill -INT`) is waited for as long as it takes, as is each after a SIGTERM, and the end reads as an
@@ -23,7 +23,11 @@ from heyhi.job.ending import TWICE_SECONDS
 from heyhi.sweep.engine import is_other_engine
 
 # What is taken here, and what it does where nobody has changed that.
-_USUALLY: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+_USUALLY: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,  # a terminal that is closed
+}
 # So long the terminal's own Ctrl-C may take to end what it reaches, before the others are told.
 _TERMINAL_SECONDS = 0.5
 _LOOK_SECONDS = 0.2
@@ -36,7 +40,7 @@ class Interrupted(SystemExit, KeyboardInterrupt):
 
 
 class Interrupt:
-    """What Ctrl-C and SIGTERM do in a run of Snakemake; to be made where its Snakefile is read.
+    """What Ctrl-C, SIGTERM and SIGHUP do in a run of Snakemake; to be made where its Snakefile is read.
 
     Where something else has changed what one of them does (`nohup`, a shell for what it runs in the background), that
     stays, as in the processes that Snakemake starts of itself.
@@ -64,8 +68,9 @@ class Interrupt:
         # By now Snakemake has a handler of its own, which waits for what runs as long as it takes. HeyHi's own executor
         # lets its jobs go on; those of another engine are cancelled its way, as by Ctrl-C.
         is_ours = self._workflow.local_exec or is_other_engine(self._workflow)
-        if is_ours and signal.SIGTERM in self._has_taken:
-            signal.signal(signal.SIGTERM, self._handle)
+        for sign in (signal.SIGTERM, signal.SIGHUP):
+            if is_ours and sign in self._has_taken:
+                signal.signal(sign, self._handle)
 
     @property
     def is_cut_off(self) -> bool:

@@ -45,6 +45,7 @@ from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there_now, utc_now, writing
 from heyhi.job.crash import stacks_when_it_crashes
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
+from heyhi.job.given_up import is_given_up
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.kept import KeptFolder
 from heyhi.job.leaving import noting_exit
@@ -68,6 +69,8 @@ from heyhi.slurm.commands import View
 from heyhi.streams import guard_streams
 from heyhi.sweep.budget import Budget
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
+from heyhi.sweep.held_note import held_by as held_note
+from heyhi.sweep.held_note import hold
 from heyhi.sweep.target import folder_of
 from heyhi.text import shown_streams, streams_as_they_are, take_any_text
 
@@ -672,6 +675,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
     parser.add_argument("--job", metavar="ROOT:NONCE", help="be a job of Slurm's, whose submission has this claim")
     parser.add_argument("--launch", default="", metavar="NAME", help="launch that it is of")
+    parser.add_argument("--given-up", type=Path, metavar="FILE", help="leave what is given up there")
     parser.add_argument("--alone", action="store_true", help="be in a job that sees to its own retries")
     parser.add_argument(
         CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
@@ -680,6 +684,8 @@ def main(args: Sequence[str] | None = None) -> int:
     take_any_text()
     options = parser.parse_args(args)
     setup_logging(options.log_level)
+    if options.given_up is not None and is_given_up(options.given_up, Path(folder_of(options.target, Path.cwd()))):
+        return 1  # without a word: its last attempt has the last one
     if options.job is None:
         begin_attempt(Path(folder_of(options.target, Path.cwd()), LAUNCH_LOG_NAME))
     with Grace() as grace:
@@ -917,8 +923,12 @@ class _Command:
         """Say why the launch starts nothing more; empty where it does. Its job is then as if it had never been."""
         why = self.budget.why_none() if self.budget is not None else ""
         folder = ExperimentDir(experiment.exp_path)
-        if not why or folder.has_result():
+        if self.budget is None or not why or folder.has_result():
             return ""
+        launch = self.budget.folder.parent
+        if not held_note(launch):  # whoever was to see to that may be gone
+            with contextlib.suppress(ResultError):  # nothing is started, whether others know why or not
+                hold(launch, why)
         if job is not None:
             claim = Claim.acquire(folder.path, ref=job.ref, replaces=job.follows)
             if isinstance(claim, Claim):

@@ -118,7 +118,7 @@ end_left "$mark" "SLURM_JOB_ID=$SLURM_JOB_ID"
 {failed}again=
 if [ "$code" = {REQUEUE_EXIT} ] && [ -e "${NOTICE_VARIABLE}{ASKS}" ]; then again=yes; fi
 rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}" "${NOTICE_VARIABLE}{ASKS}"
-[ "$own" = "$PWD" ] || rmdir "$own"
+[ "$own" = "$PWD" ] || rm -rf -- "$own"
 if [ "$again" ]; then
   # Incomplete: one that was cancelled just now would come back.
   said=$(scontrol requeue Incomplete "$SLURM_JOB_ID" 2>&1)

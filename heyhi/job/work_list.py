@@ -15,7 +15,7 @@ from heyhi.errors import ResultError
 from heyhi.files import parse_json, read_bounded, replace_file
 from heyhi.slurm.commands import WORK_NAME
 
-CANCEL = "cancel-"  # before the digest of an experiment whose run is to be ended
+CANCEL = "cancel-"  # before the digest of an experiment that is to be ended
 FAULT = "fault-"  # before the name of a node that is at fault
 LEFT = "left-"  # before the job of a worker that has left something behind, and only closes yet
 _MOST_BYTES = 1 << 30  # of the list: 100,000 experiments take some 20 MB
@@ -107,6 +107,16 @@ class WorkList:
             raise ResultError(f"{path}: can't be read: {error.strerror or error}; launch again") from None
         except (ValueError, TypeError, KeyError) as error:
             raise ResultError(f"{path}: is damaged: {error}; launch again") from None
+
+
+def cancel_note(folder: Path, digest: str) -> Path:
+    """Return the path that is there once an experiment's run is to be ended, or it isn't to be run any more.
+
+    Args:
+        folder: of the launch.
+        digest: of the experiment's identity.
+    """
+    return folder / f"{CANCEL}{digest}"
 
 
 def in_turn(items: Sequence[Item], place: int, count: int) -> list[Item]:

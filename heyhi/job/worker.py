@@ -31,7 +31,7 @@ from heyhi.experiment.death import Death
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CLAIM_NAME, Status, result_of
-from heyhi.experiment.owner import Owner
+from heyhi.experiment.owner import BACK, Owner
 from heyhi.experiment.records import PRUNED
 from heyhi.experiment.status import Statuses
 from heyhi.files import read_bounded, replace_file, utc_now
@@ -40,7 +40,7 @@ from heyhi.job.left_out import MAX_FAULTS, fault_in
 from heyhi.job.notice import NOTICE_VARIABLE, Notice, ask_again
 from heyhi.job.order import Order
 from heyhi.job.submit import leave_to, prepare_job
-from heyhi.job.work_list import CANCEL, FAULT, LEFT, STOP_NAME, Item, WorkList, in_turn
+from heyhi.job.work_list import FAULT, LEFT, STOP_NAME, Item, WorkList, cancel_note, in_turn
 from heyhi.job.worker_retry import next_attempt
 from heyhi.job.worker_run import Cut, Run, plain_env, python_words
 from heyhi.job_env import get_job_env, node_name
@@ -125,7 +125,7 @@ class Worker:
             self._call(_CLOSING, self.work.launch, UNLESS_OTHERS)  # the last that leaves makes the tables
             return 1
         if self._is_warned and left:
-            self._say(f"time is up: {len(left)} may be left")
+            self._say("time is up")
             return self._ask_again()
         if left:
             self._say(f"nothing to start: {len(left)} are run elsewhere")
@@ -247,8 +247,11 @@ class Worker:
     def _follows(self, owner: Owner) -> bool:
         """Return whether a claim is of this job, and who had it is gone: its own, of before it was queued again.
 
-        Not by the job's id alone: a Slurm controller that was killed may start a job twice at once.
+        Not by the job's id alone: a Slurm controller that was killed may start a job twice at once. Or of a worker of
+        this launch, which leaves the next attempt to any of them.
         """
+        if owner.kind == BACK:
+            return os.path.lexists(self._has_of(owner.job))
         is_known = owner.is_here or get_job_env().restart_count > 0
         return is_known and owner.job == self.job and not owner.runs
 
@@ -263,6 +266,10 @@ class Worker:
         experiment = manifest.experiment(target_of(item.folder, self.work.project_root))
         request = request_of(getattr(order.schema.parse_root(experiment.config), experiment.task))
         folder = ExperimentDir(experiment.exp_path)
+        cancel = cancel_note(self.folder, experiment.identity.digest)
+        if os.path.lexists(cancel):
+            self._say(f"{experiment.exp_id}: left: it was cancelled")
+            return Fate.OVER
         attempt = next_attempt(folder, request, self.work.since, self.job, self._view, self._is_at_fault)
         if not attempt:
             return Fate.OVER
@@ -275,7 +282,7 @@ class Worker:
             handover.request = request  # which its job has asked for, whatever the next one would
             leave_to(handover, self.job)
             replace_file(self._has_mine, f"{item.folder}\n")
-            note, cancel = Path(f"{_note_path()}.{self._runs}"), self.folder / f"{CANCEL}{experiment.identity.digest}"
+            note = Path(f"{_note_path()}.{self._runs}")
             run = Run(experiment, handover, request, self.job, self._runs, note, cancel)
             self._run = run
             self._runs += 1
@@ -317,9 +324,8 @@ class Worker:
     def _ended(self, item: Item, run: Run, code: int, attempt: int) -> None:
         """Put on record what the run itself hasn't, and say how it ended."""
         name = run.experiment.exp_id
-        if run.cut is not Cut.CANCELLED:
-            run.cancel.unlink(missing_ok=True)  # it came too late
         if self._is_done(item.folder):
+            run.cancel.unlink(missing_ok=True)  # it came too late
             self._has_done = True
             self._say(f"{name}: {Status.DONE.value}")
             return
@@ -333,14 +339,23 @@ class Worker:
             run.put_off(self._follows)  # it has had no more than a part of the job's time
             self._say(f"{name}: time is up, goes on when this job is started again")
             return
-        death = run.settle(code, self._follows)
+        if run.cut is Cut.NOT and os.path.lexists(run.cancel):  # it came as the run failed
+            run.cut = Cut.CANCELLED
+        again = False
+
+        def goes_back(death: Death) -> bool:
+            nonlocal again
+            if run.cut is not Cut.CANCELLED and (fault := fault_in(run.folder, death, self._faults)):
+                self._blame(fault)
+            since, job = self.work.since, self.job
+            again = bool(next_attempt(run.folder, run.request, since, job, self._view, self._is_at_fault))
+            return again
+
+        death = run.settle(code, self._follows, goes_back)
         if death is None:
             how = exit_text(code) if code < 0 else f"exit code {code}"
             self._say(f"{name}: {how}; {'done' if self._is_done(item.folder) else 'another has it'}")
             return
-        if run.cut is not Cut.CANCELLED and (fault := fault_in(run.folder, death, self._faults)):
-            self._blame(fault)
-        again = next_attempt(run.folder, run.request, self.work.since, self.job, self._view, self._is_at_fault)
         if again:
             self._say(f"{name}: {death.text}: goes back")
             return
@@ -453,7 +468,10 @@ class Worker:
     @property
     def _has_mine(self) -> Path:
         """Says which experiment this job has, or had last: when it is started again it goes on with that."""
-        return self.folder / f"has-{self.job}"
+        return self._has_of(self.job)
+
+    def _has_of(self, job: str) -> Path:
+        return self.folder / f"has-{job}"
 
     @property
     def _has_left(self) -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import Death, death_of, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.owner import JobRef, Owner
+from heyhi.experiment.owner import BACK, JobRef, Owner
 from heyhi.experiment.records import NOT_KNOWN, REQUEUE, End, History
 from heyhi.experiment.used import unfinished
 from heyhi.files import is_there_now, open_to_append, utc_now
@@ -158,14 +158,17 @@ class Run:
 
     # --- records
 
-    def settle(self, code: int, follows: Callable[[Owner], bool]) -> Death | None:
+    def settle(self, code: int, follows: Callable[[Owner], bool], goes_back: Callable[[Death], bool]) -> Death | None:
         """Put on record how it ended, as Slurm would say of a job of its own, and give its claim up.
+
+        What goes back stays claimed by this job, until it is over, or a worker tries again: nobody takes it for dead.
 
         Nobody else can say so later: its job goes on with others, and ends otherwise.
 
         Args:
             code: exit code of the runner.
             follows: returns whether a claim is this job's.
+            goes_back: returns whether workers of this launch try it again.
 
         Returns:
             why it is dead; None where it has a result, or another has it by now.
@@ -174,7 +177,7 @@ class Run:
             HeyhiError: its records can't be read or written.
         """
         ref = JobRef(self.job, self.handover.order.root_mark, self.experiment.identity.digest)
-        claim = Claim.acquire(self.folder.path, ref=ref, replaces=follows)
+        claim = Claim.acquire(self.folder.path, kind=BACK, ref=ref, replaces=follows)
         if not isinstance(claim, Claim):
             return None
         with claim:
@@ -187,7 +190,10 @@ class Run:
                 end = settled(history, job, utc_now())._replace(job_state="", job_went_on=True)
                 self.folder.append_attempt(self._with_use(end, history))
             self.cancel.unlink(missing_ok=True)
-            return death_of(self.folder.history())
+            death = death_of(self.folder.history())
+            if goes_back(death):
+                claim.hand_over(self.job)
+            return death
 
     def _with_use(self, end: End, history: History) -> End:
         if any(one.attempt == end.attempt and one.used is not NOT_KNOWN for one in history.ends):

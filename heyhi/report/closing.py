@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heyhi.control.controller import Controller, ControllerSpec
-from heyhi.control.handed_over import Living, read_jobs, write_jobs
+from heyhi.control.handed_over import JOBS_NAME, Living, read_jobs, write_jobs
+from heyhi.control.job_claim import CLOSING
 from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.owner import Owner
@@ -44,16 +45,14 @@ def close(project: Project, name: str, *, unless_others: bool = False) -> bool:
         HeyhiError: there is no such launch, or it can't be read.
     """
     controller = Controller(name, project.state_root / CONTROLLERS_NAME / name, None)
-    spec = controller.spec()
-    if spec is None:
-        raise HeyhiError(f"{controller.folder}: has no note of what was launched")
-    claim = Claim.acquire(controller.folder, kind="controller")
+    spec = _spec_of(controller)
+    claim = Claim.acquire(controller.folder, kind=CLOSING)
     if isinstance(claim, Owner):  # somebody launches it again, or stays for it by now
         print(f"left to {claim.describe()}")
         return False
     with claim:
         jobs, mine = read_jobs(controller.folder), get_job_env().job_id
-        if not jobs.ids:
+        if not jobs.ids and is_there(controller.folder / JOBS_NAME):
             print("the end was seen to before")
             return False
         if jobs.closing and mine is not None and jobs.closing != mine:
@@ -67,6 +66,24 @@ def close(project: Project, name: str, *, unless_others: bool = False) -> bool:
         _tell(project, spec)
         write_jobs(controller.folder, ())
     return True
+
+
+def write_tables(project: Project, name: str) -> None:
+    """Write the tables of a launch as things are.
+
+    Raises:
+        HeyhiError: there is no such launch.
+    """
+    spec = _spec_of(Controller(name, project.state_root / CONTROLLERS_NAME / name, None))
+    for path in spec.manifests:
+        _write_tables(project, project.root / path)
+
+
+def _spec_of(controller: Controller) -> ControllerSpec:
+    spec = controller.spec()
+    if spec is None:
+        raise HeyhiError(f"{controller.folder}: has no note of what was launched")
+    return spec
 
 
 def _others(project: Project, folder: Path, mine: str | None) -> set[str]:
@@ -121,7 +138,12 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(UNLESS_OTHERS, action="store_true", help="leave it to other workers where there are some")
     guard_streams(goes_on=True)
     take_any_text()
+    parser.add_argument("--tables", action="store_true", help="write the tables alone: whoever stays for it asks")
     options = parser.parse_args(args)
+    if options.tables:
+        with reporting_errors(), shown_streams():
+            write_tables(find_project(), options.name)
+        return 0
     with reporting_errors(), shown_streams():
         print(f"{utc_now()} {get_job_env().hostname} pid {os.getpid()}: heyhi's end of {options.name}", flush=True)
         close(find_project(), options.name, unless_others=options.unless_others)

@@ -145,16 +145,18 @@ def _name(source: Source) -> tuple[object, ...]:
 def _commands(sources: Sequence[Source], survey: Survey) -> Commands:
     """Return what starts the experiments."""
     from heyhi.control.attendance import Commands
-    from heyhi.control.last_profile import launched_by, start_words
+    from heyhi.control.last_profile import launched_by, start_words, ways_of
 
     project = sources[0].project
+    ways = ways_of(project, survey.folders)
+    again = shell_line(["heyhi", "retry", "--dead", *ways])
     starts = shell_line(start_words(project, launched_by(project, survey.folders)))
     own = [[source.manifest.sweep] if source.manifest.sweep else list(source.manifest.words) for source in sources]
     words = list(dict.fromkeys(map(tuple, own)))
     if not all(words):  # they were named themselves
         rows = [row for row in survey.not_done if row.status in (Status.NOT_STARTED, Status.DEAD)]
         if len(rows) > _MOST_NAMED:
-            return Commands(f"{starts}, with the words that heyhi status --sweeps lists,", "heyhi retry --dead")
+            return Commands(f"{starts}, with the words that heyhi status --sweeps lists,", again)
         words = [tuple(dict.fromkeys(row.exp_id for row in rows))]
-    line = shell_line([word for some in words for word in some])
+    line = shell_line([*(word for some in words for word in some), *ways])
     return Commands(f"{starts} {line}", f"heyhi retry --dead {line}", _MARK)

@@ -31,6 +31,7 @@ def capacity_lines(
     *,
     workers: int = 0,
     controller: Callable[[Collection[JobRequest]], JobRequest] | None = None,
+    is_attended: bool = True,
     answer_seconds: float = _ANSWER_SECONDS,
     all_seconds: float = _ALL_SECONDS,
 ) -> list[str]:
@@ -40,6 +41,7 @@ def capacity_lines(
         tasks: exp id and task message of each experiment that would start; only those with a Slurm launcher count.
         workers: how many jobs run them all; 0: each has its own.
         controller: says what a controller's job asks for, by what theirs do; None where none is a job.
+        is_attended: whether somebody stays who submits later what is beyond a limit now.
         answer_seconds: how long to wait for one of Slurm's answers.
         all_seconds: how long to wait for all of them.
 
@@ -72,7 +74,8 @@ def capacity_lines(
     cluster = Cluster(answer_seconds, all_seconds)
     try:
         lines += _refusals(cluster, demand, first)
-        lines += _limits(cluster, demand, controller(demand) if controller is not None else None)
+        asked = controller(demand) if controller is not None else None
+        lines += _limits(cluster, demand, asked, is_attended=is_attended)
         if cluster.lacks_accounts:
             lines.append("Slurm's accounting doesn't answer within seconds: its limits aren't known")
     except SlurmError:
@@ -193,21 +196,24 @@ def _node_states(cluster: Cluster, kind: JobRequest) -> str:
     return ", ".join(f"{number} {state}" for state, number in states.items())
 
 
-def _limits(cluster: Cluster, demand: Mapping[JobRequest, int], controller: JobRequest | None) -> list[str]:
-    """Write warnings of limits on the number of jobs; what is beyond them is submitted as other jobs end.
+def _limits(
+    cluster: Cluster, demand: Mapping[JobRequest, int], controller: JobRequest | None, *, is_attended: bool
+) -> list[str]:
+    """Write warnings of limits on the number of jobs; what is beyond them is submitted as other jobs end, if at all.
 
     Args:
         cluster: is asked.
         demand: what jobs of experiments ask for, and how many experiments do.
         controller: what the controller's job asks for, and the one that follows it; None where none is a job.
+        is_attended: whether somebody stays who submits later what is beyond a limit now.
     """
     its = limits_on(controller, cluster.partitions, cluster.accounts) if controller is not None else []
     new: Counter[Limit] = Counter()
     for request, experiments in demand.items():
         for limit in limits_on(request, cluster.partitions, cluster.accounts):
             new[limit] += jobs_of(request, experiments)
-    return [
-        line
+    lines = (
+        limit_line(limit, jobs, cluster.queue, has_controller=limit in its, is_attended=is_attended)
         for limit, jobs in new.items()
-        if (line := limit_line(limit, jobs, cluster.queue, has_controller=limit in its))
-    ]
+    )
+    return [line for line in lines if line]

@@ -109,7 +109,9 @@ def jobs_there(limit: Limit, queue: Iterable[QueuedJob]) -> int:
     )
 
 
-def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob], *, has_controller: bool = False) -> str:
+def limit_line(
+    limit: Limit, new: int, queue: Iterable[QueuedJob], *, has_controller: bool = False, is_attended: bool = True
+) -> str:
     """Write that a launch is more than a limit lets in at once; empty where it isn't.
 
     Args:
@@ -117,6 +119,7 @@ def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob], *, has_contro
         new: number of jobs of the launch that count for it.
         queue: the user's jobs that are there already.
         has_controller: whether a controller's job counts, too, and the one that follows it.
+        is_attended: whether somebody stays who submits the others.
     """
     there = jobs_there(limit, queue)
     if new + there + 2 * has_controller <= limit.jobs:
@@ -127,7 +130,7 @@ def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob], *, has_contro
     has += ", and 2 are the controller and the next one" if has_controller else ""
     return (
         f"warning: {counted(new, 'job')}, but {limit.whose} lets {limit.jobs:,} wait or run at once"
-        f" ({limit.name}{has}): the others are submitted as these end"
+        f" ({limit.name}{has}){': the others are submitted as these end' if is_attended else ''}"
     )
 
 

@@ -5,9 +5,11 @@ A launch that goes on already waits for a Slurm that is away; who only begins is
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from heyhi.errors import LauncherError
 from heyhi.slurm.cluster import check_clusters
@@ -49,6 +51,9 @@ def unreachable(*, seconds: float = _RESTART_SECONDS, tell: Callable[[str], None
     """
     if not is_here():
         return "this machine has no sbatch, by which Slurm takes jobs"
+    conf = os.environ.get("SLURM_CONF", "")
+    if conf and not Path(conf).exists():  # Slurm's commands look for it a minute long
+        return f"sbatch is here, but this machine knows of no cluster (SLURM_CONF={conf}: there is no such file)"
     until = time.monotonic() + seconds
     while True:
         try:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from heyhi.experiment.records import Used
 from heyhi.files import parse_json, read_bounded, writing
+from heyhi.sweep.held_note import HELD_BACK
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
 
 BUDGET_SETTING = "budget"  # of Snakemake's --config: name of the controller whose launch has one
@@ -96,7 +97,14 @@ class Budget(NamedTuple):
     def why_none(self) -> str:
         """Say why nothing more is started; empty where it may be."""
         used = self.used()
-        return f"held back: {used:.3g} of {self.most:g} GPU-hours used" if used >= self.most else ""
+        return f"{HELD_BACK}{self._said(used)}" if used >= self.most else ""
+
+    def said(self) -> str:
+        """Say how much of it was used."""
+        return self._said(self.used())
+
+    def _said(self, used: float) -> str:
+        return f"{used:.3g} of {self.most:g} GPU-hours used"
 
     def begin(self) -> None:
         """Forget what earlier launches of this name have used.

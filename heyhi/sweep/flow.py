@@ -43,7 +43,7 @@ from heyhi.sweep.index import ManifestIndex, damaged_manifest, no_manifest
 from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector
-from heyhi.sweep.sign_of_life import give_sign_of_life
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, GIVEN_UP_NAME, give_sign_of_life
 from heyhi.sweep.target import (
     exp_ids_of,
     folder_of,
@@ -140,6 +140,10 @@ class Flow:
         self.options = f" {CONTINUE_OPTION}" if goes_on else ""
         if name := config.get(BUDGET_SETTING):
             self.options += _literal(f" --launch {shlex.quote(str(name))}")
+        if name := config.get(CANARY_SETTING):  # canaries that have died for good stay so
+            given_up = self.project.state_root / CONTROLLERS_NAME / str(name) / GIVEN_UP_NAME
+            if is_there(given_up):
+                self.options += _literal(f" --given-up {shlex.quote(str(given_up))}")
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards)))
         self.files = _for_rule(lambda wildcards: self._files(self._find(wildcards).node))

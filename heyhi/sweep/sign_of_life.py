@@ -16,13 +16,26 @@ from pathlib import Path
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim, read_owner
-from heyhi.files import replace_file, writing
+from heyhi.files import parse_json, read_bounded, replace_file, writing
 from heyhi.project import Project
 
 CONTROLLERS_NAME = "controllers"  # folder in the state root
 NOTE_NAME = "controller.json"
+GIVEN_UP_NAME = "given_up.jsonl"  # in the folder of a controller: `heyhi.job.given_up`
 _PREFIX = "snakemake-"
 _OLD_SECONDS = 3600.0  # of a folder whose process was killed before it could remove it
+
+
+def launch_in(folder: Path) -> str:
+    """Return the record of the launch that a controller's note is of; empty where nobody knows.
+
+    Args:
+        folder: of the controller.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        note = parse_json(read_bounded(folder / NOTE_NAME))
+        return str(note.get("launch", "")) if isinstance(note, dict) else ""
+    return ""
 
 
 def give_sign_of_life(project: Project, manifests: Sequence[str], targets: Sequence[str]) -> None:

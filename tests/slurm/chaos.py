@@ -99,9 +99,12 @@ class Chaos:
                 empty_since = None
             if self.troubles.controller is not None and self.troubles.controller.poll() is not None:
                 self.book.say("controller ended", f"exit code {self.troubles.controller.returncode}")
-                if self.troubles.controller.returncode not in (0, 1):
-                    self.book.wrong(f"the last controller ended with {self.troubles.controller.returncode}")
+                code = self.troubles.controller.returncode
                 self.troubles.controller = None
+                if code == self.troubles.code_of_cancelled:  # what was done last may have been that
+                    self.troubles.launch()
+                elif code not in (0, 1):
+                    self.book.wrong(f"the last controller ended with {code}")
             if self.troubles.controller is None and not left and not self.troubles.jobs():
                 if not (self.project.workers and self._is_one_unstarted()):
                     return

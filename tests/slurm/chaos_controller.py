@@ -8,7 +8,7 @@ import re
 import signal
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from chaos_troubles import Troubles
 from cluster import ClusterError
@@ -40,6 +40,8 @@ class Jobs:
 @dataclass
 class JobTroubles(Troubles):
     """What can be done where the controller is a job."""
+
+    code_of_cancelled: ClassVar[int | None] = 128 + signal.SIGTERM
 
     def controllers(self) -> list[dict[str, str]]:
         """Ask for the jobs that are controllers, or will be."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from chaos_book import Book, Draws, choose
 from chaos_project import Point, Project, read_ledger
@@ -34,6 +34,7 @@ class Troubles:
     project: Project
     draws: Draws
     later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    code_of_cancelled: ClassVar[int | None] = None  # of a controller, where it can be cancelled as jobs are
     controller: subprocess.Popen[bytes] | None = None
     launches: int = 0
     hurt_nodes: set[str] = field(default_factory=set)

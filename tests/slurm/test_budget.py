@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import stat
 from collections.abc import Callable
 
 import pytest
+
+from tests.listener import listening
 
 from .conftest import Lab
 
@@ -99,3 +104,71 @@ def test_on_this_machine_the_gpus_of_the_launcher_count(gpus: Lab) -> None:
     assert gpus.ledger == [0]
     rows = gpus.statuses("conf/sweep.py")
     assert [rows[x]["status"] for x in range(3)] == ["DONE", "NOT_STARTED", "NOT_STARTED"]
+
+
+def test_what_is_held_back_has_not_died_and_is_no_error(gpus: Lab) -> None:
+    gpus.sweep(*({"x": x, "do": "nap"} for x in range(3)))
+    words = ("--profile", "local", "--jobs", "1", "--max-gpu-hours", "0.001", "conf/sweep.py")
+    with listening() as listener:
+        done = gpus.heyhi("run", "--notify", listener.url, *words)
+        assert done.returncode == 1, done.stdout
+        assert listener.events == ["end"]
+        assert listener.got[0].form["counts"] == {"DONE": 1, "NOT_STARTED": 2}
+    said = done.stdout + done.stderr
+    assert "ERROR" not in said
+    assert said.count("GPU-hours used: nothing more is started") == 1
+    assert "1 done, 2 held back in" in said
+
+
+def test_the_end_says_how_much_was_used_also_where_that_was_less(gpus: Lab) -> None:
+    gpus.sweep({"x": 1, "do": "nap"})
+    done = gpus.heyhi("run", "--profile", "local", "--max-gpu-hours", "1", "conf/sweep.py")
+    assert done.returncode == 0, done.stdout
+    assert " of 1 GPU-hours used" in done.stdout
+
+
+def test_a_controller_that_is_killed_as_it_cancels_what_waits_leaves_no_death(
+    gpus: Lab, until: Callable[[Callable[[], object]], None]
+) -> None:
+    real = shutil.which("scancel")
+    scancel = gpus.root / "bin/scancel"
+    scancel.parent.mkdir()
+    scancel.write_text(f'#!/bin/sh\n{real} "$@"\nkill -9 $PPID\n')
+    scancel.chmod(scancel.stat().st_mode | stat.S_IXUSR)
+    count = 9  # of which 6 run at once
+    gpus.sweep(*({"x": x, "do": "nap"} for x in range(count)))
+    path = gpus.env["PATH"]
+    gpus.env["PATH"] = f"{scancel.parent}:{path}"
+    process = gpus.follow("launch", "--foreground", "--max-gpu-hours", "0.0001", "conf/sweep.py")
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    gpus.env["PATH"] = path
+    until(lambda: not gpus.run_words("squeue", "-h").stdout)
+    rows = gpus.statuses("conf/sweep.py")
+    held = [row for row in rows.values() if row["status"] == "NOT_STARTED"]
+    assert len(held) + sum(row["status"] == "DONE" for row in rows.values()) == count, rows
+    assert len(held) >= 3
+    assert all("of 0.0001 GPU-hours used" in row["reason"] for row in held), held
+    # With the next launch these are what was never started, also for itself.
+    again = gpus.heyhi("launch", "--foreground", "--max-gpu-hours", "1", "conf/sweep.py")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert f"NOT_STARTED {len(held)}" in again.stdout
+    assert "DEAD" not in again.stdout
+    assert sorted(gpus.ledger) == list(range(count))
+
+
+def test_a_job_that_starts_once_all_was_used_says_why_without_a_controller(
+    gpus: Lab, until: Callable[[Callable[[], object]], None]
+) -> None:
+    gpus.sweep({"x": 1, "do": "nap"}, {"x": 2, "do": "nap"})
+    (gpus.root / "conf/work.prototxt").write_text(
+        f'work {{ launcher {{ slurm {{ {GPUS} extra: "--nodelist=n1 --exclusive" }} }} }}\n'
+    )
+    process = gpus.follow("launch", "--foreground", "--max-gpu-hours", "0.0001", "conf/sweep.py")
+    until(lambda: len(gpus.run_words("squeue", "-h").stdout.splitlines()) == 2 and gpus.ledger)
+    process.kill()
+    until(lambda: not gpus.run_words("squeue", "-h").stdout)
+    assert len(gpus.ledger) == 1
+    rows = gpus.statuses("conf/sweep.py")
+    assert sorted(row["status"] for row in rows.values()) == ["DONE", "NOT_STARTED"]
+    assert [row["reason"] for row in rows.values() if "of 0.0001 GPU-hours used" in row["reason"]], rows

@@ -116,3 +116,24 @@ def test_a_controller_that_is_told_to_end_leaves_the_job_of_its_canary_and_ctrl_
     assert code == 130, out
     assert "1 jobs of this run were cancelled" in out
     assert lab.statuses()[5]["status"] == "DEAD"
+
+
+def test_the_others_run_the_code_of_the_canaries_and_one_that_was_cancelled_stays_so(lab: Any, until: Until) -> None:
+    gate = '    while cfg.x == 1 and not (ROOT / "log1").exists():\n        time.sleep(0.05)\n'
+    task = TASK.replace("    heyhi.log(loss=1.0)\n", f"{gate}    heyhi.log(loss=1.0)\n")
+    task = task.replace("    heyhi.log", "    if cfg.x == 2:\n        time.sleep(600)\n    heyhi.log")
+    (lab.root / "run.py").write_text(task.replace("10 * cfg.x}", '10 * cfg.x, "note": "first"}'))
+    lab.sweep({"x": 1}, {"x": 2}, {"x": 3})
+    run = lab.follow("run", "--canary=2", "--profile", "slurm", "conf/sweep.py")
+    until(lambda: sorted(lab.ledger) == [1, 2])
+    assert lab.heyhi("cancel", "-y", str(lab.folder(2).relative_to(lab.root / "results"))).returncode == 0
+    (lab.root / "run.py").write_text(task.replace("10 * cfg.x}", '10 * cfg.x, "note": "second"}'))
+    lab.allow("log1")
+    lab.allow("go")
+    code, out = lab.end(run)
+
+    assert code == 1, out
+    assert "was cancelled" in out
+    assert sorted(lab.ledger) == [1, 2, 3]
+    assert len(jobs_of(lab)) == 3
+    assert lab.result(3)["note"] == "first"

@@ -117,6 +117,24 @@ def test_a_run_that_is_killed_is_tried_again_and_one_that_is_cancelled_is_not(
     assert lab.statuses()[2]["reason"].startswith("CANCELLED")
 
 
+def test_a_job_that_waits_for_its_next_attempt_says_of_what_the_last_one_died(
+    lab: Any, cluster: Any, until: Until
+) -> None:
+    lab.sweep({"x": 1, "do": "wait", "launcher.slurm.max_attempts": 2})
+    launch(lab)
+    until(lambda: lab.ledger == [1])
+    with cluster.closed():
+        os.kill(lab.attempts(1)[0]["pid"], signal.SIGKILL)
+        until(lambda: states(lab) == {1: "PENDING"})
+        reason = lab.statuses()[1]["reason"]
+        assert re.fullmatch(rf"job {lab.job(1)} waits.*, to be tried again: attempt 1: signal 9 .SIGKILL.", reason), (
+            reason
+        )
+    lab.allow()
+    until(lambda: not end_of(lab)["closing"])
+    assert states(lab) == {1: "DONE"}
+
+
 def test_one_whose_time_is_up_is_tried_again_with_more(lab: Any, until: Until) -> None:
     ask = {"launcher.slurm.hours": 0.015, "launcher.slurm.timeout_hours_factor": 4, "launcher.slurm.max_attempts": 2}
     lab.sweep({"x": 1, "do": "wait", **ask})
@@ -265,3 +283,24 @@ def test_a_search_is_refused(lab: Any, cluster: Any) -> None:
     done = lab.heyhi(*ALONE, "conf/search.py")
     assert done.returncode == 2 and "somebody has to stay who starts the next ones" in done.stderr
     assert cluster.jobs() == []
+
+
+def test_a_launch_whose_last_job_slurm_does_not_take_is_well_and_says_what_makes_the_table(
+    lab: Any, until: Until, tmp_path: Path
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "sbatch").write_text(
+        "#!/bin/bash\n"
+        'case "$*" in *afterany*) echo "sbatch: error: Batch job submission failed: never" >&2; exit 1 ;; esac\n'
+        f'exec {shutil.which("sbatch")} "$@"\n'
+    )
+    (programs / "sbatch").chmod(0o755)
+    lab.env["PATH"] = f"{programs}:{lab.env['PATH']}"
+    lab.sweep(*({"x": x} for x in range(1, 6)))
+    done = lab.heyhi(*ALONE)
+    assert done.returncode == 0 and "submitted: 5 jobs" in done.stdout, done.stdout + done.stderr
+    assert "warning: no job makes the table at the end" in done.stderr and "heyhi report does" in done.stderr
+    until(lambda: [*states(lab).values()] == ["DONE"] * 5)
+    ids = [int(lab.job(x)) for x in range(1, 5)]
+    assert ids == sorted(ids)

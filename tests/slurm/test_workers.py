@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from .cluster import Cluster
 from .conftest import Lab
@@ -282,3 +285,126 @@ def test_the_last_worker_makes_the_table(lab: Lab, cluster: Cluster, until: Unti
     tables = list(lab.root.glob("results/reports/*/*.csv"))
     assert tables, [*lab.root.glob("results/*/*")]
     assert "NOT_STARTED" not in lab.heyhi("status").stdout
+
+
+SBATCH = """#!/bin/bash
+case "$*" in *--test-only*) exec {real} "$@" ;; esac
+[ -e {folder}/first ] || {{ touch {folder}/first; exec {real} "$@"; }}
+{real} "$@" > {folder}/answer && touch {folder}/submitted
+exec sleep 20
+"""
+
+
+def hold_answers(lab: Lab, folder: Path) -> None:
+    """Have Slurm take jobs and say so only of the first."""
+    folder.mkdir()
+    (folder / "sbatch").write_text(SBATCH.format(folder=folder, real=shutil.which("sbatch", path=lab.env["PATH"])))
+    (folder / "sbatch").chmod(0o755)
+    lab.env["PATH"] = f"{folder}:{lab.env['PATH']}"
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_a_worker_that_is_submitted_as_its_launch_is_ended_is_one_all_the_same(
+    lab: Lab, cluster: Cluster, until: Until, tmp_path: Path, sign: signal.Signals
+) -> None:
+    points(lab, 4, do="wait")
+    path = lab.env["PATH"]
+    hold_answers(lab, tmp_path / "bin")
+    process = lab.follow("launch", "--profile", "slurm", "--workers", "3")
+    until((tmp_path / "bin" / "submitted").exists)
+    process.send_signal(sign)
+    _, out = lab.end(process)
+    assert ("workers that were submitted go on; the same command submits the rest" in out) == (sign == signal.SIGINT)
+    lab.env["PATH"] = path
+    until(lambda: len(lab.ledger) == 2)
+    jobs = sorted([*jobs_of(out), (tmp_path / "bin" / "answer").read_text().strip()])
+    assert f"2 workers (jobs {', '.join(jobs)}) run these" in lab.heyhi("status").stdout
+    assert "started 1 worker, beside 2 that live" in launch(lab, "--workers", "3")
+    done = lab.heyhi("cancel", "--force", "conf/sweep.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    until(is_over(lab, cluster))
+    assert len(lab.ledger) <= 3
+
+
+def fails_and_goes_back(lab: Lab, until: Until) -> str:
+    """Start a worker that has tried x=1 once, which is to be tried again once x=2 has ended."""
+    slurm = {"launcher.slurm.max_attempts": 3}
+    lab.sweep({"x": 1, "do": "fail", **slurm}, {"x": 2, "do": "wait", **slurm})
+    (job,) = jobs_of(launch(lab, "--workers", "1"))
+    until(lambda: lab.ledger == [1, 2])
+    return job
+
+
+def test_what_is_to_be_tried_again_is_pending_and_so_blocks_nothing(lab: Lab, cluster: Cluster, until: Until) -> None:
+    fails_and_goes_back(lab, until)
+    row = lab.statuses()[1]
+    assert row["status"] == "PENDING"
+    assert row["reason"] == "to be tried again: attempt 1: exit code 1: ValueError: boom"
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert lab.ledger == [1, 2, 1, 1]
+    assert lab.statuses()[1]["status"] == "DEAD"
+
+
+def test_what_is_to_be_tried_again_can_be_cancelled(lab: Lab, cluster: Cluster, until: Until) -> None:
+    fails_and_goes_back(lab, until)
+    done = lab.heyhi("cancel", str(lab.folder(1)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not tried again; the workers go on with others" in done.stdout
+    assert lab.statuses()[1]["status"] == "DEAD"
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert lab.ledger == [1, 2]
+    assert {x: row["status"] for x, row in lab.statuses().items()} == {1: "DEAD", 2: "DONE"}
+
+
+def test_what_goes_back_is_taken_by_another_worker_of_its_launch(lab: Lab, cluster: Cluster, until: Until) -> None:
+    slurm = {"launcher.slurm.max_attempts": 3}
+    lab.sweep({"x": 1, "do": "fail", **slurm}, *({"x": x, "do": "wait", **slurm} for x in (2, 3)))
+    first, second = jobs_of(launch(lab, "--workers", "2"))
+    until(lambda: sorted(lab.ledger) == [1, 2, 3])
+    lab.allow("go2" if lab.job(2) != lab.job(1) else "go3")
+    until(lambda: sorted(lab.ledger) == [1, 1, 1, 2, 3])
+    assert {start["job_id"] for start in starts(lab, 1)} == {first, second}
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert {x: row["status"] for x, row in lab.statuses().items()} == {1: "DEAD", 2: "DONE", 3: "DONE"}
+
+
+def test_what_a_killed_worker_had_is_not_tried_again_once_that_is_cancelled(
+    lab: Lab, cluster: Cluster, until: Until
+) -> None:
+    points(lab, 2, do="wait", **{"launcher.slurm.max_attempts": 2})
+    first, second = jobs_of(launch(lab, "--workers", "2"))
+    until(lambda: sorted(lab.ledger) == [1, 2])
+    lost = next(x for x in (1, 2) if lab.job(x) == first)
+    cluster.run("scontrol", "suspend", second)
+    cluster.run("scancel", first)
+    until(lambda: lab.statuses()[lost]["status"] == "DEAD")
+    done = lab.heyhi("cancel", str(lab.folder(lost)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not tried again; the workers go on with others" in done.stdout
+    cluster.run("scontrol", "resume", second)
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert sorted(lab.ledger) == [1, 2]
+
+
+def test_what_living_workers_are_through_with_is_said_to_be_left_and_gets_no_worker(
+    lab: Lab, cluster: Cluster, until: Until
+) -> None:
+    lab.sweep({"x": 1, "do": "fail"}, {"x": 2, "do": "wait"})
+    (job,) = jobs_of(launch(lab, "--workers", "1"))
+    until(lambda: lab.ledger == [1, 2])
+    said = launch(lab, "--workers", "2")
+    assert f"nothing started: this is being run already by 1 worker (job {job})" in said
+    assert re.search(
+        r"^p/work/do=fail,x=1_\S+ is DEAD, and these workers don't try it again:"
+        r" heyhi retry --dead .*--workers 1 starts it again$",
+        said,
+        re.MULTILINE,
+    ), said
+    lab.allow()
+    until(is_over(lab, cluster))
+    assert lab.ledger == [1, 2]
+    assert "--workers 1 starts it again" in lab.heyhi("status", "conf/sweep.py").stdout

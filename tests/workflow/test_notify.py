@@ -131,6 +131,61 @@ def test_a_launch_that_goes_on_after_a_kill_tells_no_second_first_death(
     assert listener.events == ["death", "end", "death", "end"]
 
 
+def test_who_was_to_be_told_by_a_killed_launch_is_told_by_the_one_that_goes_on(
+    tiny: Any, heyhi: Heyhi, listener: Listener
+) -> None:
+    tiny.make_gate(2)
+    heyhi("launch", *LOCAL, "--notify", listener.url)
+    tiny.wait_at_gate()
+    (pid,) = controllers(tiny)
+    os.kill(pid, signal.SIGKILL)
+    again = heyhi("launch", *LOCAL)
+    assert f"tells:   http://{listener.host}/…" in again.stdout
+    tiny.open_gate(2)
+    until(lambda: listener.got)
+    until(lambda: not controllers(tiny))
+    assert listener.events == ["end"]
+    assert having_token(tiny.root) == []
+
+
+def test_a_command_that_finds_nothing_left_tells_the_end_that_a_killed_launch_was_to_tell(
+    tiny: Any, heyhi: Heyhi, listener: Listener
+) -> None:
+    tiny.make_gate(3)
+    heyhi("launch", *LOCAL, "--jobs", "3", "--notify", listener.url)
+    tiny.wait_at_gate()
+    until(lambda: len(list(tiny.root.glob("results/p/work/*/result.json"))) == 2)
+    (pid,) = controllers(tiny)
+    os.kill(pid, signal.SIGKILL)
+    tiny.open_gate(3)
+    until(lambda: len(list(tiny.root.glob("results/p/work/*/result.json"))) == 3)
+    (whom,) = having_token(tiny.root)
+    os.utime(whom.parent, (0, 0))
+    assert "addresses of sweep-" in heyhi("clean", "--dry-run").stdout  # a day later
+    assert "told http://" in heyhi("launch", *LOCAL).stdout
+    assert listener.events == ["end"]
+    assert "over: all 3 DONE" in listener.got[0].form["text"]
+    assert having_token(tiny.root) == []
+    assert "told http://" not in heyhi("launch", *LOCAL).stdout
+
+
+@pytest.mark.parametrize("sign", [signal.SIGHUP, signal.SIGTERM])
+def test_a_run_whose_terminal_is_closed_tells_the_end(tiny: Any, listener: Listener, sign: signal.Signals) -> None:
+    tiny.make_gate(1)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "heyhi.cli", "run", *LOCAL, "--notify", listener.url],
+        cwd=tiny.root, env=tiny.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    tiny.started.append(run)
+    tiny.wait_at_gate()
+    run.send_signal(sign)
+    run.communicate(timeout=SECONDS)
+    assert run.returncode == 128 + sign
+    assert listener.events == ["end"]
+    assert listener.got[0].form["why"].startswith(f"cut off by {sign.name}")
+    assert having_token(tiny.root) == []
+
+
 def test_an_address_that_fails_is_said_once_and_stops_nothing(tiny: Any, heyhi: Heyhi, listener: Listener) -> None:
     tiny.make_fail(1)
     listener.answers = [(404, {})] * 9

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from heyhi.control.controller import ControllerSpec
-from heyhi.control.held_back import forget_held, hold, why_held
+from heyhi.control.held_back import why_held
 from heyhi.control.survey import Survey
+from heyhi.sweep.held_note import forget_held, hold
 from heyhi.sweep.target import target_of
 from tests.unit.serve.boards import Sweep, cells, looked, shown
 

@@ -69,3 +69,15 @@ def test_a_controller_that_is_just_restarted_is_waited_for(command: Command, tmp
     command("scontrol", f"[ -e {tmp_path}/asked ] && exit; : > {tmp_path}/asked; {DOWN}")
     assert unreachable(seconds=60) == ""
     assert (tmp_path / "calls").read_text() == "scontrol ping\n" * 2
+
+
+def test_a_configuration_that_is_not_there_is_no_cluster_and_is_said_at_once(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("sbatch", "exit 1")
+    command("scontrol", "sleep 60")
+    monkeypatch.setenv("SLURM_CONF", "/nope")
+    assert (
+        unreachable(seconds=60)
+        == "sbatch is here, but this machine knows of no cluster (SLURM_CONF=/nope: there is no such file)"
+    )
