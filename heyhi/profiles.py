@@ -5,6 +5,7 @@ A project's own go before those of the package.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -72,6 +73,19 @@ def runs_here(profile: Path) -> bool:
         HeyhiError: it has code that fails.
     """
     return all(_executor(path) in ("", LOCAL) for path in profile.glob("config*.yaml"))
+
+
+def settings_of(profile: Path) -> dict[str, Any]:
+    """Return what a profile sets; nothing of a file that can't be read.
+
+    Raises:
+        HeyhiError: it has code that fails.
+    """
+    found: dict[str, Any] = {}
+    for path in sorted(profile.glob("config*.yaml")):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            found |= _rendered(path, path.read_text(encoding="utf-8"))
+    return found
 
 
 def leaves_jobs(profile: Path) -> bool:

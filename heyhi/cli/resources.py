@@ -68,10 +68,14 @@ def check_engine(args: argparse.Namespace, selection: Selection, starting: Colle
         profile: Snakemake's.
 
     Raises:
-        HeyhiError: jobs can't be handed over from here, or what nobody asked for by `--profile` would run here.
+        HeyhiError: jobs can't be handed over from here, or another engine can't run them, or what nobody asked for by
+            `--profile` would run here.
     """
+    from heyhi.cli.other_engine import check_other_engine
     from heyhi.slurm.reach import check_reachable
 
+    if starting:
+        check_other_engine(selection.project, starting_of(selection, starting), profile)
     if not starting or args.dry_run:
         return
     if uses_slurm(profile):

@@ -221,6 +221,8 @@ def say_controller(
     spec = None if is_new or not args.jobs else controller.spec()
     if not is_new and args.jobs and (spec is None or spec.jobs != args.jobs):
         print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
+    if not is_new and (asked := getattr(args, "max_gpu_hours", None)):
+        print(f"--max-gpu-hours {asked:g} was left out: {_budget_of(controller)}")
     who = controller.describe() if owner.root or owner.kind in DOING else f"controller {owner.describe()}"
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} {who}")
     print(f"  follow:  heyhi status --watch {words}".rstrip())
@@ -230,6 +232,14 @@ def say_controller(
     left = f"; {kill} only the controller: jobs go on" if uses_slurm else ""
     whose = "its runs" if words else "all that runs here, whoever started it"
     print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)
+
+
+def _budget_of(controller: Controller) -> str:
+    """Say which budget a controller has that runs already."""
+    spec = controller.spec()
+    if spec is None:
+        return "nobody knows what that one was told"
+    return f"that one has {spec.max_gpu_hours:g}, which counts" if spec.max_gpu_hours else "that one has no budget"
 
 
 def print_unknown(survey: Survey, among: Container[str]) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from heyhi.cli.options import NOBODY, NOTIFY
 from heyhi.errors import LauncherError, NotifyError
 from heyhi.notify.whom import NOBODY_SAID, Whom, check_here, whom_of
+from heyhi.profiles import find_profile, runs_here
 from heyhi.project import Project
 
 if TYPE_CHECKING:
@@ -61,8 +62,10 @@ class Unattended:
             raise LauncherError(f"--controller {kind}: --foreground is a controller on this terminal: give only one")
         if workers:
             if not uses_slurm:
+                is_here = runs_here(find_profile(project, args.profile))
+                at_once = "; --jobs says how many run at once here" if is_here else ""
                 raise LauncherError(
-                    f"--workers {workers}: workers are jobs of Slurm's; --jobs says how many run at once here"
+                    f"--workers {workers}: workers are jobs of Slurm's, and --profile {args.profile} is none{at_once}"
                 )
             if asked or args.foreground:
                 raise LauncherError(

@@ -19,6 +19,7 @@ from typing import ClassVar, NamedTuple
 from heyhi.control.controller import Controller, find_controllers
 from heyhi.control.controller_job import end_jobs
 from heyhi.control.find import experiments_of
+from heyhi.control.killed_engine import left_in_queues
 from heyhi.control.survey import Survey
 from heyhi.control.telling import Cancelling
 from heyhi.control.worker_cancel import end_run, hold_back, tried_by_workers
@@ -63,6 +64,7 @@ class CancelPlan:
         in_workers: exp path -> id of the job that runs it, and others after it.
         tried: exp path -> folder of the launch whose workers may try it again.
         idle: exp path -> why there is nothing to end.
+        unseen: what may wait in an engine's queue, where nobody here can end it.
     """
 
     folders: list[str]
@@ -73,6 +75,7 @@ class CancelPlan:
     in_workers: dict[str, str] = field(default_factory=dict)
     tried: dict[str, Path] = field(default_factory=dict)
     idle: dict[str, str] = field(default_factory=dict)
+    unseen: list[str] = field(default_factory=list)
 
     @property
     def size(self) -> int:
@@ -142,6 +145,7 @@ def plan_cancel(
         plan.tried = tried_by_workers(project, dead, controllers)
         rows = [row for row in rows if row.asked not in plan.tried]
     plan.idle.update({row.asked: row.state.line if row.status.is_trouble else row.status.value for row in rows})
+    plan.unseen = left_in_queues(project, [row.asked for row in rows if row.status is not Status.DONE])
     for job_id, named in plan.jobs.items():
         job = view.queue.known(job_id)
         known = {*named, *map(shown_folder, named)}
@@ -245,7 +249,8 @@ class Canceller:
             late.in_workers = {path: job for path, job in late.in_workers.items() if path not in plan.in_workers}
             self._end(late)
             plan.idle = {path: text for path, text in plan.idle.items() if path not in late.runs}
-        self.lines += idle_lines(self._project, plan)
+        self.lines += [*idle_lines(self._project, plan), *plan.unseen]
+        self.failed |= bool(plan.unseen)
         self.found += [Found("nothing", self._name(path), why=why) for path, why in plan.idle.items()]
         telling.tell()
 
@@ -422,7 +427,8 @@ def describe(project: Project, plan: CancelPlan) -> list[str]:
     lines += [f"{_name_of(root, path)}: {owner.describe()}" for path, owner in plan.runs.items()]
     text = "its run in job {}, a worker, which goes on with others"
     lines += [f"{_name_of(root, path)}: {text.format(job_id)}" for path, job_id in plan.in_workers.items()]
-    return [*lines, *(f"{_name_of(root, path)}: {_NOT_AGAIN}" for path in plan.tried)]
+    lines += [f"{_name_of(root, path)}: {_NOT_AGAIN}" for path in plan.tried]
+    return [*lines, *plan.unseen]
 
 
 def _name_of(root: Path, path: str) -> str:

@@ -28,12 +28,18 @@ def why_held(project: Project) -> Mapping[str, str]:
     """
     root = project.state_root / HELD_NAME
     found: dict[str, str] = {}
+    told: dict[str, str] = {}  # also of what was started since
     for name, since in _newest_last(root, NOTE_SUFFIX):
         why = read_why(root / name)
         if why:
             note = _note(project, name.removesuffix(NOTE_SUFFIX))
             first = set(folders_of(_texts(note, "canaries"), project.root))  # which are told apart
-            found |= dict.fromkeys((path for path in folders_in(project, note) if path not in first), why)
+            its = [path for path in folders_in(project, note) if path not in first]
+            # Of launches that have some in common, the newest one's reason alone holds.
+            outdated = {told[path] for path in its if path in told}
+            found = {path: line for path, line in found.items() if line not in outdated}
+            found |= dict.fromkeys(its, why)
+            told |= dict.fromkeys(its, why)
             # Another launch that has some of them was begun later, and hasn't held them back.
             for other in _begun_after(project, since, name.removesuffix(NOTE_SUFFIX)):
                 for path in folders_in(project, _note(project, other)):

@@ -10,10 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from heyhi.errors import LauncherError
-from heyhi.slurm.request import JobRequest
+from heyhi.slurm.request import JobRequest, plain_request
 
 OWN = "heyhi"  # the name of HeyHi's executor
 _NAMES = ("mem_mb", "runtime", "gpu", "gpu_model")
+# Of a launcher, what only HeyHi's own executor reads.
+_OURS = (
+    "setup", "python", "prefix", "partition", "account", "qos", "constraint", "exclude", "extra", "comment", "job_name",
+    "pack", "max_attempts",
+)  # fmt: skip
 _Value = str | int | None
 
 
@@ -36,8 +41,14 @@ def standard_resources(request: JobRequest | None) -> Mapping[str, _Value]:
     return {name: value for name, value in values.items() if value}
 
 
-def check_one_node(exp_id: str, request: JobRequest | None) -> None:
-    """Refuse what needs several nodes: of other engines' jobs each is one process on one.
+def not_told(request: JobRequest) -> list[str]:
+    """Name the fields of a launcher that say something and that no other engine is told."""
+    usual = plain_request(hours=1, mem_gb=1)
+    return [name for name in _OURS if getattr(request, name) != getattr(usual, name)]
+
+
+def check_one_process(exp_id: str, request: JobRequest | None) -> None:
+    """Refuse what runs on several nodes, or as several tasks: each of other engines' jobs is one process on one node.
 
     Raises:
         LauncherError: so it is.
@@ -46,6 +57,11 @@ def check_one_node(exp_id: str, request: JobRequest | None) -> None:
         raise LauncherError(
             f"{exp_id}: its launcher asks for {request.nodes} nodes, and only profiles/slurm starts ranks on several:"
             " take that, or fewer GPUs"
+        )
+    if request is not None and request.tasks > 1:
+        raise LauncherError(
+            f"{exp_id}: its launcher asks for {request.tasks} tasks, and only profiles/slurm starts more than one of a"
+            " job: take that, or launcher.slurm.single_task_per_node=true, which is one process with all GPUs"
         )
 
 

@@ -37,7 +37,7 @@ from heyhi.slurm.request import JobRequest, is_slurm, request_of
 from heyhi.sweep.budget import BUDGET_SETTING
 from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
-from heyhi.sweep.engine import check_one_node, give_resources, is_other_engine
+from heyhi.sweep.engine import check_one_process, give_resources, is_other_engine
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, damaged_manifest, no_manifest
 from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
@@ -346,7 +346,7 @@ class Flow:
                     self._workflow, _RULES, _for_rule(lambda wildcards: self._request(self._find(wildcards)))
                 )
         if self._is_engine_told and not is_there(self.project.root / known.node.target):
-            check_one_node(known.node.target, self._request(known))
+            check_one_process(known.node.target, self._request(known))
 
     def _threads(self, known: _Known) -> int:
         request = self._request(known) if self._is_engine_told else None

@@ -845,6 +845,21 @@ CASES = (
         ("heyhi run --cfg train I.launcher=slurm", "heyhi run --cfg train --sweep launcher.slurm.hours=1,2"),
     ),
     Given(
+        "another engine",
+        (
+            "heyhi launch conf/seeds.py --profile profiles/lsf",
+            "heyhi launch conf/seeds.py --profile profiles/lsf --dry-run",
+            "heyhi launch conf/seeds.py --profile profiles/bare",
+            "heyhi launch conf/seeds.py --profile profiles/bare --workers 2",
+            "heyhi launch --cfg train I.launcher=slurm launcher.slurm.num_gpus=2 --profile profiles/whole",
+        ),
+        {
+            "profiles/lsf/config.yaml": "executor: lsf\n",
+            "profiles/bare/config.yaml": "executor: cluster-generic\nkeep-incomplete: true\n",
+            "profiles/whole/config.yaml": "executor: cluster-generic\nkeep-incomplete: true\nrerun-triggers: mtime\n",
+        },
+    ),
+    Given(
         "workers",
         (
             "heyhi launch conf/seeds.py --profile profiles/local --workers 2",

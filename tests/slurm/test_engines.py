@@ -110,3 +110,41 @@ def test_what_asks_for_several_nodes_is_refused_before_a_job_is_submitted(engine
     assert "its launcher asks for 2 nodes, and only profiles/slurm starts ranks on several" in out
     assert "Traceback" not in out
     assert subprocess.run(["squeue", "-h"], capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_a_kind_of_gpu_reaches_the_engine(engine: Lab) -> None:
+    engine.sweep({"x": 1, "launcher.slurm.gpu_type": "v100"}, {"x": 2})
+    code, out = engine.end(engine.start(*ENGINE))
+    assert code == 0, out
+    job = next(a["job_id"] for a in attempts(engine, 1))
+    where = engine.run_words("sacct", "-X", "-n", "-P", "-o", "NodeList,ReqTRES", "-j", str(job)).stdout
+    assert re.match(r"n3\|.*gres/gpu=1", where), where
+
+
+def test_what_the_engine_cannot_run_or_is_not_told_is_said_before_anything_starts(engine: Lab) -> None:
+    words = ("launch", *ENGINE, "conf/sweep.py")
+    engine.sweep({"x": 1, "launcher.slurm.num_gpus": 2})
+    refused = engine.heyhi(*words)
+    assert refused.returncode == 2
+    assert "asks for 2 tasks, and only profiles/slurm starts more than one of a job" in refused.stderr
+    assert "launcher.slurm.single_task_per_node=true" in refused.stderr
+    assert engine.heyhi(*words, "--dry-run").returncode == 2
+    engine.sweep({"x": 1, "launcher.slurm.partition": "long", "launcher.slurm.max_attempts": 3})
+    dry = engine.heyhi(*words, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "not for this profile, and left out: partition, max_attempts" in dry.stdout
+    assert not list((engine.root / "results").glob("p/*"))
+
+
+def test_cancel_says_that_jobs_of_a_killed_controller_may_wait_in_the_engine(engine: Lab, until: Until) -> None:
+    config = engine.root / "profiles/generic/config.yaml"
+    config.write_text(config.read_text().replace("sbatch --parsable", "sbatch --parsable --hold"))
+    engine.sweep({"x": 1, "do": "wait"})
+    assert engine.heyhi("launch", *ENGINE, "conf/sweep.py").returncode == 0
+    until(lambda: jobs_of(engine))
+    (claim,) = engine.root.glob("results/.heyhi/controllers/*/claim.json")
+    os.kill(json.loads(claim.read_text())["pid"], signal.SIGKILL)
+    cancelled = engine.heyhi("cancel", "-y", "conf/sweep.py")
+    assert cancelled.returncode == 1, cancelled.stdout
+    assert "jobs may wait there, and run: look at its queue" in cancelled.stdout
+    engine.run_words("scancel", *jobs_of(engine))

@@ -118,3 +118,9 @@ def test_the_command_that_is_shown_has_what_is_there(project: Project) -> None:
     (root / "heyhi.smk").write_text("")  # the other one is the user's
     write(root / "heyhi_profiles/local", "cores: 1\n")
     assert snakemake_command(project, "local") == "snakemake --snakefile heyhi.smk --profile heyhi_profiles/local"
+
+
+def test_the_page_of_other_engines_shows_the_whole_profile_that_lies_beside_it(repository: Path) -> None:
+    page = (repository / "docs/engines.md").read_text()
+    for name in ("config.yaml", "status.sh"):
+        assert (repository / "docs/engines" / name).read_text() in page

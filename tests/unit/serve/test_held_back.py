@@ -76,3 +76,11 @@ def test_a_damaged_file_of_it_stops_nothing(sweep: Sweep, text: str) -> None:
     assert all("\x1b" not in reason and "\n" not in reason for reason in reasons(sweep))
     (sweep.project.state_root / "controllers/many0/controller.json").write_bytes(b"\xff")
     assert set(reasons(sweep)) == {""}
+
+
+def test_of_two_launches_that_share_some_only_the_newer_ones_reason_is_said(sweep: Sweep) -> None:
+    hold(launched(sweep, "first"), WHY)
+    newer = launched(sweep, "second", 1, 2)
+    hold(newer, "held back: 0.02 of 0.01 GPU-hours used")
+    assert WHY not in reasons(sweep)
+    assert reasons(sweep).count("held back: 0.02 of 0.01 GPU-hours used") == 2
