@@ -26,7 +26,7 @@ from types import FrameType
 
 from heyhi.code.snapshot import open_snapshot
 from heyhi.errors import HeyhiError, UnknownError
-from heyhi.experiment.claim import read_owner
+from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.death import Death
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import ExperimentDir
@@ -96,6 +96,7 @@ class Worker:
     _view: View = field(default_factory=View)
     _over: set[str] = field(default_factory=set)  # folders of those that nobody starts any more
     _done: set[str] = field(default_factory=set)
+    _back: set[str] = field(default_factory=set)  # that this job has left to be tried again
     _unknown: set[str] = field(default_factory=set)  # that nobody can look at, which was said
     _waits: bool = False  # whether some wait for what they need
     _told: queue.SimpleQueue[None] = field(default_factory=queue.SimpleQueue)
@@ -121,6 +122,7 @@ class Worker:
             return 128 + self.stopped
         if self._leaves:
             self._say(self._leaves)
+            self._give_back()
             self._has_left.touch()
             self._call(_CLOSING, self.work.launch, UNLESS_OTHERS)  # the last that leaves makes the tables
             return 1
@@ -357,6 +359,7 @@ class Worker:
             self._say(f"{name}: {how}; {'done' if self._is_done(item.folder) else 'another has it'}")
             return
         if again:
+            self._back.add(item.folder)
             self._say(f"{name}: {death.text}: goes back")
             return
         status = Status.PRUNED if death.kind == PRUNED else Status.DEAD
@@ -446,6 +449,16 @@ class Worker:
             if one is not None:
                 return request_of(getattr(order.schema.parse_root(one.config), one.task))
         return None
+
+    def _give_back(self) -> None:
+        """Give up what waits for another attempt: from this worker it gets none."""
+        for folder in self._back - self._done:
+            with contextlib.suppress(HeyhiError):  # its claim ends with this job
+                mine = Claim.acquire(
+                    Path(folder), kind="controller", replaces=lambda one: one.kind == BACK and one.job == self.job
+                )
+                if isinstance(mine, Claim):
+                    mine.release()
 
     def _close(self) -> None:
         """Have the tables made, and who is to be told of the end told; it is done once, whoever comes."""

@@ -864,7 +864,9 @@ CASES = (
         (
             "heyhi launch conf/seeds.py --profile profiles/local --workers 2",
             "heyhi launch conf/seeds.py --profile slurm --workers 2 --controller slurm",
+            "heyhi launch conf/seeds.py --profile slurm --workers 2 --controller none",
             "heyhi launch conf/seeds.py --profile slurm --workers 2 --jobs 3",
+            "heyhi run conf/seeds.py --workers 2",
             "heyhi launch --cfg train I.launcher=slurm launcher.slurm.pack=2 --workers 2",
             "heyhi launch conf/wide.py --profile slurm --workers 2",
         ),

@@ -408,3 +408,15 @@ def test_what_living_workers_are_through_with_is_said_to_be_left_and_gets_no_wor
     until(is_over(lab, cluster))
     assert lab.ledger == [1, 2]
     assert "--workers 1 starts it again" in lab.heyhi("status", "conf/sweep.py").stdout
+
+
+def test_what_a_worker_would_have_tried_again_is_dead_once_no_more_is_started(
+    lab: Lab, cluster: Cluster, until: Until
+) -> None:
+    lab.settings("stop_after_same_error = 1")
+    slurm = {"launcher.slurm.max_attempts": 2}
+    lab.sweep({"x": 1, "do": "fail", **slurm}, {"x": 2, "do": "fail", **slurm})
+    launch(lab, "--workers", "1")
+    until(is_over(lab, cluster))
+    assert {row["status"] for row in lab.statuses().values()} == {"DEAD"}
+    assert "PENDING" not in "".join(path.read_text() for path in lab.root.glob("results/reports/*.csv"))

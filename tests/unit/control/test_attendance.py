@@ -88,6 +88,23 @@ def test_what_a_living_controller_runs_is_said(project: Project, living: Control
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "who", "does"),
+    [
+        ("launching", "a launch that is just submitting jobs", "has"),
+        ("closing", "what makes the table", "is at work on"),
+    ],
+)
+def test_who_submits_or_makes_the_table_is_called_no_controller(
+    project: Project, kind: str, who: str, does: str
+) -> None:
+    claim = Claim.acquire(controller_of(project, "a").folder, kind=kind)
+    assert isinstance(claim, Claim)
+    with claim:
+        (line,) = Attendance.of(survey_of(project, a=Status.NOT_STARTED)).lines(COMMANDS)
+    assert line == f"{who} (pid {claim.owner.pid} on {claim.owner.host}) {does} it"
+
+
 def test_one_of_other_experiments_runs_none_of_these(project: Project, living: Controller) -> None:
     looked = Attendance.of(survey_of(project, c=Status.NOT_STARTED))
     assert not looked.may_start

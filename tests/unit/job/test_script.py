@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.job.notice import ASKS, REQUEUE_EXIT
+from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT
 from heyhi.job.script import batch_script
 
 ASK = ["bash", "-c", f'touch "$HEYHI_NOTICE{ASKS}"; exit {REQUEUE_EXIT}']
@@ -45,6 +45,20 @@ def test_the_script_ends_as_the_run_does_and_asks_for_nothing(tmp_path: Path, co
     done = run(tmp_path, ["bash", "-c", f"exit {code}"], scontrol="exit 0")
     assert (done.returncode, done.stderr) == (code, "")
     assert calls(tmp_path) == []
+
+
+def test_what_a_killed_run_leaves_in_the_folder_of_the_script_goes_with_it(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    leave = f'touch "${NOTICE_VARIABLE}.3{READY}"; kill -9 $$'
+    done = run(tmp_path, ["bash", "-c", leave], mktemp=f"/bin/mkdir {tmp_path}/tmp/own; echo {tmp_path}/tmp/own")
+    assert "rmdir" not in done.stderr and "rm:" not in done.stderr
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_without_a_folder_of_its_own_the_script_leaves_that_of_the_job(tmp_path: Path) -> None:
+    (tmp_path / "kept").touch()
+    run(tmp_path, ["bash", "-c", "exit 0"], mktemp="exit 1")
+    assert (tmp_path / "kept").exists()
 
 
 def test_a_job_that_was_cancelled_meanwhile_is_left_out_when_it_is_queued_again(tmp_path: Path) -> None:

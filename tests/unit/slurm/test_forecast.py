@@ -225,6 +225,10 @@ def test_jobs_that_are_there_already_take_room(asking: Any) -> None:
         "warning: 3 jobs, but QOS 'small' lets 4 wait or run at once (MaxSubmitJobsPU, and you have 2):"
         " the others are submitted as these end"
     )
+    # Without anybody who stays, nobody submits these later.
+    assert limit_line(Limit("MaxSubmitJobsPU", 4, "QOS 'small'", qos="small"), 3, queue, is_attended=False) == (
+        "warning: 3 jobs, but QOS 'small' lets 4 wait or run at once (MaxSubmitJobsPU, and you have 2)"
+    )
     assert "you have 2" in limit_line(Limit("x", 1, "y", partition="long"), 1, queue)
     assert "you have 2" in limit_line(Limit("x", 1, "y", account="acc"), 1, queue)
     assert "you have" not in limit_line(Limit("x", 1, "y"), 2, ())
