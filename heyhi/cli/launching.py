@@ -18,8 +18,9 @@ from heyhi.cli.profiles import check_profile, profile_for
 from heyhi.cli.resources import agree_on_defaults, check_engine, starting_of
 from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.starting import check_files, needed_files, print_unknown, redo_and_control, say_controller
+from heyhi.cli.unattended import Unattended
 from heyhi.cli.whose import may_change, only_looks
-from heyhi.profiles import shown_profile, snakemake_command
+from heyhi.profiles import shown_profile, snakemake_command, uses_slurm
 from heyhi.text import data_output, shell_line, shell_word
 
 if TYPE_CHECKING:
@@ -351,6 +352,7 @@ def _launch(args: argparse.Namespace, selection: Selection, profile: Path, told:
 
     project = selection.project
     groups = selection.groups
+    Unattended.together(args, project, uses_slurm=uses_slurm(profile))
     selection.check_own(args.command)
     selection.validate()
     survey = selection.survey()

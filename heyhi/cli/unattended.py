@@ -13,7 +13,7 @@ from typing import Literal, cast
 
 from heyhi.cli.options import NOBODY, NOTIFY
 from heyhi.errors import LauncherError, NotifyError
-from heyhi.notify.whom import NOBODY_SAID, Whom, check_here, whom_of
+from heyhi.notify.whom import NOBODY_SAID, Whom, check_here, is_secret, take_from_environment, whom_of
 from heyhi.project import Project
 
 
@@ -48,6 +48,27 @@ class Unattended:
             LauncherError: some don't go together.
             NotifyError: somebody who was named can't be told.
         """
+        kind, workers = cls.together(args, project, uses_slurm=uses_slurm)
+        return cls(
+            cast('Literal["local", "slurm", "none"]', kind),
+            workers,
+            args.canary,
+            _whom(args.notify, project),
+            args.max_gpu_hours or 0.0,
+        )
+
+    @staticmethod
+    def together(args: argparse.Namespace, project: Project, *, uses_slurm: bool) -> tuple[str, int]:
+        """Make sure that the options go together, before anybody else is asked; return who stays, and the workers.
+
+        Args:
+            args: of the command.
+            project: whose experiments are launched.
+            uses_slurm: whether they become jobs of Slurm's.
+
+        Raises:
+            LauncherError: some don't.
+        """
         asked = getattr(args, "controller", None)
         workers = getattr(args, "workers", None) or 0
         kind = asked or (project.settings.controller if uses_slurm and not args.foreground else "local")
@@ -70,13 +91,7 @@ class Unattended:
                 if value and not (workers and option == "--max-gpu-hours"):
                     who = "--workers" if workers else "--controller none"
                     raise LauncherError(f"{option}: somebody has to wait and see, and with {who} nobody does")
-        return cls(
-            cast('Literal["local", "slurm", "none"]', kind),
-            workers,
-            args.canary,
-            _whom(args.notify, project),
-            args.max_gpu_hours or 0.0,
-        )
+        return kind, workers
 
 
 def _whom(given: Sequence[str], project: Project) -> tuple[Whom, ...]:
@@ -94,4 +109,10 @@ def _whom(given: Sequence[str], project: Project) -> tuple[Whom, ...]:
             print(f"warning: [tool.heyhi] notify: {error}; {NOBODY_SAID}", file=sys.stderr)
         else:
             found[whom] = None
+            if not given and is_secret(text):
+                place = 'put it into a variable of the environment, and notify = ["env:NAME"]'
+                print(
+                    f"warning: [tool.heyhi] notify: {whom.shown}: copies of the code hold it: {place}", file=sys.stderr
+                )
+    take_from_environment([*given, *project.settings.notify])
     return tuple(found)
