@@ -24,6 +24,9 @@ def notify(args: argparse.Namespace) -> int:
     whom = list(dict.fromkeys(whom_of(text) for text in texts if text != NOBODY))
     for one in whom:
         check_here(one)
+    if not whom:
+        print(f"{NOBODY}: nobody is told")
+        return 0
     message = Message("test", "HeyHi can tell you of launches here", (f"from {socket.gethostname()}",))
     failures = send(whom, message)
     for one in whom:

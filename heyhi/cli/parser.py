@@ -144,6 +144,11 @@ def _with_words_as_options(command: argparse.ArgumentParser, args: Sequence[str]
             found.append(f"{_WORD}={text}")
         elif action is None or equals or action.nargs == 0 or not left:
             found.append(text)
+        elif "--canary" in action.option_strings and left[0].isdecimal():
+            from heyhi.errors import OverrideError
+
+            number = left[0]
+            raise OverrideError(f"{text} {number}: a number stands behind =: {text}={number}", key=number)
         elif action.nargs == "?":
             found.append(f"{text}={left.pop(0)}" if _is_value(action, left[0]) else text)
         elif isinstance(action.nargs, int):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from heyhi.cli.options import NOBODY, NOTIFY
 from heyhi.errors import LauncherError, NotifyError
-from heyhi.notify.whom import NOBODY_SAID, Whom, check_here, whom_of
+from heyhi.notify.whom import NOBODY_SAID, Whom, check_here, is_secret, take_from_environment, whom_of
 from heyhi.profiles import find_profile, runs_here
 from heyhi.project import Project
 
@@ -53,6 +53,27 @@ class Unattended:
             LauncherError: some don't go together.
             NotifyError: somebody who was named can't be told.
         """
+        kind, workers = cls._together(args, project, uses_slurm=uses_slurm)
+        return cls(
+            cast('Literal["local", "slurm", "none"]', kind),
+            workers,
+            args.canary,
+            _whom(args.notify, project),
+            args.max_gpu_hours or 0.0,
+        )
+
+    @staticmethod
+    def _together(args: argparse.Namespace, project: Project, *, uses_slurm: bool) -> tuple[str, int]:
+        """Make sure that the options go together, before anybody else is asked; return who stays, and the workers.
+
+        Args:
+            args: of the command.
+            project: whose experiments are launched.
+            uses_slurm: whether they become jobs of Slurm's.
+
+        Raises:
+            LauncherError: some don't.
+        """
         asked = getattr(args, "controller", None)
         workers = getattr(args, "workers", None) or 0
         kind = asked or (project.settings.controller if uses_slurm and not args.foreground else "local")
@@ -81,13 +102,7 @@ class Unattended:
             from heyhi.slurm.more_options import controller_words
 
             controller_words(project.settings.controller_options)
-        return cls(
-            cast('Literal["local", "slurm", "none"]', kind),
-            workers,
-            args.canary,
-            _whom(args.notify, project),
-            args.max_gpu_hours or 0.0,
-        )
+        return kind, workers
 
     def request_of_controller(self, project: Project) -> Callable[[Collection[JobRequest]], JobRequest] | None:
         """Return what says what a controller's job asks for, by what those of its experiments do; None without one."""
@@ -113,4 +128,10 @@ def _whom(given: Sequence[str], project: Project) -> tuple[Whom, ...]:
             print(f"warning: [tool.heyhi] notify: {error}; {NOBODY_SAID}", file=sys.stderr)
         else:
             found[whom] = None
+            if not given and is_secret(text):
+                place = 'put it into a variable of the environment, and notify = ["env:NAME"]'
+                print(
+                    f"warning: [tool.heyhi] notify: {whom.shown}: copies of the code hold it: {place}", file=sys.stderr
+                )
+    take_from_environment([*given, *project.settings.notify])
     return tuple(found)

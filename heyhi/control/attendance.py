@@ -5,6 +5,7 @@ A Snakemake that somebody has started by hand counts as one (`heyhi.sweep.sign_o
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from heyhi.experiment.slots import shown_folders
 from heyhi.experiment.status import State
 from heyhi.project import Project
 from heyhi.sweep.continuing import CONTINUE_OPTION, was_done
-from heyhi.sweep.sign_of_life import CONTROLLERS_NAME
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
 
 _MOST_LOOKED_AT = 200  # experiments that are DEAD
 _REFUSED = 2  # exit code
@@ -85,6 +86,7 @@ class Attendance:
         silence: why Slurm doesn't answer; empty where it does, or needn't be asked.
         idle: how many are NOT_STARTED, and nobody starts, since only DONE experiments need them.
         troubles: what the living ones said of Slurm that still holds, such as that it takes no jobs now.
+        canary: how many the last launch of those that nobody runs has started first; 0: all at once.
     """
 
     living: Sequence[tuple[Controller, int]]
@@ -101,6 +103,7 @@ class Attendance:
     silence: str = ""
     troubles: Sequence[str] = ()
     idle: int = 0
+    canary: int = 0
 
     @classmethod
     def of(cls, survey: Survey) -> Attendance:
@@ -148,6 +151,7 @@ class Attendance:
             silence=survey.silence,
             troubles=troubles,
             idle=len(new) - len(alone),
+            canary=next(filter(None, (_last_canary(project, alone) for project in projects)), 0) if alone else 0,
         )
 
     @property
@@ -195,9 +199,8 @@ class Attendance:
             which = f"the {count} that are NOT_STARTED" if count > 1 else "the one that is NOT_STARTED"
             which = f"{count} of these" if self.idle else which
             what = _all(count) if count == self.left else which
-            starts = (
-                f": {commands.shown(commands.start)} starts {'them' if count > 1 else 'it'}" if commands.start else ""
-            )
+            start = _with_canary(commands.start, self.canary)
+            starts = f": {commands.shown(start)} starts {'them' if count > 1 else 'it'}" if start else ""
             if starts and self.trials:
                 starts += f", and goes on with the {self.trials} that {'are' if self.trials > 1 else 'is'} DEAD"
             lines.append(f"no controller runs {what}{starts}")
@@ -349,6 +352,27 @@ def _ended(project: Project, folders: Sequence[str]) -> Ended | None:
         if its is not None and not wanted.isdisjoint(its):
             return Ended(project.relative(controller.log), last_words(controller.log))
     return None
+
+
+def _with_canary(command: str, canary: int) -> str:
+    """Return a command that starts what a launch with canaries has left, with these; a text that says more stays."""
+    if not canary or not command or command.endswith(","):
+        return command
+    return f"{command} --canary{f'={canary}' if canary > 1 else ''}"
+
+
+def _last_canary(project: Project, folders: Sequence[str]) -> int:
+    """Return how many the last launch of some experiments has started first, also one on a terminal, without a log."""
+    found = []
+    for note in (project.state_root / CONTROLLERS_NAME).glob(f"*/{NOTE_NAME}"):
+        with contextlib.suppress(OSError):
+            found.append((note.stat().st_mtime, note.parent))
+    for _, folder in sorted(found, reverse=True)[:_MOST_ENDED]:
+        controller = Controller(folder.name, folder, None)
+        spec = controller.spec()
+        if spec is not None and not set(folders).isdisjoint(folders_of_controller(project, controller) or ()):
+            return spec.canary
+    return 0
 
 
 def _by_last(project: Project) -> list[Controller]:

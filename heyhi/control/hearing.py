@@ -23,7 +23,7 @@ from heyhi.errors import HeyhiError, NotifyError
 from heyhi.experiment.names import ATTEMPTS_NAME, Status, is_slot, result_of
 from heyhi.experiment.slots import shown_folder
 from heyhi.experiment.status import find_state
-from heyhi.notify.whom import NOBODY_SAID, Whom, whom_of
+from heyhi.notify.whom import NOBODY_SAID, Whom, take_from_environment, whom_of
 from heyhi.sweep.target import folder_of
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ def _of_plain(flow: Flow) -> Telling | None:
             whom.append(whom_of(text))
         except NotifyError as error:
             warn(f"[tool.heyhi] notify: {error}; {NOBODY_SAID}")
+    take_from_environment(flow.project.settings.notify)
     if not whom:
         return None
     from snakemake.logging import logger

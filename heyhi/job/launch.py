@@ -603,7 +603,9 @@ class Launch:
         """
         from heyhi.code.import_path import pinned_copy
         from heyhi.code.snapshot import code_for_jobs
+        from heyhi.notify.whom import take_from_environment
 
+        take_from_environment(self.project.settings.notify)
         code = code_for_jobs(self.project) if self.snapshot else None
         if code is not None and entry is not None and not (code.root / entry.file).is_file():
             why = "leaves out: see snapshot_exclude in [tool.heyhi], or run"

@@ -31,6 +31,9 @@ _SENDMAIL_PLACES = ("/usr/sbin", "/usr/lib", "/usr/local/sbin")
 _SMTP_PORT = 25
 
 
+_taken: dict[str, str] = {}  # variables that were in the environment
+
+
 class Whom(NamedTuple):
     """One who is told.
 
@@ -77,13 +80,34 @@ def whom_of(text: str) -> Whom:
     name = _variable(text)
     if name is None:
         return _parse(text)
-    value = os.environ.get(name, "").strip()
+    value = (os.environ.get(name) or _taken.get(name, "")).strip()
     if not value:
         raise NotifyError(f"env:{name}: no environment variable {name} is set, which should have the address", key=name)
+    if _variable(value) is not None:
+        raise NotifyError(
+            f"env:{name}: the variable {name} names another one, and should have the address itself", key=name
+        )
     try:
         return _parse(value)
     except NotifyError as error:
         raise NotifyError(f"env:{name}: {error}") from None
+
+
+def is_secret(text: str) -> bool:
+    """Return whether a text has an address that only those may see who are to use it."""
+    return _variable(text) is None and whom_of(text).kind not in ("mail", "command")
+
+
+def take_from_environment(texts: Iterable[str]) -> None:
+    """Take the variables that texts name out of this process's environment: what it starts needs no address.
+
+    Args:
+        texts: name those who are told; this process finds them as before.
+    """
+    for text in texts:
+        name = _variable(text)
+        if name and (value := os.environ.pop(name, "")):
+            _taken[name] = value
 
 
 def find_sendmail() -> str | None:

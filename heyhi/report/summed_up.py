@@ -19,6 +19,7 @@ from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment.directions import Direction, Directions, loss_of
 from heyhi.experiment.metrics import BEST
 from heyhi.experiment.names import Status
+from heyhi.experiment.slots import shown_folder
 from heyhi.files import is_there
 from heyhi.project import Project, find_project
 from heyhi.report.cell_text import value_text
@@ -55,8 +56,13 @@ def summed_up(project: Project, manifests: Sequence[str], targets: Sequence[str]
     if not sources:
         return {}
     table = gather(sources).table
+    counts = Counter(table["status"])
+    # The table has a row for each trial that was chosen; the others weren't started.
+    slots = [slot for one in opened if one.search is not None for slot in one.own_folders]
+    if unchosen := sum(shown_folder(slot) == slot for slot in slots):
+        counts[Status.NOT_STARTED.value] += unchosen
     found: dict[str, Any] = {
-        "counts": dict(Counter(table["status"])),
+        "counts": dict(counts),
         "tables": [path for manifest in opened for path in _tables(project, manifest)],
         "used_line": used_line(table),
     }

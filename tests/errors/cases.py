@@ -170,6 +170,7 @@ WRONG_WORDS = (
     "heyhi launch --profile profiles/local --cfg train --dry-run --notify command:no-such-command",
     "heyhi launch --canary=0",
     "heyhi launch --canary=two conf/seeds.py",
+    "heyhi launch --canary 2 conf/seeds.py",
     "heyhi launch --canary conf/seedz.py",
     "heyhi launch --canary trian",
     "heyhi launch",

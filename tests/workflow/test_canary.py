@@ -139,6 +139,7 @@ def test_a_sweep_with_a_bug_costs_one_run_and_what_is_held_back_says_why_until_t
     rows = flock.status()
     assert rows[1]["status"] == "DEAD"
     assert [(rows[x]["status"], rows[x]["reason"]) for x in range(2, 7)] == [("NOT_STARTED", why)] * 5
+    assert "conf/sweep.py --canary starts them" in flock.run("status", "conf/sweep.py")[1]
     shown = flock.run("status")[1]
     assert shown.count(why) == 1, shown
     assert f"NOT_STARTED 5 {TIMES} {why}" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -160,8 +161,11 @@ def test_a_command_that_finds_nothing_left_tells_the_end_that_a_killed_launch_wa
     tiny.open_gate(3)
     until(lambda: len(list(tiny.root.glob("results/p/work/*/result.json"))) == 3)
     (whom,) = having_token(tiny.root)
-    os.utime(whom.parent, (0, 0))
-    assert "addresses of sweep-" in heyhi("clean", "--dry-run").stdout  # a day later
+    old = shutil.copytree(whom.parent, whom.parent.with_name("old"))
+    os.utime(old, (0, 0))
+    heyhi("clean", "--force")  # a day later
+    assert not old.exists()
+    assert having_token(tiny.root) == [whom]
     assert "told http://" in heyhi("launch", *LOCAL).stdout
     assert listener.events == ["end"]
     assert "over: all 3 DONE" in listener.got[0].form["text"]
@@ -184,6 +188,25 @@ def test_a_run_whose_terminal_is_closed_tells_the_end(tiny: Any, listener: Liste
     assert listener.events == ["end"]
     assert listener.got[0].form["why"].startswith(f"cut off by {sign.name}")
     assert having_token(tiny.root) == []
+
+
+def test_no_run_gets_the_variable_that_has_the_address_and_one_in_the_settings_is_warned_of(
+    tiny: Any, heyhi: Heyhi, listener: Listener
+) -> None:
+    seen = tiny.root / "seen.txt"
+    run = tiny.root / "run.py"
+    run.write_text(f"{run.read_text()}\nimport os\nopen({str(seen)!r}, 'a').write(os.environ.get('LAB_HOOK', 'no'))\n")
+    tiny.env["LAB_HOOK"] = listener.url
+    done = heyhi("run", *LOCAL, "--notify", "env:LAB_HOOK")
+    assert done.returncode == 0, done.stderr
+    assert listener.events == ["end"]
+    assert set(seen.read_text()) == set("no")
+    (tiny.root / "pyproject.toml").write_text(f'[tool.heyhi]\nsweep = "conf/sweep.py"\nnotify = ["{listener.url}"]\n')
+    (tiny.root / "conf/other.py").write_text('def yield_sweep():\n    yield "conf/work.prototxt", {"x": 9}\n')
+    warned = heyhi("launch", *LOCAL, "--dry-run", "conf/other.py").stderr
+    assert f"http://{listener.host}/…: copies of the code hold it" in warned
+    assert TOKEN not in warned
+    assert heyhi("notify", "none").stdout == "none: nobody is told\n"
 
 
 def test_an_address_that_fails_is_said_once_and_stops_nothing(tiny: Any, heyhi: Heyhi, listener: Listener) -> None:
@@ -306,3 +329,16 @@ def test_a_trial_of_a_search_that_is_dead_is_told(tiny: Any, heyhi: Heyhi, liste
     assert done.returncode == 1, done.stderr
     assert listener.events == ["death", "end"]
     assert "ValueError: boom" in listener.got[0].form["text"]
+
+
+def test_the_end_of_a_search_counts_the_trials_that_were_held_back(tiny: Any, heyhi: Heyhi, listener: Listener) -> None:
+    tiny.make_fail(1)
+    tiny.make_fail(2)
+    tiny.make_fail(3)
+    done = heyhi(
+        "search", *LOCAL, "--cfg", "conf/work.prototxt", "--space", "x=1,2,3", "--min", "y", "--trials", "3",
+        "--canary", "--notify", listener.url,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert listener.events == ["death", "end"]
+    assert listener.got[1].form["counts"] == {"DEAD": 1, "NOT_STARTED": 2}

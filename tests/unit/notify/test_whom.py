@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from heyhi.errors import NotifyError
-from heyhi.notify.whom import check, check_here, shown_text, whom_of, without_addresses
+from heyhi.notify.whom import check, check_here, shown_text, take_from_environment, whom_of, without_addresses
 
 
 @pytest.mark.parametrize(
@@ -68,10 +70,21 @@ def test_an_address_may_lie_in_the_environment(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(NotifyError, match=r"^env:LAB_HOOK: ") as caught:
         whom_of("env:LAB_HOOK")
     assert "SECRET" not in str(caught.value)
+    monkeypatch.setenv("LAB_HOOK", "env:OTHER")
+    with pytest.raises(NotifyError, match="LAB_HOOK names another one, and should have the address itself"):
+        whom_of("env:LAB_HOOK")
     monkeypatch.delenv("LAB_HOOK")
     check("env:LAB_HOOK")  # it may be set elsewhere
     with pytest.raises(NotifyError, match="no environment variable LAB_HOOK is set"):
         whom_of("env:LAB_HOOK")
+
+
+def test_what_was_taken_out_of_the_environment_is_known_here_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heyhi.notify.whom._taken", {})
+    monkeypatch.setenv("LAB_HOOK", "https://hooks.slack.com/services/SECRET")
+    take_from_environment(["mail:me@lab.org", "env:LAB_HOOK"])
+    assert "LAB_HOOK" not in os.environ
+    assert whom_of("env:LAB_HOOK").kind == "slack"
 
 
 def test_what_this_machine_lacks_is_said_before_anything_is_started() -> None:
