@@ -140,10 +140,11 @@ def test_cancel_says_that_jobs_of_a_killed_controller_may_wait_in_the_engine(eng
     config = engine.root / "profiles/generic/config.yaml"
     config.write_text(config.read_text().replace("sbatch --parsable", "sbatch --parsable --hold"))
     engine.sweep({"x": 1, "do": "wait"})
-    assert engine.heyhi("launch", *ENGINE, "conf/sweep.py").returncode == 0
+    launch = engine.follow("launch", *ENGINE, "conf/sweep.py")
     until(lambda: jobs_of(engine))
     (claim,) = engine.root.glob("results/.heyhi/controllers/*/claim.json")
     os.kill(json.loads(claim.read_text())["pid"], signal.SIGKILL)
+    launch.communicate()
     cancelled = engine.heyhi("cancel", "-y", "conf/sweep.py")
     assert cancelled.returncode == 1, cancelled.stdout
     assert "jobs may wait there, and run: look at its queue" in cancelled.stdout
