@@ -13,7 +13,8 @@ from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, LaunchRecord, names_in,
 from heyhi.sweep.manifest import Manifest, manifests_root
 from heyhi.sweep.target import folders_at
 
-_WAYS = ("--controller", "--workers")
+_BOUNDS = ("--max-gpu-hours",)  # which hold wherever it runs
+_WAYS = ("--controller", "--workers", *_BOUNDS)
 _MOST_LOOKED_AT = 100  # launches, the last first
 
 
@@ -42,26 +43,30 @@ def launched_by(project: Project, folders: Collection[str] | None = None) -> Pat
     return None
 
 
-def ways_of(project: Project, folders: Collection[str] | None = None) -> list[str]:
-    """Return the options by which the last launch of some experiments, or of all that are known, had who stays for it.
+def ways_of(project: Project, folders: Collection[str] | None = None, *, is_here: bool = False) -> list[str]:
+    """Return the options by which the last launch of some experiments, or of all that are known, said who stays for it.
 
-    Who types its command again without them would get a process on this machine instead.
+    Who types its command again without them would get a process on this machine instead, or one without a budget.
+
+    Args:
+        project: whose experiments they are.
+        folders: their exp paths.
+        is_here: only those that `heyhi run` has, too.
     """
     asked = None if folders is None else set(folders)
     for record in _by_last(project):
         if asked is None or not asked.isdisjoint(_folders(project, record)):
-            return _ways_in(record.words)
+            return _ways_in(record.words, _BOUNDS if is_here else _WAYS)
     return []
 
 
-def _ways_in(words: Sequence[str]) -> list[str]:
-    found: list[str] = []
-    for option in _WAYS:
-        for number, word in enumerate(words):
-            name, equals, value = word.partition("=")
-            if name == option:
-                found = [option, value if equals else "".join(words[number + 1 : number + 2])]
-    return found
+def _ways_in(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    found: dict[str, str] = {}
+    for number, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name in options:
+            found[name] = value if equals else "".join(words[number + 1 : number + 2])
+    return [word for pair in found.items() for word in pair]
 
 
 def start_words(project: Project, profile: Path | None) -> list[str]:

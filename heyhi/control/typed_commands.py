@@ -102,7 +102,7 @@ def _start(project: Project, folder: ExperimentDir) -> str:
         if profile and find_profile(project, profile).resolve() == find_profile(project, usual).resolve():
             profile = ""
     options = ["--profile", profile] if profile else []
-    ways = [] if is_here else ways_of(project, [str(folder.path)])
+    ways = ways_of(project, [str(folder.path)], is_here=is_here)
     return _line("run" if is_here else "launch", *options, *ways, word_for(folder))
 
 
