@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from typing import Any
 
 from tests.browser.served import Lab, Watch, attempt, settled
@@ -54,11 +55,15 @@ def opened(lab: Lab, watch: Watch, view: str, lines: int = COUNT) -> tuple[Any, 
 def test_hundreds_of_lines_are_few_traces_and_each_is_drawn_once(lab: Lab, watch: Watch) -> None:
     page, asked = opened(lab, watch, "#lines=Infinity&seeds=0")
     found = [one for one in page.evaluate("drawn") if one["plot"] == "curves" and one["lines"] > 10]
-    assert [one["lines"] for one in found] in ([COUNT], [250, COUNT], [COUNT - 250, COUNT]), "each line once a drawing"
+    # They come in two pieces, of which a busy browser may draw the first one apart; none is drawn twice.
+    lines = [one["lines"] for one in found]
+    assert lines == sorted(set(lines)) and lines[-1] == COUNT and len(lines) <= 2, lines
     assert found[-1]["traces"] <= 50, "a colour is a trace"
     dots = [one for one in page.evaluate("drawn") if one["plot"] == "overrides" and one["points"] > 10]
-    assert len(dots) == 1
-    assert len([one for one in asked if one.startswith("curves")]) == 2
+    assert 1 <= len(dots) <= len(lines), dots
+    queries = [urllib.parse.parse_qs(one.partition("?")[2]) for one in asked if "curves?" in one]
+    keys = [key for query in queries for key in query["keys"][0].split(",")]
+    assert len(keys) == len(set(keys)), "each is asked for once"
     assert len([one for one in asked if one == "data"]) == 1, "it is fetched while the scripts are"
 
 
