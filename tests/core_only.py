@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _REFUSING = """
+import pkgutil
 import sys
 
 
@@ -23,6 +24,9 @@ class Refusing:
 
 REFUSED = frozenset(%r)
 sys.meta_path.insert(0, Refusing())
+listed = pkgutil.iter_modules
+# Snakemake lists what lies there, and imports all that is named like a plugin.
+pkgutil.iter_modules = lambda *args, **kwargs: (one for one in listed(*args, **kwargs) if one.name not in REFUSED)
 """
 
 
