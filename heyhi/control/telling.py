@@ -291,8 +291,10 @@ class Telling:
             for other in self._folder.parent.iterdir():
                 if other == self._folder:
                     continue
-                if (other / _DEATH).exists() and not (other / _END).exists():
-                    self._mark(_DEATH)
+                if not (other / _END).exists():
+                    for mark in (_DEATH, _BEGAN):  # this launch may find all of it done, and still tells the end
+                        if (other / mark).exists():
+                            self._mark(mark)
                 shutil.rmtree(other, ignore_errors=True)
 
 
