@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-TOKEN = "T0KEN-nobody-may-see"
+# Of this process: tests beside it have their own on command lines that are looked through.
+TOKEN = f"T0KEN-nobody-may-see-{os.getpid()}"
 
 
 class Request(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -32,6 +33,7 @@ message Local { optional int32 cpus = 1 [default = 1]; optional int32 tasks = 2 
 """
 # Each execution is a line of the ledger. What a file in the project root says, x does: fail, or wait at a gate.
 TASK = """
+import json
 import os
 from pathlib import Path
 
@@ -183,3 +185,23 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.02)
+
+
+@pytest.fixture
+def heyhi(tiny: Tiny) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Call `heyhi` in the tiny project; what it has started is ended with the test."""
+
+    def call(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "heyhi.cli", *args],
+            cwd=tiny.root, env=tiny.env, capture_output=True, text=True, timeout=SECONDS,
+        )  # fmt: skip
+
+    yield call
+    call("cancel", "--all", "--force")
+
+
+def controllers(tiny: Tiny) -> list[int]:
+    """Processes of the controllers that live."""
+    claims = (tiny.root / "results/.heyhi/controllers").glob("*/claim.json")
+    return [json.loads(path.read_text())["pid"] for path in claims]

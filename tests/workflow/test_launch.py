@@ -7,33 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import SECONDS, until
+from .conftest import SECONDS, controllers, until
 
 LOCAL = ("--profile", "local")
-
-
-@pytest.fixture
-def heyhi(tiny: Any) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    def call(*args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "heyhi.cli", *args],
-            cwd=tiny.root, env=tiny.env, capture_output=True, text=True, timeout=SECONDS,
-        )  # fmt: skip
-
-    yield call
-    call("cancel", "--all", "--force")
-
-
-def controllers(tiny: Any) -> list[int]:
-    """Processes of the controllers that live."""
-    claims = (tiny.root / "results/.heyhi/controllers").glob("*/claim.json")
-    return [json.loads(path.read_text())["pid"] for path in claims]
 
 
 def statuses(heyhi: Any, *words: str) -> dict[str, str]:

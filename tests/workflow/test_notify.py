@@ -17,7 +17,7 @@ import pytest
 
 from tests.listener import TOKEN, Listener, listening
 
-from .conftest import SECONDS, until
+from .conftest import SECONDS, controllers, until
 
 LOCAL = ("--profile", "local")
 Heyhi = Callable[..., subprocess.CompletedProcess[str]]
@@ -27,24 +27,6 @@ Heyhi = Callable[..., subprocess.CompletedProcess[str]]
 def listener() -> Iterator[Listener]:
     with listening() as found:
         yield found
-
-
-@pytest.fixture
-def heyhi(tiny: Any) -> Iterator[Heyhi]:
-    def call(*args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "heyhi.cli", *args],
-            cwd=tiny.root, env=tiny.env, capture_output=True, text=True, timeout=SECONDS,
-        )  # fmt: skip
-
-    yield call
-    call("cancel", "--all", "--force")
-
-
-def controllers(tiny: Any) -> list[int]:
-    """Processes of the controllers that live."""
-    claims = (tiny.root / "results/.heyhi/controllers").glob("*/claim.json")
-    return [json.loads(path.read_text())["pid"] for path in claims]
 
 
 def having_token(root: Path) -> list[Path]:
@@ -243,7 +225,7 @@ def test_a_run_of_snakemake_tells_whom_the_settings_name(tiny: Any, listener: Li
 
 def test_a_run_that_is_tried_again_is_not_dead(tiny: Any, listener: Listener) -> None:
     task = (tiny.root / "run.py").read_text()
-    tried = "if (ROOT / 'fail-1').exists():\n        (ROOT / 'fail-1').unlink()\n        raise ValueError('at first')"
+    tried = "if cfg.x == 1 and (ROOT / 'fail-1').exists():\n        (ROOT / 'fail-1').unlink()\n        raise ValueError('at first')"
     (tiny.root / "run.py").write_text(task.replace("    if (ROOT", f"    {tried}\n    if (ROOT", 1))
     (tiny.root / "pyproject.toml").write_text(f'[tool.heyhi]\nsweep = "conf/sweep.py"\nnotify = ["{listener.url}"]\n')
     tiny.make_fail(1)
