@@ -200,12 +200,13 @@ class ControllerSpec:
         return [*words, *(["--heyhi-no-snapshot"] if self.no_snapshot else [])]
 
     def note(self, folder: Path) -> None:
-        """Write it down where others find it.
+        """Write it down where others find it, and have forgotten what the one before has held back: it begins anew.
 
         Raises:
             ResultError: it can't be written.
         """
         replace_file(folder / NOTE_NAME, json.dumps(asdict(self), indent=1) + "\n")
+        forget_held(folder)
 
     @classmethod
     def from_note(cls, note: object) -> ControllerSpec:
@@ -474,7 +475,6 @@ def control(controller: Controller, spec: ControllerSpec) -> int:
         exit code of Snakemake.
     """
     spec.note(controller.folder)
-    forget_held(controller.folder)
     given_up = controller.folder / GIVEN_UP_NAME
     if spec.kind != "slurm":  # there, a controller goes on with what the one before it has given up
         with writing(given_up):

@@ -149,12 +149,10 @@ class Telling:
     @classmethod
     def in_folder(cls, project: Project, spec: Launched, folder: Path, say: Warn = warn) -> Telling | None:
         """Likewise, of what is kept in a folder."""
-        try:
-            data = parse_json(read_bounded(folder / _WHOM))
-            whom = [Whom(str(kind), str(address)) for kind, address in data["whom"]]
-            made = cls(project, spec, whom, folder, float(data["time"]), say)
-        except (OSError, ValueError, TypeError, KeyError):
+        found = _read(folder)
+        if found is None:
             return None
+        made = cls(project, spec, found.whom, folder, found.time, say)
         made._take_over()
         return made
 
@@ -336,8 +334,8 @@ def left_whom(project: Project, name: str) -> tuple[Whom, ...]:
     """
     found: dict[Whom, None] = {}
     for folder in _left(project, name):
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            found |= dict.fromkeys(Whom(str(k), str(a)) for k, a in parse_json(read_bounded(folder / _WHOM))["whom"])
+        if (read := _read(folder)) is not None:
+            found |= dict.fromkeys(read.whom)
     return tuple(found)
 
 
@@ -482,6 +480,21 @@ def _counted(counts: Mapping[str, int]) -> str:
     if len(listed) == 1 and counts.get(Status.DONE.value, 0) > 1:
         return f"all {listed[0]}"
     return ", ".join(listed) or "how its experiments are can't be found out now: heyhi status says"
+
+
+class _Addresses(NamedTuple):
+    """Who is told of a launch, and when it was launched (seconds since 1970)."""
+
+    whom: tuple[Whom, ...]
+    time: float
+
+
+def _read(folder: Path) -> _Addresses | None:
+    """Read what `put_down` wrote; None where there is nothing, or it is damaged."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        data = parse_json(read_bounded(folder / _WHOM))
+        return _Addresses(tuple(Whom(str(kind), str(address)) for kind, address in data["whom"]), float(data["time"]))
+    return None
 
 
 def _folder_of(project: Project, name: str, launch: str) -> Path:

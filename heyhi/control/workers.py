@@ -6,11 +6,10 @@ What a worker does is `heyhi.job.worker`'s; here its work is written down, and i
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.given_files import why_missing
 from heyhi.experiment.names import is_slot, is_winner
 from heyhi.experiment.owner import Owner
-from heyhi.files import replace_file, utc_now, writing
+from heyhi.files import utc_now, writing
 from heyhi.job.left_out import submit_elsewhere
 from heyhi.job.order import root_mark
 from heyhi.job.patience import Patience
@@ -35,7 +34,7 @@ from heyhi.slurm.cluster import check_clusters
 from heyhi.slurm.commands import WORK_NAME, Busy, SlurmError, submit
 from heyhi.slurm.request import JobRequest, request_of, sbatch_options
 from heyhi.sweep.manifest import Manifest
-from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME
 from heyhi.sweep.target import exp_id_of, folders_of
 
 _LOG_NAME = "worker-%j.log"
@@ -238,7 +237,7 @@ def _begin(project: Project, folder: Path, spec: ControllerSpec, work: Work) -> 
         stop_after=project.settings.stop_after_same_error,
         notify=bool(spec.notify),
     ).write(folder)
-    replace_file(folder / NOTE_NAME, json.dumps(asdict(spec), indent=1) + "\n")
+    spec.note(folder)
 
 
 def _submit_all(

@@ -102,10 +102,7 @@ def srun_words(extra: str) -> list[str]:
     Raises:
         LauncherError: a word is no option, or is one that HeyHi sets itself.
     """
-    words = split_words(extra, _SRUN.field)
-    for word in words:
-        _check_word(word, extra, _SRUN)
-    return words
+    return _checked_words(extra, _SRUN)
 
 
 def controller_words(options: str) -> list[str]:
@@ -114,9 +111,13 @@ def controller_words(options: str) -> list[str]:
     Raises:
         LauncherError: a word is no option, or is one that HeyHi sets itself.
     """
-    words = split_words(options, _CONTROLLER.field)
+    return _checked_words(options, _CONTROLLER)
+
+
+def _checked_words(text: str, command: _Command) -> list[str]:
+    words = split_words(text, command.field)
     for word in words:
-        _check_word(word, options, _CONTROLLER)
+        _check_word(word, text, command)
     return words
 
 
