@@ -225,7 +225,8 @@ def test_a_run_of_snakemake_tells_whom_the_settings_name(tiny: Any, listener: Li
 
 def test_a_run_that_is_tried_again_is_not_dead(tiny: Any, listener: Listener) -> None:
     task = (tiny.root / "run.py").read_text()
-    tried = "if cfg.x == 1 and (ROOT / 'fail-1').exists():\n        (ROOT / 'fail-1').unlink()\n        raise ValueError('at first')"
+    fails = "if cfg.x == 1 and (ROOT / 'fail-1').exists():"
+    tried = f"{fails}\n        (ROOT / 'fail-1').unlink()\n        raise ValueError('at first')"
     (tiny.root / "run.py").write_text(task.replace("    if (ROOT", f"    {tried}\n    if (ROOT", 1))
     (tiny.root / "pyproject.toml").write_text(f'[tool.heyhi]\nsweep = "conf/sweep.py"\nnotify = ["{listener.url}"]\n')
     tiny.make_fail(1)
