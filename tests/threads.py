@@ -18,4 +18,4 @@ def in_thread(call: Callable[[], T]) -> T:
 
 def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
     """Do as asyncio.run, whatever ran before in this process."""
-    return in_thread(lambda: asyncio.run(coroutine))
+    return in_thread(lambda: asyncio.run(coroutine))  # noqa: TID251

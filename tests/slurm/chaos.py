@@ -62,9 +62,12 @@ class Chaos:
                 self.troubles.after(5.0 if self.project.workers else 0.0, self.troubles.launch)
             if self.book.now >= next_at and self.troubles.running():
                 deck = deck or self.troubles.deck()
-                if deck[-1]() or tries > 3:
+                if deck[-1]():
                     deck.pop()
                     done, tries = done + 1, 0
+                elif tries > 3 and not self.book.asked.events:
+                    deck.pop()  # it may never be possible again, and others are to come once more
+                    tries = 0
                 else:
                     # Nothing there to do it to: another comes first.
                     deck.insert(0, deck.pop())

@@ -52,9 +52,9 @@ def test_a_job_is_seen_to_wait_to_run_to_be_queued_again_to_end_and_to_be_cancel
         until(lambda: row(1)["status"] == "RUNNING")
         lab.allow("step1")
         until(lambda: row(1).get("step") == 1)
-        cluster.run("scontrol", "requeue", job)
+        cluster.run("scontrol", "requeuehold", job)
         until(lambda: row(1)["status"] == "PENDING" and "requeued once" in row(1)["reason"])
-        cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+        cluster.run("scontrol", "release", job)
         lab.allow_steps(2, 3)
         until(lambda: row(1)["status"] == "DONE" and row(1).get("step") == 3)
         assert row(1)["attempts"] == 2

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import is_gone
+
 from .cluster import Cluster
 from .conftest import Lab
 
@@ -243,7 +245,7 @@ def test_a_worker_that_is_killed_loses_one_attempt_and_its_run_ends_with_it(
     os.kill(int(parent), signal.SIGKILL)
     lab.allow(f"go{3 - lost}")
     until(lambda: sorted(lab.ledger) == sorted([1, 2, lost]))
-    assert not Path(f"/proc/{run}").exists()
+    assert is_gone(run)
     lab.allow()
     until(is_over(lab, cluster))
     assert {row["status"] for row in lab.statuses().values()} == {"DONE"}

@@ -18,6 +18,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import Start
 from heyhi.experiment.status import find_state
+from tests.processes import is_gone
 
 FAST = "claim.HEARTBEAT_SECONDS = 0.05; ending.KILL_SECONDS = 0.3"
 # Opens a FIFO by a call of C that keeps the interpreter's lock, until the test opens it, too.
@@ -45,13 +46,6 @@ def wait_until(is_so: Callable[[], object], seconds: float = 60.0) -> None:
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.005)
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def beats(lab: Any) -> list[int]:

@@ -10,6 +10,7 @@ import pytest
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import find_state
+from tests.processes import is_gone
 
 HEAD = "this process had not ended 1 s after its run ([tool.heyhi] end_grace), and is ended; what kept it:"
 THREADS = (
@@ -102,7 +103,7 @@ def test_children_that_python_waits_for_are_named_and_ended(lab: Any) -> None:
     code, _, err = lab.run(HANG.format(keep, "return {'child': m.active_children()[0].pid}"))
     child = lab.folder().read_result()["child"]
     assert code == 0 and f"the process {child}: worker" in err and "_exit_function, at " in err
-    assert not Path(f"/proc/{child}").exists()
+    assert is_gone(child)
 
 
 def test_a_program_that_a_thread_waits_for_is_named_and_ended(lab: Any) -> None:
@@ -110,7 +111,7 @@ def test_a_program_that_a_thread_waits_for_is_named_and_ended(lab: Any) -> None:
     code, _, err = lab.run(HANG.format(keep, "return {'child': p.pid}"))
     child = lab.folder().read_result()["child"]
     assert code == 0 and f"the process {child}: sleep 602" in err
-    assert not Path(f"/proc/{child}").exists()
+    assert is_gone(child)
 
 
 @pytest.mark.parametrize(("keep", "says"), [(LOCKED, 'run.py", line 20 in <lambda>'), (AFTER, "code that is no")])

@@ -20,6 +20,7 @@ from heyhi.project import find_project
 from heyhi.sweep.expand import expand
 from heyhi.sweep.target import target_of
 from heyhi.sweep.write_manifest import write_manifest
+from tests.processes import is_gone
 
 PROTO = """
 syntax = "proto2";
@@ -125,7 +126,7 @@ def test_ctrl_c_ends_all_ranks(lab: Any) -> None:
     assert code == 130 and attempts(folder)[-1]["exception"] == "stopped by SIGINT"
     for rank in range(2):
         pid = folder / f"pid{rank}"
-        assert not pid.exists() or not Path(f"/proc/{pid.read_text()}").exists()
+        assert not pid.exists() or is_gone(int(pid.read_text()))
 
 
 @pytest.mark.parametrize("do", ["wait", "deaf"])

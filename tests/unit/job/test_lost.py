@@ -19,6 +19,7 @@ from heyhi.experiment.records import Start
 from heyhi.experiment.status import find_state
 from heyhi.job import saving
 from heyhi.job.saving import save_result_in_cwd
+from tests.processes import is_gone
 
 # Beats often; one that is killed is so soon.
 FAST = "claim.HEARTBEAT_SECONDS = 0.02; ending.KILL_SECONDS = 0.3"
@@ -42,13 +43,6 @@ def only_started(lab: Any) -> bool:
     owner = read_owner(folder.path)
     records = folder.attempts()
     return not folder.result_path.exists() and list(map(type, records)) == [Start] and owner is not None
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def test_a_run_that_has_lost_its_claim_ends_and_says_who_has_it(task_lab: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 from typing import Any
 
@@ -14,6 +13,7 @@ from snakemake_interface_executor_plugins.executors import real
 from snakemake_interface_executor_plugins.utils import TargetSpec, format_cli_arg
 
 from heyhi.sweep.target_jobs import hand_over_whole, take_over
+from tests.threads import run_async
 
 NAMES = [
     "results/p/work/x=1_93188956c3adf4e6",
@@ -47,7 +47,7 @@ def test_a_name_arrives_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     take_over()
     words = format_cli_arg("--target-jobs", real.encode_target_jobs_cli_args([TargetSpec("experiment", {"exp": name})]))
     (spec,) = parse_target_jobs_cli_args(shlex.split(words)[1:])
-    asyncio.run(DAG.new_job(object(), spec.rulename, wildcards_dict=spec.wildcards_dict))
+    run_async(DAG.new_job(object(), spec.rulename, wildcards_dict=spec.wildcards_dict))
     assert made == [{"exp": name}]
 
 
@@ -60,6 +60,6 @@ def test_what_wasnt_written_so_is_read_as_it_is(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(DAG, "new_job", new_job)
     take_over()
-    asyncio.run(DAG.new_job(object(), "own", wildcards_dict={"a": "50%2C"}))
-    asyncio.run(DAG.new_job(object(), "own"))
+    run_async(DAG.new_job(object(), "own", wildcards_dict={"a": "50%2C"}))
+    run_async(DAG.new_job(object(), "own"))
     assert made == [{"a": "50%2C"}, None]
