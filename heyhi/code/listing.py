@@ -13,7 +13,6 @@ import stat
 import time
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.code.files import GIT_SECONDS, CodeFiles, list_code, pattern_of
 from heyhi.code.secret_files import HEAD_BYTES, is_key
@@ -21,6 +20,7 @@ from heyhi.errors import SnapshotError
 from heyhi.files import parse_json, read_bounded, write_temp
 from heyhi.project import Project
 from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 
 MAX_BYTES = 200_000_000
 MAX_FILES = 20_000

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TextIO
 
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.frozen_map import FrozenMap
+from heyhi.config.leaves import default_of, in_oneof, leaves
 from heyhi.config.message_methods import give_methods
 from heyhi.config.messages import message_class
-from heyhi.config.overrides import default_of, in_oneof, leaves
 from heyhi.config.plain_text import text_of
 from heyhi.config.renames import once_named, renamed_text
 from heyhi.config.schema import (
@@ -31,8 +31,10 @@ from heyhi.config.schema import (
     set_fields,
     type_of,
 )
-from heyhi.config.values import Special, shortest_single
+from heyhi.config.singles import shortest_single
+from heyhi.config.special import Special
 from heyhi.errors import suggest
+from heyhi.struct import NamedTuple
 
 
 class Frozen:

@@ -5,13 +5,13 @@ A job writes the text of its config, and has no other use of `text_format`, whic
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
 from heyhi.config.schema import enum_type, is_map, type_of
+from heyhi.config.singles import to_single
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -65,6 +65,6 @@ def _shortest(value: float) -> float:
     """Return the number with the fewest digits, but not fewer than six, that is the same as a 32-bit float."""
     for digits in range(6, 10):
         short = float(f"{value:.{digits}g}")
-        if struct.unpack("<f", struct.pack("<f", short))[0] == value:
+        if to_single(short) == value:
             return short
     return value  # NaN

@@ -15,10 +15,10 @@ import os
 import re
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from heyhi.regex import regex
-from heyhi.struct import Struct
+from heyhi.struct import NamedTuple, Struct
 
 MAX_ARRAY_ITEMS = 10_000
 MAX_DEPTH = 100
