@@ -82,7 +82,7 @@ class _Lister:
         self._seconds = seconds
         self.links = _link_paths(project)
         never = [*self.links, *_results_paths(project)]
-        self._never = re.compile("|".join(rf"\A{re.escape(path)}(?:/|\Z)" for path in never))
+        self._never = tuple(f"{path}/" for path in never)
         self._excluded = exclude_patterns(project)
         self._secrets = Secrets(project)
         self.secrets: set[str] = set()
@@ -183,7 +183,7 @@ class _Lister:
                 yield below
 
     def _wanted(self, path: str) -> bool:
-        if self._never.pattern and self._never.search(path):
+        if f"{path}/".startswith(self._never):
             return False
         if path.endswith("/") and self._excluded.take_back:
             return True  # of what lies in it, something may be taken back

@@ -31,7 +31,6 @@ from heyhi.config.schema import (
     set_fields,
     type_of,
 )
-from heyhi.config.singles import shortest_single
 from heyhi.config.special import Special
 from heyhi.errors import suggest
 from heyhi.struct import NamedTuple
@@ -281,7 +280,11 @@ def shown_scalar(field: FieldDescriptor, value: Any) -> Any:
     As users read it, but a 32-bit float has its fewest digits: 0.1, where its number is 0.10000000149011612.
     """
     is_single = field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT and value is not None
-    return shortest_single(value) if is_single else scalar_value(field, value)
+    if not is_single:
+        return scalar_value(field, value)
+    from heyhi.config.singles import shortest_single  # many schemas have none
+
+    return shortest_single(value)
 
 
 def _one_value(field: FieldDescriptor, value: Any, folder: Path | None) -> Any:

@@ -14,10 +14,15 @@ def to_single(number: float) -> float:
     return rounded
 
 
-def shortest_single(value: float) -> float:
-    """Return the number with the fewest digits that a 32-bit float field holds as a value: 0.1, not 0.10000000149…."""
+def shortest_single(value: float, *, least: int = 1) -> float:
+    """Return the number with the fewest digits that a 32-bit float field holds as a value: 0.1, not 0.10000000149….
+
+    Args:
+        value: that the field holds.
+        least: digits that are tried; protobuf's own text has six of what is next to nothing, such as 1.4013e-45.
+    """
     if math.isfinite(value):
-        for digits in range(1, 10):
+        for digits in range(least, 10):
             short = float(f"{value:.{digits}g}")
             if abs(short) < MAX_FLOAT and to_single(short) == value:
                 return short
