@@ -2,8 +2,8 @@
 
 HeyHi's side is `snakemake --profile profiles/local` over a sweep of which nothing is there, until its table is on the
 terminal; its goal is about wall time, which is what somebody waits for. The peer is a bare Snakefile of as many jobs,
-run as it comes, each of which imports protobuf's text format, the least that a job with such a config starts with, and then
-writes a result: no claims, no records, no expansion, no table. Snakemake's default scheduler has a solver choose each
+run as it comes. Each imports protobuf's text format, the least that a job with such a config starts with, and writes a
+result: no claims, no records, no expansion, no table. Snakemake's default scheduler has a solver choose each
 job; the peer runs once more with the greedy one.
 
 hydra's `-m` runs them all in one process with its basic launcher, where the second one costs next to nothing and finds
