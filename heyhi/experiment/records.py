@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.slurm.commands import is_job_id
+from heyhi.slurm.job_id import is_job_id
 from heyhi.text import one_line, readable
 
 if TYPE_CHECKING:
