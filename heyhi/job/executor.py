@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import snakemake_executor_plugin_slurm as official
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
@@ -31,6 +30,7 @@ from heyhi.job.ending import TWICE_SECONDS
 from heyhi.job.given_up import GivenUp
 from heyhi.job.interrupt import drop_what_is_said
 from heyhi.job.left_out import LeftOut
+from heyhi.job.official import official
 from heyhi.job.order import Order, order_of
 from heyhi.job.own_retry import Again, again_after
 from heyhi.job.slot_end import bury, finish, is_for_good, why_dead

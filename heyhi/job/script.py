@@ -117,8 +117,9 @@ code=$?
 end_left "$mark" "SLURM_JOB_ID=$SLURM_JOB_ID"
 {failed}again=
 if [ "$code" = {REQUEUE_EXIT} ] && [ -e "${NOTICE_VARIABLE}{ASKS}" ]; then again=yes; fi
-rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}" "${NOTICE_VARIABLE}{ASKS}"
-[ "$own" = "$PWD" ] || rm -rf -- "$own"
+left=("$own")
+[ "$own" != "$PWD" ] || left=("${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}" "${NOTICE_VARIABLE}{ASKS}")
+rm -rf -- "${{left[@]}}"
 if [ "$again" ]; then
   # Incomplete: one that was cancelled just now would come back.
   said=$(scontrol requeue Incomplete "$SLURM_JOB_ID" 2>&1)

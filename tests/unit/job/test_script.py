@@ -26,7 +26,7 @@ def run(
     for name, line in {"sleep": "exit 0", **commands}.items():
         (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {shlex.quote(str(tmp_path))}/calls\n{line}\n')
         (programs / name).chmod(0o755)
-    for name in ("bash", "sh", "mktemp", "rm", "rmdir", "touch", "grep", "tr"):
+    for name in ("bash", "sh", "mktemp", "rm", "rmdir", "touch", "grep"):
         if not (programs / name).exists():
             (programs / name).symlink_to(f"/bin/{name}")
     script = tmp_path / "slurm_script"
