@@ -67,14 +67,14 @@ def measure(effort: Effort) -> Iterator[Row]:
     """Measure all in turns; wall times count."""
     size, few = (20, 4) if effort.quick else (200, 20)
     with Workspace() as work:
-        bench = _Bench(work)
+        bench = Bench(work)
         costs = in_turns(
             {
                 f"HeyHi, {size} empty experiments": bench.sweep(size),
-                "a bare Snakefile": bench.bare(size),
-                "a bare Snakefile, greedy scheduler": bench.bare(size, "--scheduler", "greedy"),
-                "hydra -m": bench.hydra(size),
-                "hydra -m, joblib launcher": bench.hydra(
+                "a bare Snakefile": bench.snakefile(size),
+                "a bare Snakefile, greedy scheduler": bench.snakefile(size, "--scheduler", "greedy"),
+                "hydra -m": bench.multirun(size),
+                "hydra -m, joblib launcher": bench.multirun(
                     size, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={os.cpu_count()}"
                 ),
                 f"HeyHi, {few} empty experiments": bench.sweep(few),
@@ -97,18 +97,25 @@ def _wall(cost: Cost) -> Cost:
     return replace(cost, cpu=cost.wall)
 
 
-class _Bench:
-    """Make the commands, each of which runs all of its jobs, however often it is called."""
+class Bench:
+    """Make the commands, each of which runs all of its jobs, however often it is called.
+
+    Attributes:
+        results: folder of HeyHi's results.
+        bare: of the bare Snakefile, and what it makes.
+        hydra: of hydra's app, likewise.
+    """
 
     def __init__(self, work: Workspace) -> None:
         self._work = work
+        self.results = work.results
         self._task = (work.root / "run.py").read_text()
-        self._bare = work.folder / "bare"
-        self._hydra = work.folder / "hydra"
-        self._bare.mkdir()
-        (self._bare / "Snakefile").write_text(_SNAKEFILE.replace("PYTHON", sys.executable))
-        write_tree(self._hydra / "tree")
-        (self._hydra / "app.py").write_text(_HYDRA_TASK)
+        self.bare = work.folder / "bare"
+        self.hydra = work.folder / "hydra"
+        self.bare.mkdir()
+        (self.bare / "Snakefile").write_text(_SNAKEFILE.replace("PYTHON", sys.executable))
+        write_tree(self.hydra / "tree")
+        (self.hydra / "app.py").write_text(_HYDRA_TASK)
 
     def sweep(self, size: int, *, is_empty: bool = True) -> Command:
         (self._work.root / f"sweep{size}.py").write_text(_SWEEP.format(size=size, cfg=CFG))
@@ -121,15 +128,15 @@ class _Bench:
         command = self._work.command(_snakemake(), "--profile", profile, "--config", f"sweep=sweep{size}.py")
         return replace(command, prepare=prepare)
 
-    def bare(self, size: int, *options: str) -> Command:
+    def snakefile(self, size: int, *options: str) -> Command:
         return replace(
-            self._work.command(_snakemake(), "--cores", "all", *options, "--config", f"size={size}", cwd=self._bare),
-            prepare=_removal(self._bare / "out", self._bare / ".snakemake"),
+            self._work.command(_snakemake(), "--cores", "all", *options, "--config", f"size={size}", cwd=self.bare),
+            prepare=_removal(self.bare / "out", self.bare / ".snakemake"),
         )
 
-    def hydra(self, size: int, *overrides: str) -> Command:
-        command = self._work.command(sys.executable, "app.py", "-m", f"seed=range({size})", *overrides, cwd=self._hydra)
-        return replace(command, prepare=_removal(self._hydra / "multirun"))
+    def multirun(self, size: int, *overrides: str) -> Command:
+        command = self._work.command(sys.executable, "app.py", "-m", f"seed=range({size})", *overrides, cwd=self.hydra)
+        return replace(command, prepare=_removal(self.hydra / "multirun"))
 
 
 def _snakemake() -> Path:
