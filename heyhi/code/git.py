@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
+
+from heyhi.struct import NamedTuple
 
 # A repository on a slow network file system must not hold up a run.
 SECONDS = 10

@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TextIO
 
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.frozen_map import FrozenMap
-from heyhi.config.message_methods import give_methods
+from heyhi.config.leaves import default_of, in_oneof, leaves
 from heyhi.config.messages import message_class
-from heyhi.config.overrides import default_of, in_oneof, leaves
 from heyhi.config.plain_text import text_of
 from heyhi.config.renames import once_named, renamed_text
 from heyhi.config.schema import (
@@ -31,8 +29,9 @@ from heyhi.config.schema import (
     set_fields,
     type_of,
 )
-from heyhi.config.values import Special, shortest_single
+from heyhi.config.special import Special
 from heyhi.errors import suggest
+from heyhi.struct import NamedTuple
 
 
 class Frozen:
@@ -202,6 +201,8 @@ def freeze(message: Message, folder: Path | None = None) -> FrozenConfig:
 
 def editable(message: Message) -> Message:
     """Make a message answer what frozen configs answer, where its class is HeyHi's own; return it."""
+    from heyhi.config.message_methods import give_methods  # a run has no editable config by itself
+
     return give_methods(message, _METHODS)
 
 
@@ -279,7 +280,11 @@ def shown_scalar(field: FieldDescriptor, value: Any) -> Any:
     As users read it, but a 32-bit float has its fewest digits: 0.1, where its number is 0.10000000149011612.
     """
     is_single = field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT and value is not None
-    return shortest_single(value) if is_single else scalar_value(field, value)
+    if not is_single:
+        return scalar_value(field, value)
+    from heyhi.config.singles import shortest_single  # many schemas have none
+
+    return shortest_single(value)
 
 
 def _one_value(field: FieldDescriptor, value: Any, folder: Path | None) -> Any:
@@ -289,6 +294,8 @@ def _one_value(field: FieldDescriptor, value: Any, folder: Path | None) -> Any:
 def _field_value(message: Message, field: FieldDescriptor, folder: Path | None = None) -> Any:
     value = getattr(message, field.name)
     if is_map(field):
+        from heyhi.config.frozen_map import FrozenMap  # many schemas have no map
+
         return FrozenMap({k: _one_value(element(field), value[k], folder) for k in sorted(value)})
     if field.is_repeated:
         return tuple(_one_value(field, v, folder) for v in value)

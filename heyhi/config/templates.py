@@ -13,10 +13,10 @@ import json
 import shlex
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import NamedTuple
 
 from heyhi.errors import HeyhiError, NeedsError, OverrideError, suggest
 from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 from heyhi.text import shorten
 
 OPEN = "{{"

@@ -6,10 +6,11 @@ import fnmatch
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from heyhi.errors import HeyhiError
 from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 
 Direction = Literal["min", "max"]
 

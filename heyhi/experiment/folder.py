@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import logging
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -57,6 +56,7 @@ from heyhi.files import (
     write_temp,
     writing,
 )
+from heyhi.loggers import get_logger
 from heyhi.project import PROJECT_KEY
 from heyhi.sha import sha256
 from heyhi.struct import Struct
@@ -94,7 +94,7 @@ MOST_RESULT_BYTES = 256 << 20
 _TAIL_BYTES = 1 << 16
 _START_MARK = b'"event": "start"'
 _NOTHING: Mapping[str, Any] = {}
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class Experiment(Struct):
@@ -141,6 +141,12 @@ class Experiment(Struct):
     def is_slot(self) -> bool:
         """Whether it is a search's slot: which experiment that is, is decided when its job starts."""
         return is_slot(self.exp_id)
+
+
+def _bytes_text(value: bytes) -> str:
+    from heyhi.config.values import bytes_text  # hardly a config has bytes
+
+    return bytes_text(value)
 
 
 def config_digest(config: bytes, schema: Schema) -> str:
@@ -453,10 +459,9 @@ class ExperimentDir:
         # Who made it stays on record where this project has no name.
         roots = {PROJECT_KEY: record.get(PROJECT_KEY, ""), **experiment.roots, **by}
         from heyhi.config.frozen import flatten, to_text
-        from heyhi.config.values import bytes_text
 
         message = schema.parse_root(experiment.config)
-        flat = json.dumps(flatten(message), indent=2, default=bytes_text)
+        flat = json.dumps(flatten(message), indent=2, default=_bytes_text)
         if isinstance(held, str) and held != digest:
             if is_whole and is_there(self.attempts_path):
                 self._keep_config(held)
