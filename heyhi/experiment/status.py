@@ -365,7 +365,7 @@ def _tried_again(folder: ExperimentDir, owner: Owner) -> str:
 
     with contextlib.suppress(HeyhiError):  # it lives all the same
         history = folder.history()
-        others = (REQUEUE, "PREEMPTED", "NODE_FAIL")
+        others = (REQUEUE, "terminated", "PREEMPTED", "NODE_FAIL")  # of these Slurm has queued it again
         start, end = history.last_attempt
         if start is not None and end is not None and start.job_id == owner.job and end.reason not in others:
             return f"to be tried again: attempt {start.attempt}: {death_in(folder, history).text}"
