@@ -16,7 +16,7 @@ from heyhi.config.identity import DEFAULT_PATTERN
 from heyhi.errors import ModeError, OverrideError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, MODES, action_of
 from heyhi.experiment.names import Status
-from heyhi.job.guard import check_not_importing
+from heyhi.job.importing import check_not_importing
 from heyhi.job_env import get_tasks
 from heyhi.project import find_project
 from heyhi.streams import go_on, guard_streams

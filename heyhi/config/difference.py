@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from heyhi.config.frozen import flatten, shown_scalar
 from heyhi.config.keys import Key, Kind, find_key
-from heyhi.config.overrides import default_of
+from heyhi.config.leaves import default_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
 from heyhi.config.shown_list import shown_bytes, shown_values

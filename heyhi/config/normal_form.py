@@ -15,7 +15,6 @@ Where the lines that were made would not give the same again, the overrides stay
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -154,7 +153,7 @@ def _message_lines(one: WrittenMessage, steps: _Steps, here: Message | None, *, 
         else:
             yield from _field_lines(content, steps, Step(field), here, is_known=is_known)
     for name in sorted(one.cleared if not is_known else ()):
-        yield _special(dataclasses.replace(one.cleared[name], steps=steps), NULL)
+        yield _special(one.cleared[name]._replace(steps=steps), NULL)
 
 
 def _field_lines(

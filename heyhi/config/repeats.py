@@ -12,7 +12,7 @@ from typing import NamedTuple
 from google.protobuf import text_encoding
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from heyhi.config.keys import entry_text, quote_segment
+from heyhi.config.leaves import entry_text, quote_segment
 from heyhi.config.schema import INCLUDES, field_named, is_map, is_map_entry
 from heyhi.config.values import cast_scalar
 from heyhi.errors import OverrideError

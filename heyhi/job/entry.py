@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from heyhi.code.version import copy_around
 from heyhi.errors import LauncherError
-from heyhi.job.guard import GUARD, is_bound_on_import
+from heyhi.job.guard import is_bound_on_import
+from heyhi.job.importing import GUARD
 from heyhi.project import Project
 
 _SCRIPTS = ("__main__", "__mp_main__")  # the latter in processes that multiprocessing has spawned
