@@ -9,13 +9,13 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from heyhi.code.git import GITLINK, GitError, NoRepositoryError, ask_git
 from heyhi.code.patterns import Patterns, exclude_patterns, ignore_patterns
 from heyhi.code.secret_files import Secrets
 from heyhi.errors import SnapshotError
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass
 
 GIT_SECONDS = 60
 # Folders that programs make for themselves: they change with each run, and nobody means to copy them.

@@ -14,12 +14,12 @@ import stat
 import time
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.code.files import GIT_SECONDS, CodeFiles, list_code, pattern_of
 from heyhi.code.secret_files import HEAD_BYTES, is_key
 from heyhi.errors import SnapshotError
 from heyhi.files import parse_json, read_bounded, write_temp
+from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 
 MAX_BYTES = 200_000_000

@@ -7,9 +7,9 @@ import stat
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.errors import SnapshotError
+from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 
 IGNORE_NAME = ".gitignore"

@@ -14,7 +14,6 @@ import shutil
 import stat
 import time
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from heyhi.code.files import pattern_of
@@ -39,6 +38,7 @@ from heyhi.code.work_tree_diff import read_diff
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import parse_json, read_bounded, replace_bytes, write_temp, writing
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass
 
 MAX_DIFF = 1_000_000
 _LIST_NAME = "files.json"

@@ -14,26 +14,27 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.code.git import GitError
 from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, scan_code
 from heyhi.code.work_tree_diff import changed_names
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import read_by_digest, replace_file, writing
+from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
+from heyhi.regex import regex
 
 _FOLDER_NAME = "versions"
 _PAUSE_SECONDS = 3600
 _HASH_DIGITS = 32  # of 64: lists are many, and nobody forges a file to be taken for an earlier one
 # Of files that git doesn't know, these are meant: not what a run or a person writes beside them.
-_SOURCE = re.compile(
+_SOURCE = regex(
     r".*\.(?:pyi?|px[di]|pyx|so|dylib|c|cc|cpp|cxx|cuh?|cl|h|hh|hpp|hxx|f|f90|sh|bash|jl|lua|rs|go|r|java|scala|js|ts|pl"
     r"|smk|proto)|makefile|snakefile",
     re.DOTALL | re.IGNORECASE,
 )
 # What no run reads, or is on record otherwise: the packages that were loaded, and the config.
-_NO_CODE = re.compile(
+_NO_CODE = regex(
     r".*\.(?:md|rst|lock)|pyproject\.toml|requirements[^/]*\.txt|licen[cs]e(?:[-.][\w-]+)?(?:\.txt)?"
     r"|(?:readme|copying|notice|authors|changelog|changes|contributing)(?:\.txt)?",
     re.DOTALL | re.IGNORECASE,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from heyhi.config.templates import OPEN, best_of, replace_needs
 from heyhi.config.values import Drawn, value_text
 from heyhi.errors import HeyhiError, ManifestError, NeedsError
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass, field
 
 _FORMAT = 1
 _PLAIN = (str, bool, int, float)

@@ -9,12 +9,12 @@ import hashlib
 import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from heyhi.config.fields import covers
 from heyhi.config.templates import FORMS, best_of, split_words
 from heyhi.errors import NeedsError, suggest
+from heyhi.quick_dataclass import dataclass, replace
 from heyhi.text import shorten
 
 Direction = Literal["max", "min"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
@@ -16,6 +15,7 @@ from google.protobuf.message import Message
 from heyhi.config.prototxt import parse_for
 from heyhi.config.schema import Schema, element, is_map_entry, message_type, types_below
 from heyhi.errors import ConfigError
+from heyhi.named_tuple import NamedTuple
 
 
 class Reading(NamedTuple):

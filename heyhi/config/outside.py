@@ -18,9 +18,10 @@ from google.protobuf.message import Message
 from heyhi.config.identity import SUFFIX
 from heyhi.files import is_there, replace_file, writing
 from heyhi.project import Project
+from heyhi.regex import regex
 
 _FOLDER = "outside"  # in names, and in the state root
-_NAME = re.compile(rf"{_FOLDER}/[0-9a-f]{{16}}{re.escape(SUFFIX)}")
+_NAME = regex(rf"{_FOLDER}/[0-9a-f]{{16}}{re.escape(SUFFIX)}")
 
 
 def identity_cfg(project: Project, path: Path, message: Message) -> str:

@@ -30,8 +30,9 @@ from heyhi.config.schema import (
 )
 from heyhi.config.values import describe_type, listed
 from heyhi.errors import ConfigError, suggest
+from heyhi.regex import regex
 
-_TOKEN = re.compile(
+_TOKEN = regex(
     r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|[A-Za-z_0-9.][\w.]*|[{}<>\[\]:,;]|\n""", re.DOTALL
 )
 _TWICE = "should not have multiple"  # as protobuf says it of a field

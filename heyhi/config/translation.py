@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self
@@ -26,8 +25,9 @@ from heyhi.config.schema import Schema, field_named, load_schema
 from heyhi.config.value_names import value_of_today
 from heyhi.errors import HeyhiError
 from heyhi.project import Project
+from heyhi.regex import regex
 
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORD = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Translation:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from heyhi.config.templates import bests_in
 from heyhi.errors import ResultError, UnknownError
 from heyhi.experiment.names import WINNERS_NAME, is_winner, result_of
 from heyhi.files import parse_json, read_bounded, replace_file, write_temp, writing
+from heyhi.quick_dataclass import asdict, dataclass
 
 _MOST_BYTES = 1 << 26
 

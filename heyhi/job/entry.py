@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import MethodType, ModuleType
-from typing import NamedTuple
 
 from heyhi.code.version import copy_around
 from heyhi.errors import LauncherError
 from heyhi.job.guard import GUARD, is_bound_on_import
+from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 
 _SCRIPTS = ("__main__", "__mp_main__")  # the latter in processes that multiprocessing has spawned

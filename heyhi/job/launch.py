@@ -7,10 +7,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.config.outside import keep
 from heyhi.config.schema import Schema, load_schema
@@ -21,8 +20,10 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.job.guard import check_not_importing, check_script
+from heyhi.named_tuple import NamedTuple
 from heyhi.profiles import LOCAL, SLURM, snakemake_command
 from heyhi.project import Project, find_project
+from heyhi.quick_dataclass import dataclass
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.file import file_expander
 from heyhi.sweep.label import label_of_words

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from heyhi.code.snapshot import Snapshot, code_told
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
+from heyhi.named_tuple import NamedTuple
 from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS, Project
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.search_spec import SearchSpec

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from heyhi.errors import LauncherError
+from heyhi.named_tuple import NamedTuple
 from heyhi.slurm.commands import Busy, SlurmError, output_of, refusal
 from heyhi.slurm.request import JobRequest, sbatch_options
 from heyhi.slurm.surroundings import clusters_wished_for

@@ -9,10 +9,9 @@ import contextlib
 import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.config.base import Base
 from heyhi.config.best import Best, taken_over
@@ -27,7 +26,9 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME, is_winner, result_of
 from heyhi.experiment.winners import known_winners, winner_id, winner_path
 from heyhi.files import is_there, read_bounded
+from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import unknown_fields
 from heyhi.sweep.doubles import Double, double_lines

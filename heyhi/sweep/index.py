@@ -18,9 +18,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heyhi.errors import HeyhiError, ManifestError
+from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 from heyhi.sweep import database
 from heyhi.sweep.known import (

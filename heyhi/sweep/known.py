@@ -18,10 +18,11 @@ import json
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from heyhi.errors import UnknownError
 from heyhi.files import parse_json, read_bounded, replace_bytes, replace_file, writing
+from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 
 KNOWN_NAME = "known"  # folders in the state root

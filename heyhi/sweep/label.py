@@ -13,14 +13,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from heyhi.project import Project
+from heyhi.regex import regex
 from heyhi.sweep.search_spec import SearchSpec
 
 _MAX_LABEL = 80
 _MAX_TOGETHER = 120
 _DIGEST = 6  # hex digits
-_PLAIN_PART = re.compile(r"[A-Za-z0-9_]+")
-_ENDS_AS_DIGEST = re.compile(rf"-[0-9a-f]{{{_DIGEST}}}")
-_OTHERS = re.compile(r"[^A-Za-z0-9._]+")
+_PLAIN_PART = regex(r"[A-Za-z0-9_]+")
+_ENDS_AS_DIGEST = regex(rf"-[0-9a-f]{{{_DIGEST}}}")
+_OTHERS = regex(r"[^A-Za-z0-9._]+")
 
 
 def label_of(project: Project, path: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from heyhi.errors import ManifestError
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.names import SEARCH_ID_DIGITS
+from heyhi.quick_dataclass import asdict, dataclass
 from heyhi.sweep.elements import element_text
 from heyhi.text import number_text
 

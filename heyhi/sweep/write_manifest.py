@@ -15,10 +15,11 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.errors import ManifestError
 from heyhi.experiment.names import SEARCHES_NAME
+from heyhi.named_tuple import NamedTuple
 from heyhi.project import PROJECT_KEY, Project
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
