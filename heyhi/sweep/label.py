@@ -11,10 +11,13 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heyhi.project import Project
 from heyhi.regex import regex
-from heyhi.sweep.search_spec import SearchSpec
+
+if TYPE_CHECKING:
+    from heyhi.sweep.search_spec import SearchSpec
 
 _MAX_LABEL = 80
 _MAX_TOGETHER = 120
