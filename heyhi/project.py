@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 import stat
 import sys
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from heyhi.errors import NoProjectError, NotifyError, ProjectError, suggest
+from heyhi.regex import regex
 
 RESULTS_VARIABLE = "HH_EXP_DIR"  # environment variable that names the results root
 STATE_NAME = ".heyhi"  # of a results root: what HeyHi keeps for itself, copies of the code among it
@@ -83,7 +83,7 @@ NODE_FAULTS: tuple[str, ...] = (
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 # Who stays for a launch: a process of this machine, a job of Slurm's, or nobody.
 CONTROLLERS = ("local", "slurm", "none")
-_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_FUNCTION = regex(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class Settings(NamedTuple):

@@ -19,14 +19,15 @@ from typing import Any
 from heyhi.errors import ResultError
 from heyhi.files import read_bounded, read_by_digest, replace_bytes
 from heyhi.project import Project
+from heyhi.regex import regex
 
 DIGITS = 8  # of a digest, that tell it from others in a table
 _FOLDER_NAME = "environments"
 _MAPS = Path("/proc/self/maps")
 _DRIVER = Path("/proc/driver/nvidia/version")
-_DRIVER_VERSION = re.compile(r"Kernel Module.*?\s(\d+\.\d[\d.]*)")
+_DRIVER_VERSION = regex(r"Kernel Module.*?\s(\d+\.\d[\d.]*)")
 # /usr/local/cuda/lib64/libcudart.so.12.4.127, torch/lib/libcudart-9335f6a2.so.12
-_CUDA_LIBRARY = re.compile(r"/libcudart[^/]*\.so\.(\d[\d.]*)")
+_CUDA_LIBRARY = regex(r"/libcudart[^/]*\.so\.(\d[\d.]*)")
 # Modules that know the version of CUDA that their library was built for, and the names by which they have it.
 _CUDA_MODULES = (
     ("torch.version", ("cuda",)),

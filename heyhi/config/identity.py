@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from heyhi.errors import IdentityError, suggest
 from heyhi.project import Project
+from heyhi.regex import regex
 
 IDENTITY_VERSION = 2
 DEFAULT_PATTERN = "%(prefix)s/%(cfg_folder)s/%(cfg)s/%(redefines)s_%(redefines_hash)s"
@@ -23,14 +24,14 @@ TAGS = ("prefix", "cfg_folder", "cfg", "redefines", "redefines_hash", "date")
 SUFFIX = ".prototxt"  # of config files
 _MAX_READABLE = 100  # characters of the readable tag
 _HASH_DIGITS = 16
-_TAG = re.compile(r"%\(([^)]*)\)s")
+_TAG = regex(r"%\(([^)]*)\)s")
 # How a list's marks are shown, in this order: `[{width: 3},{width: 4}]` as `width=3+width=4`.
 _LIST_MARKS = ((": ", "="), (" {", "="), *((mark, "") for mark in '[]{}"'), (",", "+"))
 _BEST_OF = "{{best "
-_BEST = re.compile(r"\{\{best ([^\s{}']+)[^{}]*\}\}")  # the file of its sweep says enough to a person
-_OTHER = re.compile(r"[^A-Za-z0-9._=@+,-]")
+_BEST = regex(r"\{\{best ([^\s{}']+)[^{}]*\}\}")  # the file of its sweep says enough to a person
+_OTHER = regex(r"[^A-Za-z0-9._=@+,-]")
 _ALLOWED = "allowed are A-Z a-z 0-9 . _ = @ + , - /"
-_BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
+_BAD_IN_ID = regex(r"[^A-Za-z0-9._=@+,/-]")
 # Folders of the results root that hold something else than experiments.
 RESERVED = (".heyhi", "exports", "mlruns", "reports", "searches", "winners")
 TRASH_BESIDE = ".heyhi-trash"  # a folder beside experiments, of what was wiped; see `heyhi.experiment.trash`

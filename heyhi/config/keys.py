@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import field as _attribute
@@ -33,8 +32,9 @@ from heyhi.config.values import (
     shorten,
 )
 from heyhi.errors import OverrideError, suggest
+from heyhi.regex import regex
 
-_BARE_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+_BARE_SEGMENT = regex(r"[A-Za-z0-9_-]+")
 _MAX_SEGMENTS = 90  # protobuf reads no message that is nested deeper than 100 levels
 _MAX_KEYS = 5000  # that are looked through for a near one
 

@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from heyhi.errors import SchemaError
+from heyhi.regex import regex
 
 # What can have had another name; a oneof and an enum can, too.
 Named = FieldDescriptor | OneofDescriptor | EnumValueDescriptor | Descriptor | EnumDescriptor
@@ -44,11 +45,11 @@ _PROTOS = (
 )
 _OPTION = 70707  # number of the option that holds one earlier name, in the range that nobody registers
 _TAG = b"\x9a\xc3\x22"  # of it, as a text
-_WAS = re.compile(r"\s*was\s*:(.*)")
-_WAS_IN_PROTO = re.compile(r"(?:^|//|/\*|\*)\s*was\s*:((?:(?!\*/).)*)")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_COMMENT = re.compile(r"(?://+|/\*+|^\s*\*+)(.*)")
-_NEARLY = re.compile(
+_WAS = regex(r"\s*was\s*:(.*)")
+_WAS_IN_PROTO = regex(r"(?:^|//|/\*|\*)\s*was\s*:((?:(?!\*/).)*)")
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
+_COMMENT = regex(r"(?://+|/\*+|^\s*\*+)(.*)")
+_NEARLY = regex(
     r"(?P<open>^|//+|/\*+|\*)\s*(?P<line>(?P<before>(?:it|this|that|which|once|formerly|previously|name|field)\s+)?"
     rf"(?P<was>was)\s*(?P<sign>[:=]?)\s*(?P<names>{_NAME.pattern}(?:\s*,\s*{_NAME.pattern})*))\s*(?:\*/\s*)?$",
     re.IGNORECASE,

@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -25,18 +24,19 @@ from heyhi.config.type_hints import with_hints
 from heyhi.errors import HeyhiError, SchemaError
 from heyhi.files import read_bounded, user_cache, write_temp
 from heyhi.project import Project
+from heyhi.regex import regex
+from heyhi.value import Value
 
 ROOT_MESSAGE = "MetaCfg"
 TASK_ONEOF = "task"
 INCLUDES = "includes"  # a message's field of what it includes: merged and gone once it is composed
 _OUR_POOL = "heyhi/private"  # a file without content in each pool of ours, by which its messages are known
 _CACHE_VERSION = b"5"
-_IMPORT = re.compile(rb'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IMPORT = regex(rb'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(Value):
     """The compiled protos of a project, and the classes of their messages.
 
     Attributes:
@@ -433,7 +433,7 @@ def _digest(include: Path, names: list[str]) -> str:
 
 
 # What protoc's logging says about itself.
-_NOISE = re.compile(r"WARNING: All log messages|[IWE]\d{4} ")
+_NOISE = regex(r"WARNING: All log messages|[IWE]\d{4} ")
 
 
 def _compile(project: Project, include: Path, names: list[str]) -> bytes:

@@ -22,6 +22,7 @@ from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.renames import Pair, first_name, once_named
 from heyhi.config.schema import enum_type, is_name
 from heyhi.errors import OverrideError, nearest, suggest
+from heyhi.regex import regex
 from heyhi.slips import is_slip
 from heyhi.text import shorten as shorten
 
@@ -48,10 +49,10 @@ _FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 _MAX_FLOAT = 3.4028235677973366e38  # what rounds to a finite 32-bit float is smaller
 _WHOLE = 2.0**53  # below it, each integer is a double of its own
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
-INTEGER = re.compile(r"[+-]?[0-9]+")
-_HEX = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
+INTEGER = regex(r"[+-]?[0-9]+")
+_HEX = regex(r"[+-]?0[xX][0-9a-fA-F]+")
 _MAX_DIGITS = 100  # of an integer: Python refuses to convert thousands, and no field holds more than 20
-_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-3]?[0-7]{1,2})|(.)|$)", re.DOTALL)
+_ESCAPE = regex(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-3]?[0-7]{1,2})|(.)|$)", re.DOTALL)
 _PLAIN_ESCAPES = dict(zip(b"abfnrtv\\'\"?", b"\a\b\f\n\r\t\v\\'\"?", strict=True))
 _MAX_SHOWN_NAMES = 12
 _MAX_DEPTH = 90  # of a Python list in lists: no message that is read again is deeper

@@ -15,7 +15,6 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -174,9 +173,9 @@ class Claim:
             ResultError: the id can't be written down; the job is found by its comment then.
         """
         self._stop.set()
-        owner = replace(self.owner, job=job)
+        owner = self.owner._replace(job=job)
         with writing(self._link):
-            temp = write_temp(self._link.with_name(CLAIM_NAME), json.dumps(asdict(owner)) + "\n")
+            temp = write_temp(self._link.with_name(CLAIM_NAME), json.dumps(owner._asdict()) + "\n")
             try:
                 # Unless the job has been faster, and is over.
                 held = read_link(self._link)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from heyhi.errors import HeyhiError
+from heyhi.regex import regex
 
 Direction = Literal["min", "max"]
 
@@ -25,7 +25,7 @@ _ABOUT = frozenset(
     "count coef coefficient decay delta epoch epochs iter iteration iterations lr num number ratio scale seconds"  # noqa: SIM905
     " seed sigma size std step steps stderr time timestamp var variance weight weights".split()
 )
-_WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Za-z]?[a-z]+[0-9]*|[0-9]+")
+_WORD = regex(r"[A-Z]+(?![a-z])[0-9]*|[A-Za-z]?[a-z]+[0-9]*|[0-9]+")
 
 
 class DirectionError(HeyhiError):

@@ -13,7 +13,6 @@ import logging
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +60,7 @@ from heyhi.files import (
 )
 from heyhi.project import PROJECT_KEY
 from heyhi.text import shell_line
+from heyhi.value import Value
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -93,11 +93,11 @@ MANY_BYTES = 1 << 20  # more than any record has that is to be read at once
 MOST_RESULT_BYTES = 256 << 20
 _TAIL_BYTES = 1 << 16
 _START_MARK = b'"event": "start"'
+_NOTHING: Mapping[str, Any] = {}
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Experiment:
+class Experiment(Value):
     """What is to be run, as it was composed.
 
     Attributes:
@@ -119,9 +119,12 @@ class Experiment:
     task: str
     config: bytes
     needs: tuple[Path, ...] = ()
-    resources: Mapping[str, int | str] = field(default_factory=dict)
-    roots: Mapping[str, str] = field(default_factory=dict, compare=False)
+    resources: Mapping[str, int | str] = _NOTHING
+    roots: Mapping[str, str] = _NOTHING
     files: tuple[str, ...] = ()
+
+    def _content(self) -> tuple[Any, ...]:
+        return (*super()._content()[:-2], self.files)  # the same wherever its roots were
 
     @property
     def cfg_folder(self) -> Path | None:

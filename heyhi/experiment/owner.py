@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,14 +14,14 @@ from typing import NamedTuple
 from heyhi.errors import ClaimError
 from heyhi.files import utc_now
 from heyhi.slurm.commands import Job, Phase, Queue, SlurmError, cancel, is_job_id
+from heyhi.value import Value
 
 SUBMISSION = "submission"
 BACK = "back"
 _MOST_TEXT = 200  # of what a claim says: part of a file name has room for 255 bytes
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(Value):
     """Who has a claim.
 
     Attributes:

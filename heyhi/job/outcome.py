@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from heyhi.experiment.folder import ExperimentDir
@@ -10,10 +9,10 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import History
 from heyhi.job_env import get_job_env
+from heyhi.value import Value
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Value):
     """How `execute` ended.
 
     Attributes:

@@ -16,7 +16,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -73,6 +72,7 @@ from heyhi.sweep.held_note import held_by as held_note
 from heyhi.sweep.held_note import hold
 from heyhi.sweep.target import folder_of
 from heyhi.text import shown_streams, streams_as_they_are, take_any_text
+from heyhi.value import Value
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -290,7 +290,6 @@ def _is_emptied(folder: ExperimentDir) -> bool:
     return folder.path.exists() and not folder.identity_path.exists()
 
 
-@dataclass
 class _Over:
     """What is left of a run when it is over.
 
@@ -299,8 +298,9 @@ class _Over:
         held: what main has returned or raised. Destructors of what hangs on it may hang, so they run after all else.
     """
 
-    outcome: Outcome | None = None
-    held: list[object] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.outcome: Outcome | None = None
+        self.held: list[object] = []
 
 
 @contextlib.contextmanager
@@ -315,8 +315,7 @@ def _telling(on_over: Callable[[Outcome], None]) -> Iterator[_Over]:
         over.held.clear()
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(Value):
     """What an attempt needs."""
 
     folder: ExperimentDir
@@ -575,8 +574,7 @@ def ending_in(
     return begin
 
 
-@dataclass(frozen=True)
-class _Leaving:
+class _Leaving(Value):
     """What goes on record where main leaves the process of its attempt."""
 
     run: _Run
@@ -774,8 +772,7 @@ def _run_slot(command: _Command, manifest: Manifest, slot: Experiment, job: JobC
     return code
 
 
-@dataclass(frozen=True)
-class _Command:
+class _Command(Value):
     """What the command line and the manifest say of how an experiment is run.
 
     Attributes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import enum
 import errno
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -17,6 +16,7 @@ from datetime import datetime
 from typing import ClassVar, NamedTuple
 
 from heyhi.errors import HeyhiError
+from heyhi.regex import regex
 from heyhi.slurm.refusals import Meaning, is_configured, meaning_of
 from heyhi.slurm.surroundings import environment
 
@@ -28,7 +28,7 @@ _MAX_LINES = 4  # of a command's errors that a message repeats
 _OVERLOADED = (errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.EMFILE)
 MARK = "heyhi:"  # opens the comment of each of our jobs: heyhi:<results root>:<experiment>[,<experiment> …]
 WORKER = "worker"  # stands there instead of experiments where a job runs one after another, whichever it gets
-_ROOT = re.compile(rf"{MARK}([0-9a-f]+):")
+_ROOT = regex(rf"{MARK}([0-9a-f]+):")
 _SEPARATOR = "\x1f"  # between fields: comments and paths hold anything else
 _FIELDS = ("%i", "%T", "%r", "%N", "%Z", "%k")  # of squeue, as `Job` has them; the comment is the last
 _OPENING = _SEPARATOR + MARK
@@ -62,7 +62,7 @@ _RESTING = {
 }
 # … or any more: it is queued again then, or over.
 _ENDING = {"COMPLETING": "is just ending", "STAGE_OUT": "is ending, and its files are copied out"}
-_PREFIXES = re.compile("^(?:error: |fatal: )?(?:allocation failure: )?")
+_PREFIXES = regex("^(?:error: |fatal: )?(?:allocation failure: )?")
 
 
 class SlurmError(HeyhiError):

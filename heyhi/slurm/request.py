@@ -18,6 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.schema import field_named, is_map, type_of
 from heyhi.errors import LauncherError, suggest
+from heyhi.regex import regex
 from heyhi.slurm.commands import MARK
 from heyhi.slurm.more_options import extra_words, split_words, srun_words, without_exclude
 
@@ -29,9 +30,9 @@ _MAX_ATTEMPTS = 1000
 _MAX_REQUEUES = 1_000_000
 _MAX_LOCAL_TASKS = 1000
 _MAX_PACK = 59  # identity hashes that a comment holds
-_HASHES = re.compile(rf"{MARK}[0-9a-f]+:([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
-NAME_TAG = re.compile(r"%\((\w*)\)s")  # in `job_name`
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HASHES = regex(rf"{MARK}[0-9a-f]+:([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
+NAME_TAG = regex(r"%\((\w*)\)s")  # in `job_name`
+_CONTROL = regex(r"[\x00-\x1f\x7f]")
 # Values of launcher.slurm's fields where neither the config nor its proto has one.
 _DEFAULTS: dict[str, int | float | bool] = {
     "num_gpus": 0,
@@ -84,7 +85,7 @@ SLURM_FIELDS = frozenset(
     (*_DEFAULTS, *_TEXTS, "constraint", "constraints", "setup", *(name for line in _KINDS_OF_GPU for name, _ in line))
 )
 NAME_TAGS = ("cfg_folder", "cfg", "redefines", "exp_id", "task")  # what `job_name` may have
-_GPU_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_GPU_TYPE = regex(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
