@@ -9,9 +9,10 @@ import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from heyhi.errors import NoProjectError, NotifyError, ProjectError, suggest
+from heyhi.named_tuple import NamedTuple
 from heyhi.regex import regex
 
 RESULTS_VARIABLE = "HH_EXP_DIR"  # environment variable that names the results root

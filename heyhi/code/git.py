@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
+
+from heyhi.named_tuple import NamedTuple
 
 # A repository on a slow network file system must not hold up a run.
 SECONDS = 10

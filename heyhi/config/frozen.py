@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TextIO
 
 from google.protobuf import descriptor_pb2, message_factory, text_format
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
@@ -32,6 +32,7 @@ from heyhi.config.schema import (
 )
 from heyhi.config.values import Special, shortest_single
 from heyhi.errors import suggest
+from heyhi.named_tuple import NamedTuple
 
 
 class Frozen:

@@ -11,9 +11,10 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from heyhi.errors import IdentityError, suggest
+from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 from heyhi.regex import regex
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import enum
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from dataclasses import field as _attribute
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +30,8 @@ from heyhi.config.values import (
     shorten,
 )
 from heyhi.errors import OverrideError, suggest
+from heyhi.quick_dataclass import dataclass
+from heyhi.quick_dataclass import field as _attribute
 from heyhi.regex import regex
 
 _BARE_SEGMENT = regex(r"[A-Za-z0-9_-]+")

@@ -10,7 +10,7 @@ How a key is found is left to `keys`; includes (`I…`) are recognised by `inclu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -32,6 +32,7 @@ from heyhi.config.values import (
     value_text,
 )
 from heyhi.errors import HeyhiError, OverrideError, nearest, suggest
+from heyhi.named_tuple import NamedTuple
 from heyhi.slips import is_slip
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import json
 import shlex
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import NamedTuple
 
 from heyhi.errors import HeyhiError, NeedsError, OverrideError, suggest
+from heyhi.named_tuple import NamedTuple
 from heyhi.regex import regex
 from heyhi.text import shorten
 

@@ -6,7 +6,6 @@ import contextlib
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.exits import crash_of, exit_text, is_exit, seen_by_shell
@@ -15,6 +14,7 @@ from heyhi.experiment.names import ATTEMPTS_NAME, RESULT_NAME
 from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, Start
 from heyhi.experiment.slots import slot_dirs_of
 from heyhi.files import is_there, read_end
+from heyhi.named_tuple import NamedTuple
 from heyhi.slurm.commands import Job, View
 from heyhi.text import readable
 

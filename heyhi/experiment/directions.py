@@ -6,9 +6,10 @@ import fnmatch
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from heyhi.errors import HeyhiError
+from heyhi.named_tuple import NamedTuple
 from heyhi.regex import regex
 
 Direction = Literal["min", "max"]

@@ -9,10 +9,10 @@ import socket
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.errors import ClaimError
 from heyhi.files import utc_now
+from heyhi.named_tuple import NamedTuple
 from heyhi.slurm.commands import Job, Phase, Queue, SlurmError, cancel, is_job_id
 from heyhi.value import Value
 

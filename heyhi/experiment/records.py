@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from heyhi.named_tuple import NamedTuple
 from heyhi.slurm.commands import is_job_id
 from heyhi.text import one_line, readable
 

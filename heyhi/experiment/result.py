@@ -15,8 +15,9 @@ import os
 import re
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from heyhi.named_tuple import NamedTuple
 from heyhi.regex import regex
 from heyhi.value import Value
 

@@ -12,11 +12,11 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.experiment.names import USED_NAME
 from heyhi.experiment.records import NOT_KNOWN, PRUNED, REQUEUE, End, History, Start, Used
 from heyhi.files import parse_json, read_bounded, replace_file, utc_now
+from heyhi.named_tuple import NamedTuple
 from heyhi.slurm.commands import Job, use_of
 from heyhi.text import readable
 

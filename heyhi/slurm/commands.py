@@ -13,9 +13,10 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from heyhi.errors import HeyhiError
+from heyhi.named_tuple import NamedTuple
 from heyhi.regex import regex
 from heyhi.slurm.refusals import Meaning, is_configured, meaning_of
 from heyhi.slurm.surroundings import environment

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.schema import field_named, is_map, type_of
 from heyhi.errors import LauncherError, suggest
+from heyhi.quick_dataclass import dataclass, replace
 from heyhi.regex import regex
 from heyhi.slurm.commands import MARK
 from heyhi.slurm.more_options import extra_words, split_words, srun_words, without_exclude
@@ -198,7 +197,7 @@ class JobRequest:
             timeouts: earlier attempts that hit their time limit.
             exclude: nodes that the next one must not run on.
         """
-        return dataclasses.replace(
+        return replace(
             self,
             mem_gb_per_node=self.mem_gb_per_node and _grown(self.mem_gb_per_node, self.oom_mem_factor, oom, _MAX_GB),
             hours=_grown(self.hours, self.timeout_hours_factor, timeouts, _MAX_HOURS),

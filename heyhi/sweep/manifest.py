@@ -20,11 +20,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, ManifestError, NeedsError, NoProjectError
 from heyhi.experiment.names import STATE_NAME, WINNERS_NAME, is_winner, result_of
 from heyhi.files import is_there
+from heyhi.named_tuple import NamedTuple
 from heyhi.profiles import LOCAL, snakemake_command
 from heyhi.project import PROJECT_KEY, Project, Settings, find_project
 from heyhi.sweep import database
