@@ -36,13 +36,25 @@ def _matcher(pattern: str) -> Callable[[str], object]:
 @lru_cache(maxsize=256)
 def _like(text: str) -> Callable[[str], object]:
     """Return what says whether a key is like a text with wildcards; to compile an expression for each takes long."""
-    start, star, end = text.partition("*")
-    if any(mark in start + end for mark in "*?["):
+    if "?" in text or "[" in text:
         return re.compile(fnmatch.translate(text)).match
-    if not star:
+    start, *parts = text.split("*")
+    if not parts:
         return text.__eq__
-    least = len(start) + len(end)
-    return lambda key: len(key) >= least and key.startswith(start) and key.endswith(end)
+    *middle, end = parts
+
+    def is_like(key: str) -> bool:
+        place, last = len(start), len(key) - len(end)
+        if place > last or not key.startswith(start) or not key.endswith(end):
+            return False
+        for part in middle:
+            found = key.find(part, place, last)
+            if found < 0:
+                return False
+            place = found + len(part)
+        return True
+
+    return is_like
 
 
 class Scheduling:

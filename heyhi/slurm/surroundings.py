@@ -25,9 +25,26 @@ _KEPT = frozenset(
 )
 # Each of Slurm's commands has variables of its own (SQUEUE_PARTITION, SACCT_FORMAT, SCANCEL_STATE, SINFO_SORT …), by
 # which a list lacks jobs or looks otherwise; a job around this one has left the rest.
-_OF_SLURM = tuple(
-    f"{name}_"
-    for name in ["SLURM", "SLURMD", "SBATCH", "SQUEUE", "SCANCEL", "SACCT", "SACCTMGR", "SALLOC", "SATTACH", "SBCAST", "SCONTROL", "SDIAG", "SINFO", "SPRIO", "SREPORT", "SRUN", "SSHARE", "SSTAT", "STRIGGER"]
+_OF_SLURM = (
+    "SLURM_",
+    "SLURMD_",
+    "SBATCH_",
+    "SQUEUE_",
+    "SCANCEL_",
+    "SACCT_",
+    "SACCTMGR_",
+    "SALLOC_",
+    "SATTACH_",
+    "SBCAST_",
+    "SCONTROL_",
+    "SDIAG_",
+    "SINFO_",
+    "SPRIO_",
+    "SREPORT_",
+    "SRUN_",
+    "SSHARE_",
+    "SSTAT_",
+    "STRIGGER_",
 )
 # What mpirun, srun and torchrun tell a rank of itself; settings of MPI's (OMPI_MCA_btl) are the user's.
 _OF_RANKS = ("OMPI_", "PMI_", "PMI2_", "PMIX_", "PRTE_", "MPI_LOCAL", "MV2_COMM_", "HYD_", "HYDI_", "TORCHELASTIC_")
