@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 
 from heyhi.regex import regex
-from heyhi.value import Value
+from heyhi.struct import Struct
 
 PREFIX_VARIABLE = "HEYHI_PREFIX"  # words that each task of a job begins with
 SRUN_VARIABLE = "HEYHI_SRUN"  # more options for srun
@@ -20,7 +19,7 @@ _HOSTS = regex(r"(?:\[[^\]]*\]|[^,\[])+")
 _FIRST_HOST = regex(r"(?:\[[^\]]*\]|[^,\[])*")
 
 
-class JobEnv(Value):
+class JobEnv(Struct):
     """The facts of a job.
 
     Attributes:
@@ -66,7 +65,7 @@ class JobEnv(Value):
         return hosts_of(self.nodelist) or [self.hostname]
 
 
-class Tasks(Value):
+class Tasks(Struct):
     """Tasks that somebody else has started at once, each with the same command: by srun or torchrun.
 
     Attributes:
@@ -101,7 +100,7 @@ def get_job_env() -> JobEnv:
     """Read the facts of the current job; they are those of a single process where nothing says otherwise."""
     torchrun = _is_below_torchrun()
     return JobEnv(
-        hostname=socket.gethostname(),
+        hostname=os.uname().nodename,
         job_id=get_slurm_job_id(),
         rank=own_rank(),
         world_size=_number("WORLD_SIZE" if torchrun else "SLURM_NTASKS", 1),

@@ -13,7 +13,7 @@ from heyhi.cli.whose import may_change
 from heyhi.errors import ModeError, UnknownError, reporting_errors
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, action_of
 from heyhi.experiment.names import Status
-from heyhi.job.guard import check_not_importing
+from heyhi.job.importing import check_not_importing
 from heyhi.job_env import get_tasks
 from heyhi.project import find_project
 from heyhi.streams import go_on, guard_streams

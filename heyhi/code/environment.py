@@ -6,7 +6,6 @@ It is written once for a content, below the state root; the record of the attemp
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from heyhi.errors import ResultError
 from heyhi.files import read_bounded, read_by_digest, replace_bytes
 from heyhi.project import Project
 from heyhi.regex import regex
+from heyhi.sha import sha256
 
 DIGITS = 8  # of a digest, that tell it from others in a table
 _FOLDER_NAME = "environments"
@@ -50,7 +50,7 @@ def record_environment(project: Project, code_root: Path, *, may_take_long: bool
         if content is None:
             return ""
         text = json.dumps(content, indent=1) + "\n"
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        digest = sha256(text.encode()).hexdigest()[:16]
         _put(_folder(project) / f"{digest}.json", text.encode())
     except Exception as error:  # whatever it is, the run is worth more than this
         _log.debug("The packages are not on record: %s", error)

@@ -7,7 +7,6 @@ imported for it but what reads these lists.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.files import parse_json, read_bounded, user_cache, write_temp
+from heyhi.sha import sha256
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -142,7 +142,7 @@ def _stamp(folder: str) -> list[int]:
 
 
 def _cache_path(folder: str) -> Path:
-    name = hashlib.sha256(os.fsencode(f"{_VERSION}\0{folder}")).hexdigest()[:16]
+    name = sha256(os.fsencode(f"{_VERSION}\0{folder}")).hexdigest()[:16]
     return user_cache() / f"packages-{name}.json"
 
 

@@ -7,7 +7,6 @@ What is in no list makes no other version of the code: `is_code` has the rule.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from heyhi.files import read_by_digest, replace_file, writing
 from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 from heyhi.regex import regex
+from heyhi.sha import sha256
 
 _FOLDER_NAME = "versions"
 _PAUSE_SECONDS = 3600
@@ -69,7 +69,7 @@ def keep_code_of_run(project: Project, *, is_dirty: bool) -> ListedCode:
         ResultError: the list can't be kept.
     """
     key = os.fsencode(f"{project.root}\0{project.settings}")
-    note = _folder(project) / f"unlisted-{hashlib.sha256(key).hexdigest()[:16]}"
+    note = _folder(project) / f"unlisted-{sha256(key).hexdigest()[:16]}"
     with contextlib.suppress(FileNotFoundError):
         if note.stat().st_mtime > time.time() - _PAUSE_SECONDS:
             raise SnapshotError(f"{project.root}: its files could not be listed ({note})")
@@ -116,7 +116,7 @@ def listed_code(project: Project, scan: Scan, hashes: Mapping[str, str], *, is_d
         is_dirty: whether git says that tracked files differ from the last commit.
     """
     contents = _contents(project, scan, hashes)
-    total = hashlib.sha256()
+    total = sha256()
     for path, content in contents.items():
         total.update(os.fsencode(f"{path}\0{content}\0"))
     return ListedCode(total.hexdigest()[:16], contents, _is_edited(project, scan, is_dirty=is_dirty))

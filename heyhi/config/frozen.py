@@ -11,13 +11,14 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TextIO
 
-from google.protobuf import descriptor_pb2, message_factory, text_format
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.frozen_map import FrozenMap
 from heyhi.config.message_methods import give_methods
+from heyhi.config.messages import message_class
 from heyhi.config.overrides import default_of, in_oneof, leaves
+from heyhi.config.plain_text import text_of
 from heyhi.config.renames import once_named, renamed_text
 from heyhi.config.schema import (
     Schema,
@@ -118,6 +119,8 @@ class Frozen:
         return self.to_text()
 
     def __repr__(self) -> str:
+        from google.protobuf import text_format  # most runs print none
+
         text = text_format.MessageToString(self._message, as_one_line=True, as_utf8=True)
         return f"<{type_of(self._message).name} {text}>" if text else f"<{type_of(self._message).name}>"
 
@@ -230,13 +233,15 @@ def _flat_value(field: FieldDescriptor, value: Any) -> Any:
 def to_text(message: Message, *, with_defaults: bool = False) -> str:
     """Write a message as a protobuf text message, if asked with its defaults."""
     if not with_defaults:
-        return text_format.MessageToString(message, as_utf8=True)
+        return text_of(message)
     out = StringIO()
     _print(message, out, 0, ())
     return out.getvalue()
 
 
 def _print(message: Message, out: TextIO, indent: int, seen: tuple[str, ...]) -> None:
+    from google.protobuf import text_format
+
     kind = type_of(message)
     seen = (*seen, kind.full_name)
     present = {field.name for field, _ in set_fields(message)}
@@ -346,6 +351,8 @@ def _file_set(file: FileDescriptor) -> bytes:
         ordered.setdefault(one.name, one)
 
     visit(file)
+    from google.protobuf import descriptor_pb2
+
     file_set = descriptor_pb2.FileDescriptorSet()
     for one in ordered.values():
         one.CopyToProto(file_set.file.add())
@@ -360,8 +367,8 @@ def schema_of(file_set: bytes) -> Schema:
 
 def _thaw(file_set: bytes, name: str, data: bytes, folder: str | None) -> FrozenConfig:
     """Rebuild a pickled config; it carries its schema, since the process that reads it may have none."""
-    message_class = message_factory.GetMessageClass(schema_of(file_set).pool.FindMessageTypeByName(name))
-    return FrozenConfig(message_class.FromString(data), Path(folder) if folder is not None else None)
+    its_class = message_class(schema_of(file_set).pool.FindMessageTypeByName(name))
+    return FrozenConfig(its_class.FromString(data), Path(folder) if folder is not None else None)
 
 
 def _as_dict(self: Message, *, with_defaults: bool = False, with_all: bool = False) -> dict[str, Any]:

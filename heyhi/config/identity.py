@@ -6,7 +6,6 @@ Which overrides an identity names, and in which order, is left to `compose` and 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from heyhi.errors import IdentityError, suggest
 from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 from heyhi.regex import regex
+from heyhi.sha import sha256
 
 IDENTITY_VERSION = 2
 DEFAULT_PATTERN = "%(prefix)s/%(cfg_folder)s/%(cfg)s/%(redefines)s_%(redefines_hash)s"
@@ -55,13 +55,13 @@ class Identity(NamedTuple):
     def overrides_hash(self) -> str:
         """16 hex digits of the SHA-256 of the canonical overrides."""
         # No canonical override has a NUL in it: strings with one are written quoted.
-        return hashlib.sha256("\0".join(self.overrides).encode()).hexdigest()[:_HASH_DIGITS]
+        return sha256("\0".join(self.overrides).encode()).hexdigest()[:_HASH_DIGITS]
 
     @property
     def digest(self) -> str:
         """16 hex digits of the SHA-256 of the whole identity."""
         whole = "\0".join([str(self.version), self.cfg, *self.overrides])
-        return hashlib.sha256(whole.encode()).hexdigest()[:_HASH_DIGITS]
+        return sha256(whole.encode()).hexdigest()[:_HASH_DIGITS]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""

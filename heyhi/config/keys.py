@@ -30,9 +30,8 @@ from heyhi.config.values import (
     shorten,
 )
 from heyhi.errors import OverrideError, suggest
-from heyhi.quick_dataclass import dataclass
-from heyhi.quick_dataclass import field as _attribute
 from heyhi.regex import regex
+from heyhi.struct import Struct
 
 _BARE_SEGMENT = regex(r"[A-Za-z0-9_-]+")
 _MAX_SEGMENTS = 90  # protobuf reads no message that is nested deeper than 100 levels
@@ -49,8 +48,7 @@ class Kind(enum.Enum):
     ONEOF = "oneof"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct):
     """One part of a key: a field, and what of it where it is a list or a map."""
 
     field: FieldDescriptor
@@ -79,8 +77,7 @@ class Step:
         return found.name if found is not None else None
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct):
     """A key that was found in the schema.
 
     Attributes:
@@ -97,7 +94,10 @@ class Key:
     oneof: str = ""
     choices: tuple[FieldDescriptor, ...] = ()
     first_oneof: str = ""
-    renamed: tuple[Pair, ...] = _attribute(default=(), compare=False)
+    renamed: tuple[Pair, ...] = ()
+
+    def _content(self) -> tuple[Any, ...]:
+        return super()._content()[:-1]  # the same by whatever names it was found
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ import struct
 from collections.abc import Iterable
 from typing import Any, Final
 
-from google.protobuf import text_encoding
 from google.protobuf.descriptor import FieldDescriptor
 
 from heyhi.config.duration import FORMS, parse_hours
@@ -377,7 +376,9 @@ def string_text(value: str) -> str:
 
 def bytes_text(value: bytes) -> str:
     """Write bytes with C escapes, as an override has them."""
-    text: str = text_encoding.CEscape(value, as_utf8=False)
+    from google.protobuf.text_encoding import CEscape  # hardly a config has bytes
+
+    text: str = CEscape(value, as_utf8=False)
     return "\\116ULL" if text == NULL.value else text
 
 

@@ -25,8 +25,8 @@ from heyhi.errors import ClaimError, UnknownError
 from heyhi.experiment.names import CLAIM_NAME
 from heyhi.experiment.owner import Owner
 from heyhi.files import forget, open_regular, parse_json, write_temp, writing
+from heyhi.struct import Struct
 from heyhi.text import shell_line
-from heyhi.value import Value
 
 _MOST_BYTES = 10_000  # of a claim file: far more than any has
 
@@ -36,7 +36,7 @@ _LOOK_AGAIN_SECONDS = (0.05, 0.2)
 _FIND_AGAIN_SECONDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
-class Link(Value):
+class Link(Struct):
     """One file of the chain; `owner` is None where it can't be read."""
 
     path: Path

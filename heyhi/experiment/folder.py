@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -59,8 +58,9 @@ from heyhi.files import (
     writing,
 )
 from heyhi.project import PROJECT_KEY
+from heyhi.sha import sha256
+from heyhi.struct import Struct
 from heyhi.text import shell_line
-from heyhi.value import Value
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -97,7 +97,7 @@ _NOTHING: Mapping[str, Any] = {}
 _log = logging.getLogger(__name__)
 
 
-class Experiment(Value):
+class Experiment(Struct):
     """What is to be run, as it was composed.
 
     Attributes:
@@ -150,7 +150,7 @@ def config_digest(config: bytes, schema: Schema) -> str:
         config: root message, serialised.
         schema: of it: a changed default changes what a config says, though not how it is serialised.
     """
-    return hashlib.sha256(f"{schema.digest}\0".encode() + config).hexdigest()[:_DIGEST_DIGITS]
+    return sha256(f"{schema.digest}\0".encode() + config).hexdigest()[:_DIGEST_DIGITS]
 
 
 class ExperimentDir:
@@ -647,7 +647,7 @@ class ExperimentDir:
                 data += f"{made.time}\0{made.host}\0{made.pid}".encode() if made is not None else b""
         except (OSError, UnknownError):
             return ""
-        return hashlib.sha256(data).hexdigest()[:_DIGEST_DIGITS]
+        return sha256(data).hexdigest()[:_DIGEST_DIGITS]
 
     def metrics_now(self) -> Metrics:
         """Return how many bytes of metrics there are, and by which end they are known.

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from heyhi.named_tuple import NamedTuple
-from heyhi.slurm.commands import is_job_id
+from heyhi.slurm.job_id import is_job_id
 from heyhi.text import one_line, readable
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import Any
 
 from heyhi.named_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.value import Value
+from heyhi.struct import Struct
 
 MAX_ARRAY_ITEMS = 10_000
 MAX_DEPTH = 100
@@ -150,7 +150,7 @@ class _Encoder:
             return self._text(value, key, f"raised {type(error).__name__}")
 
     def _plain_container(self, value: Any, key: str, above: tuple[int, ...]) -> Any:
-        if isinstance(value, Value):
+        if isinstance(value, Struct):
             value = value._asdict()
         elif hasattr(type(value), "__dataclass_fields__"):
             from dataclasses import fields  # who has made the class has it loaded

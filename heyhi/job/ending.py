@@ -24,8 +24,8 @@ from heyhi.job.place import misplaced
 from heyhi.job.raised import said_by_argparse, text_of, traceback_of
 from heyhi.job.tee import flush_all
 from heyhi.job.turn import current_turn
+from heyhi.struct import Struct
 from heyhi.text import MAX_LINE, one_line, readable, shown_streams
-from heyhi.value import Value
 
 # SIGHUP comes when a terminal or an ssh connection is closed.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -47,7 +47,7 @@ class Terminated(SystemExit):
     """A signal asked this process to end."""
 
 
-class Ending(Value):
+class Ending(Struct):
     """How an attempt ended, as its end record says."""
 
     reason: Literal["done", "failed", "terminated", "requeue", "pruned"]

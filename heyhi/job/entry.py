@@ -14,7 +14,8 @@ from types import MethodType, ModuleType
 
 from heyhi.code.version import copy_around
 from heyhi.errors import LauncherError
-from heyhi.job.guard import GUARD, is_bound_on_import
+from heyhi.job.guard import is_bound_on_import
+from heyhi.job.importing import GUARD
 from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 

@@ -19,7 +19,8 @@ from heyhi.experiment.modes import DEFAULT_MODE, GO_ON, REDO, Action, action_of
 from heyhi.experiment.names import Status
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
-from heyhi.job.guard import check_not_importing, check_script
+from heyhi.job.guard import check_script
+from heyhi.job.importing import check_not_importing
 from heyhi.named_tuple import NamedTuple
 from heyhi.profiles import LOCAL, SLURM, snakemake_command
 from heyhi.project import Project, find_project
@@ -308,7 +309,7 @@ class Launch:
     @property
     def is_for_slurm(self) -> bool:
         """Whether its launcher is slurm."""
-        from heyhi.slurm.request import is_slurm
+        from heyhi.slurm.launcher import is_slurm
 
         return is_slurm(self.task_message)
 
@@ -457,7 +458,7 @@ class Launch:
 
     def _ranks(self, main: Main, log_level: str, host: Host | None) -> Ranks | None:
         """Return what runs main in several processes; None where this one will do."""
-        from heyhi.slurm.request import local_tasks
+        from heyhi.slurm.launcher import local_tasks
 
         tasks = host.tasks.count if host is not None else local_tasks(self.task_message)
         if tasks == 1:
@@ -504,7 +505,7 @@ class Launch:
         Raises:
             LauncherError: it does.
         """
-        from heyhi.slurm.request import local_tasks
+        from heyhi.slurm.launcher import local_tasks
 
         if not self.is_for_slurm and (tasks := local_tasks(self.task_message)) > 1:
             raise LauncherError(
@@ -535,7 +536,8 @@ class Launch:
                 for another cluster.
         """
         self._check_needs()
-        from heyhi.slurm.request import local_tasks, request_of
+        from heyhi.slurm.launcher import local_tasks
+        from heyhi.slurm.request import request_of
 
         if self.is_for_slurm:
             from heyhi.slurm.cluster import check_clusters

@@ -8,10 +8,10 @@ from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import History
 from heyhi.job_env import get_job_env
 from heyhi.named_tuple import NamedTuple
-from heyhi.value import Value
+from heyhi.struct import Struct
 
 
-class Outcome(Value):
+class Outcome(Struct):
     """How `execute` ended.
 
     Attributes:

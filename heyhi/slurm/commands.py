@@ -8,7 +8,6 @@ from __future__ import annotations
 import enum
 import errno
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
@@ -168,13 +167,10 @@ def root_in(comment: str) -> str:
     return match.group(1) if match else ""
 
 
-def is_job_id(text: str) -> bool:
-    """Return whether a text can be the id of a job: what is none must not become a word for Slurm's commands."""
-    return text.isascii() and text.isdigit() and len(text) < 20
-
-
 def is_here() -> bool:
     """Return whether this machine has Slurm's commands."""
+    import shutil  # who asks a queue can do without
+
     return shutil.which("sbatch") is not None
 
 

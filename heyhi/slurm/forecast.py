@@ -17,9 +17,10 @@ from heyhi.quick_dataclass import replace
 from heyhi.slurm.cluster import Cluster
 from heyhi.slurm.commands import SlurmError, is_here
 from heyhi.slurm.cost import cost_line, cost_of, counted, jobs_of
+from heyhi.slurm.launcher import is_slurm
 from heyhi.slurm.limits import Limit, hint, jobs_there, limit_line, limits_on, places_of, wait_of, would_fit
 from heyhi.slurm.reach import unreachable
-from heyhi.slurm.request import JobRequest, is_slurm, request_of
+from heyhi.slurm.request import JobRequest, request_of
 
 _ANSWER_SECONDS = 5.0  # a person waits
 _ALL_SECONDS = 15.0

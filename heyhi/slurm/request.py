@@ -19,6 +19,7 @@ from heyhi.errors import LauncherError, suggest
 from heyhi.quick_dataclass import dataclass, replace
 from heyhi.regex import regex
 from heyhi.slurm.commands import MARK
+from heyhi.slurm.launcher import chosen, is_slurm, number
 from heyhi.slurm.more_options import extra_words, split_words, srun_words, without_exclude
 
 _MAX_COMMENT = 1024  # bytes
@@ -27,7 +28,6 @@ _MAX_GB = 1e6
 _MAX_SIGNAL = 65_535  # seconds: Slurm has 16 bits for them
 _MAX_ATTEMPTS = 1000
 _MAX_REQUEUES = 1_000_000
-_MAX_LOCAL_TASKS = 1000
 _MAX_PACK = 59  # identity hashes that a comment holds
 _HASHES = regex(rf"{MARK}[0-9a-f]+:([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
 NAME_TAG = regex(r"%\((\w*)\)s")  # in `job_name`
@@ -212,16 +212,6 @@ def _grown(value: float, factor: float, times: int, most: float) -> float:
         return most
 
 
-def is_slurm(task: Message) -> bool:
-    """Return whether a task's launcher is Slurm."""
-    return _chosen(task, "slurm") is not None
-
-
-def is_local(task: Message) -> bool:
-    """Return whether a task's launcher is this machine."""
-    return _chosen(task, "local") is not None
-
-
 def request_of(task: Message) -> JobRequest:
     """Return what a task's launcher asks for.
 
@@ -238,30 +228,17 @@ def request_of(task: Message) -> JobRequest:
     Raises:
         LauncherError: a field has a value that no job can have.
     """
-    slurm = _chosen(task, "slurm")
+    slurm = chosen(task, "slurm")
     if slurm is not None:
         return _slurm_request(type_of(slurm), slurm.SerializePartialToString(deterministic=True))
-    local = _chosen(task, "local")
-    cpus = _number(local, "cpus", 1, "launcher.local") if local is not None else 1
+    local = chosen(task, "local")
+    cpus = number(local, "cpus", 1, "launcher.local") if local is not None else 1
     return _request({**_DEFAULTS, "cpus_per_gpu": _at_least("launcher.local.cpus", cpus, 1)}, {})
 
 
 def gpus_of(task: Message) -> int:
     """Return how many GPUs a task's launcher asks for in all: only Slurm's does, wherever it is run."""
     return request_of(task).gpus if is_slurm(task) else 0
-
-
-def local_tasks(task: Message) -> int:
-    """Return in how many processes of this machine a task's local launcher wants its main to run.
-
-    Raises:
-        LauncherError: in none.
-    """
-    local = _chosen(task, "local")
-    tasks = _number(local, "tasks", 1, "launcher.local") if local is not None else 1
-    if not 1 <= tasks <= _MAX_LOCAL_TASKS:
-        raise LauncherError(f"launcher.local.tasks={tasks}: must be at least 1, and at most {_MAX_LOCAL_TASKS}")
-    return int(tasks)
 
 
 def plain_request(*, hours: float, mem_gb: float) -> JobRequest:
@@ -423,34 +400,10 @@ def _at_least(name: str, value: Any, least: int) -> Any:
     return value
 
 
-def _chosen(task: Message, kind: str) -> Message | None:
-    """Return the launcher of a kind where the task has chosen it."""
-    message = task
-    for name in ("launcher", kind):
-        field = field_named(type_of(message), name)
-        if field is None or field.message_type is None or field.is_repeated or not message.HasField(name):
-            return None
-        message = getattr(message, name)
-    return message
-
-
-def _number(message: Message, name: str, default: int | float | bool, where: str = "launcher.slurm") -> Any:
-    field = field_named(type_of(message), name)
-    if field is None:
-        return default
-    value = getattr(message, name)
-    if isinstance(default, bool):
-        if not isinstance(value, bool):
-            raise LauncherError(f"{where}.{name} must be a bool in the proto: it says yes or no")
-        return value
-    if isinstance(value, bool) or not isinstance(value, int if isinstance(default, int) else (int, float)):
-        kind = "whole number (int32)" if isinstance(default, int) else "number (double)"
-        raise LauncherError(f"{where}.{name} must be a {kind} in the proto")
-    if field.has_presence:
-        is_unset = not message.HasField(name) and not field.has_default_value
-    else:  # proto3: zero may be unset; where no job can be asked for with zero, it is
-        is_unset = not value and (name in _NEVER_ZERO or _MINIMUM.get(name, 1) > 0)
-    return default if is_unset else value
+def _number(slurm: Message, name: str, default: int | float | bool) -> Any:
+    # proto3: where no job can be asked for with zero, zero is unset.
+    is_never_zero = name in _NEVER_ZERO or _MINIMUM.get(name, 1) > 0
+    return number(slurm, name, default, "launcher.slurm", is_never_zero=is_never_zero)
 
 
 def _text(message: Message, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NoReturn, Self, dataclass_transform
 
 
 @dataclass_transform(frozen_default=True)
-class Value:
+class Struct:
     """A value whose class names its fields and their defaults as a dataclass does; mutable defaults are shared."""
 
     _fields: ClassVar[tuple[str, ...]] = ()

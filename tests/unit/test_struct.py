@@ -1,4 +1,4 @@
-"""A value reads, compares and refuses as a frozen dataclass does."""
+"""A struct reads, compares and refuses as a frozen dataclass does."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import pytest
 
-from heyhi.value import Value
+from heyhi.struct import Struct
 
 
-class Point(Value):
+class Point(Struct):
     """Two numbers and a name."""
 
     kind: ClassVar[str] = "point"
