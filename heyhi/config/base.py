@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import message_factory
 from google.protobuf.message import DecodeError, Message
 
 from heyhi.config.best import Winners
@@ -20,6 +19,7 @@ from heyhi.config.chunks import Chunk, Root
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import Identity
 from heyhi.config.kept_files import Found, KeptFiles
+from heyhi.config.messages import message_class
 from heyhi.config.mounts import include_mount
 from heyhi.config.overrides import Overrides, keys_and_values, shown_value, split_override
 from heyhi.config.schema import Schema, map_strings, message_type
@@ -300,4 +300,4 @@ def _need_from(data: Any, blobs: Sequence[bytes], schema: Schema) -> Composed | 
 
 def _parse(schema: Schema, kind: str, data: bytes) -> Message:
     found = schema.pool.FindMessageTypeByName(kind)
-    return message_factory.GetMessageClass(found).FromString(data)
+    return message_class(found).FromString(data)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
-import socket
 from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
@@ -112,6 +110,8 @@ def take_from_environment(texts: Iterable[str]) -> None:
 
 def find_sendmail() -> str | None:
     """Return the path of sendmail, by which mail is sent."""
+    import shutil  # most launches tell nobody
+
     places = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *_SENDMAIL_PLACES]
     return shutil.which("sendmail", path=os.pathsep.join(places))
 
@@ -122,6 +122,9 @@ def check_here(whom: Whom) -> None:
     Raises:
         NotifyError: it hasn't.
     """
+    import shutil
+    import socket
+
     if whom.kind == "command":
         name = shlex.split(whom.address)[0]
         if shutil.which(name) is None:

@@ -169,9 +169,9 @@ def root_in(comment: str) -> str:
 
 def is_here() -> bool:
     """Return whether this machine has Slurm's commands."""
-    import shutil  # who asks a queue can do without
-
-    return shutil.which("sbatch") is not None
+    # As `shutil.which`, which takes longer to load than the answer takes.
+    places = (f"{folder}/sbatch" for folder in os.get_exec_path())
+    return any(os.access(place, os.X_OK) and os.path.isfile(place) for place in places)  # noqa: PTH113
 
 
 def list_jobs(ids: Sequence[str]) -> list[Job]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
 from heyhi.config.duration import FORMS, parse_hours
+from heyhi.config.messages import message_class
 from heyhi.config.schema import field_named, is_map, type_of
 from heyhi.errors import LauncherError, suggest
 from heyhi.quick_dataclass import dataclass, replace
@@ -254,7 +254,7 @@ def plain_request(*, hours: float, mem_gb: float) -> JobRequest:
 @lru_cache(maxsize=256)
 def _slurm_request(kind: Descriptor, data: bytes) -> JobRequest:
     """Read a launcher; its text is the key, since most experiments of a large sweep have the same one."""
-    slurm = GetMessageClass(kind).FromString(data)
+    slurm = message_class(kind).FromString(data)
     numbers = {name: _number(slurm, name, default) for name, default in _DEFAULTS.items()}
     texts = {name: _text(slurm, name) for name in _TEXTS}
     texts["constraint"] = _constraint(slurm)

@@ -6,7 +6,6 @@ only is a label as it is, any other one gets a digest.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.project import Project
 from heyhi.regex import regex
+from heyhi.sha import sha256
 
 if TYPE_CHECKING:
     from heyhi.sweep.search_spec import SearchSpec
@@ -104,4 +104,4 @@ def _with_digest(readable: str, content: object) -> str:
 
 
 def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:_DIGEST]
+    return sha256(json.dumps(content).encode()).hexdigest()[:_DIGEST]

@@ -21,6 +21,7 @@ from heyhi.errors import ManifestError
 from heyhi.experiment.names import SEARCHES_NAME
 from heyhi.named_tuple import NamedTuple
 from heyhi.project import PROJECT_KEY, Project
+from heyhi.sha import sha256
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
     APPLICATION_ID,
@@ -181,11 +182,9 @@ def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
 
 def _digested(meta: dict[str, str], blobs: Sequence[bytes], contents: Iterable[RowContent]) -> tuple[list[_Row], str]:
     """Digest all that makes a job what it is: the time of writing is no part of it."""
-    import hashlib
-
-    digest = hashlib.sha256(json.dumps([FORMAT, meta]).encode())
+    digest = sha256(json.dumps([FORMAT, meta]).encode())
     for blob in blobs:
-        digest.update(hashlib.sha256(blob).digest())
+        digest.update(sha256(blob).digest())
     rows = []
     for content in contents:
         data = row_bytes(content)
