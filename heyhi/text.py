@@ -64,7 +64,7 @@ def one_line(text: str, limit: int = MAX_LINE) -> str:
         text: of any length.
         limit: most characters; what is longer ends in `…`.
     """
-    begin = _TEXT.search(text)
+    begin = _TEXT.search(text) if text else None
     if begin is None:
         return ""
     # No more than may be shown is looked at: a text can be of a gigabyte.

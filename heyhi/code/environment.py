@@ -171,7 +171,7 @@ def _cuda(libraries: set[str]) -> str:
             value = value.get(name) if hasattr(value, "get") else None
         if isinstance(value, str) and value:
             return value
-    found = {match[1] for library in libraries if (match := _CUDA_LIBRARY.search(library))}
+    found = {match[1] for one in libraries if "/libcudart" in one and (match := _CUDA_LIBRARY.search(one))}
     return max(found, default="")
 
 

@@ -18,9 +18,9 @@ from heyhi.code.files import GIT_SECONDS, CodeFiles, list_code, pattern_of
 from heyhi.code.secret_files import HEAD_BYTES, is_key
 from heyhi.errors import SnapshotError
 from heyhi.files import parse_json, read_bounded, write_temp
-from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 
 MAX_BYTES = 200_000_000
 MAX_FILES = 20_000

@@ -14,10 +14,11 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.files import parse_json, read_bounded, user_cache, write_temp
 from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from heyhi.errors import SnapshotError
-from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
+from heyhi.struct import NamedTuple
 
 IGNORE_NAME = ".gitignore"
 _MOST_BYTES = 1_000_000

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,26 +18,46 @@ from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, scan_co
 from heyhi.code.work_tree_diff import changed_names
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import read_by_digest, replace_file, writing
-from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 from heyhi.regex import regex
 from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 
 _FOLDER_NAME = "versions"
 _PAUSE_SECONDS = 3600
 _HASH_DIGITS = 32  # of 64: lists are many, and nobody forges a file to be taken for an earlier one
-# Of files that git doesn't know, these are meant: not what a run or a person writes beside them.
-_SOURCE = regex(
-    r".*\.(?:pyi?|px[di]|pyx|so|dylib|c|cc|cpp|cxx|cuh?|cl|h|hh|hpp|hxx|f|f90|sh|bash|jl|lua|rs|go|r|java|scala|js|ts|pl"
-    r"|smk|proto)|makefile|snakefile",
-    re.DOTALL | re.IGNORECASE,
+# Of files that git doesn't know, these are meant: not what a run or a person writes beside them. By their endings and
+# names in small letters, since to compile a pattern of all these takes longer than to list a small project.
+_SOURCE = frozenset(
+    (
+        *(
+            "py",
+            "pyi",
+            "pxd",
+            "pxi",
+            "pyx",
+            "so",
+            "dylib",
+            "c",
+            "cc",
+            "cpp",
+            "cxx",
+            "cu",
+            "cuh",
+            "cl",
+            "h",
+            "hh",
+            "hpp",
+        ),
+        *("hxx", "f", "f90", "sh", "bash", "jl", "lua", "rs", "go", "r", "java", "scala", "js", "ts", "pl", "smk"),
+        "proto",
+    )
 )
+_SOURCE_NAMES = frozenset(("makefile", "snakefile"))
 # What no run reads, or is on record otherwise: the packages that were loaded, and the config.
-_NO_CODE = regex(
-    r".*\.(?:md|rst|lock)|pyproject\.toml|requirements[^/]*\.txt|licen[cs]e(?:[-.][\w-]+)?(?:\.txt)?"
-    r"|(?:readme|copying|notice|authors|changelog|changes|contributing)(?:\.txt)?",
-    re.DOTALL | re.IGNORECASE,
-)
+_NO_CODE = frozenset(("md", "rst", "lock"))
+_NO_CODE_NAMES = frozenset(("readme", "copying", "notice", "authors", "changelog", "changes", "contributing"))
+_LICENSE = regex(r"licen[cs]e(?:[-.][\w-]+)?(?:\.txt)?")
 
 
 class ListedCode(NamedTuple):
@@ -174,12 +193,26 @@ def is_code(project: Project, path: str, *, is_new: bool) -> bool:
     name = path.rpartition("/")[2]
     if path.startswith(".git") or "/.git" in path:
         return False
-    if _SOURCE.fullmatch(name) is None:
-        if is_new or _NO_CODE.fullmatch(name) is not None:
+    if not _is_source(name):
+        if is_new or _is_no_code(name):
             return False
     elif is_new and name.startswith((".#", "._")):  # editors and file systems leave such beside a file
         return False
     return not _is_config(project, path)
+
+
+def _is_source(name: str) -> bool:
+    _, dot, ending = (name := name.casefold()).rpartition(".")
+    return ending in _SOURCE if dot else name in _SOURCE_NAMES
+
+
+def _is_no_code(name: str) -> bool:
+    name = name.casefold()
+    if name == "pyproject.toml" or (name.rpartition(".")[2] in _NO_CODE and "." in name):
+        return True
+    if name.startswith("requirements") and name.endswith(".txt"):
+        return True
+    return name.removesuffix(".txt") in _NO_CODE_NAMES or _LICENSE.fullmatch(name) is not None
 
 
 def _is_config(project: Project, path: str) -> bool:

@@ -13,12 +13,11 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.keys import entry_text, quote_segment
-from heyhi.config.overrides import default_of
+from heyhi.config.leaves import default_of, entry_text, quote_segment
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, element, is_map, oneof_of, set_fields, type_of
 from heyhi.config.values import SELECT, scalar_text
-from heyhi.named_tuple import NamedTuple
+from heyhi.struct import NamedTuple
 
 
 class _Facts(NamedTuple):

@@ -68,9 +68,9 @@ from heyhi.config.values import (
 )
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
 from heyhi.files import parse_json, read_bounded
-from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field
+from heyhi.struct import NamedTuple
 from heyhi.text import shell_word
 
 _ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number

@@ -15,9 +15,9 @@ from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.frozen_map import FrozenMap
+from heyhi.config.leaves import default_of, in_oneof, leaves
 from heyhi.config.message_methods import give_methods
 from heyhi.config.messages import message_class
-from heyhi.config.overrides import default_of, in_oneof, leaves
 from heyhi.config.plain_text import text_of
 from heyhi.config.renames import once_named, renamed_text
 from heyhi.config.schema import (
@@ -31,9 +31,9 @@ from heyhi.config.schema import (
     set_fields,
     type_of,
 )
-from heyhi.config.values import Special, shortest_single
+from heyhi.config.special import Special
 from heyhi.errors import suggest
-from heyhi.named_tuple import NamedTuple
+from heyhi.struct import NamedTuple
 
 
 class Frozen:
@@ -280,7 +280,11 @@ def shown_scalar(field: FieldDescriptor, value: Any) -> Any:
     As users read it, but a 32-bit float has its fewest digits: 0.1, where its number is 0.10000000149011612.
     """
     is_single = field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT and value is not None
-    return shortest_single(value) if is_single else scalar_value(field, value)
+    if not is_single:
+        return scalar_value(field, value)
+    from heyhi.config.singles import shortest_single  # many schemas have none
+
+    return shortest_single(value)
 
 
 def _one_value(field: FieldDescriptor, value: Any, folder: Path | None) -> Any:

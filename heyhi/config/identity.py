@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from heyhi.errors import IdentityError, suggest
-from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 from heyhi.regex import regex
 from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 
 IDENTITY_VERSION = 2
 DEFAULT_PATTERN = "%(prefix)s/%(cfg_folder)s/%(cfg)s/%(redefines)s_%(redefines_hash)s"

@@ -15,6 +15,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.leaves import entry_text, quote_segment
 from heyhi.config.renames import Pair, first_name, once_named
 from heyhi.config.schema import element, field_named, is_map, map_key, message_type, oneof_named, oneof_of, real_oneofs
 from heyhi.config.values import (
@@ -30,10 +31,8 @@ from heyhi.config.values import (
     shorten,
 )
 from heyhi.errors import OverrideError, suggest
-from heyhi.regex import regex
 from heyhi.struct import Struct
 
-_BARE_SEGMENT = regex(r"[A-Za-z0-9_-]+")
 _MAX_SEGMENTS = 90  # protobuf reads no message that is nested deeper than 100 levels
 _MAX_KEYS = 5000  # that are looked through for a near one
 
@@ -458,16 +457,6 @@ def split_key(key: str) -> list[tuple[str, bool]]:
             segments.append((key[position:end], False))
         position = end + 1
     return segments
-
-
-def quote_segment(text: str) -> str:
-    """Write a map key as a segment of a key."""
-    return text if _BARE_SEGMENT.fullmatch(text) else json.dumps(text)
-
-
-def entry_text(entry: object) -> str:
-    """Write a map key as text (bools as the schema writes them)."""
-    return str(entry).lower() if isinstance(entry, bool) else str(entry)
 
 
 def prefixes(key: Key) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from heyhi.config.keys import Key, choices, lists, prefixes
 from heyhi.config.values import NULL, Special, Value
-from heyhi.named_tuple import NamedTuple
+from heyhi.struct import NamedTuple
 
 
 class Line(NamedTuple):

@@ -5,7 +5,6 @@ A job writes the text of its config, and has no other use of `text_format`, whic
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -58,13 +57,8 @@ def _scalar(field: FieldDescriptor, value: Any) -> str:
         return known.name if known is not None else str(value)
     if kind == FieldDescriptor.CPPTYPE_BOOL:
         return "true" if value else "false"
-    return str(_shortest(value) if kind == FieldDescriptor.CPPTYPE_FLOAT else value)
+    if kind == FieldDescriptor.CPPTYPE_FLOAT:
+        from heyhi.config.singles import shortest_single  # many schemas have none
 
-
-def _shortest(value: float) -> float:
-    """Return the number with the fewest digits, but not fewer than six, that is the same as a 32-bit float."""
-    for digits in range(6, 10):
-        short = float(f"{value:.{digits}g}")
-        if struct.unpack("<f", struct.pack("<f", short))[0] == value:
-            return short
-    return value  # NaN
+        return str(shortest_single(value, least=6))
+    return str(value)

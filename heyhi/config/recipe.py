@@ -22,8 +22,8 @@ from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
 from heyhi.config.values import INT_RANGES, Special, Value, double_text, shorten
 from heyhi.errors import HeyhiError, OverrideError
-from heyhi.named_tuple import NamedTuple
 from heyhi.quick_dataclass import dataclass, field
+from heyhi.struct import NamedTuple
 
 
 class Write(NamedTuple):

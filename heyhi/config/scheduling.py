@@ -14,7 +14,8 @@ from functools import lru_cache
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.keys import Key, Kind, entry_text, newly_made, present, quote_segment
+from heyhi.config.keys import Key, Kind, newly_made, present
+from heyhi.config.leaves import entry_text, quote_segment
 from heyhi.config.order import Line
 from heyhi.config.schema import element, field_named, is_map, oneof_of, set_fields, type_of
 from heyhi.config.values import NULL, SELECT, scalar_text

@@ -16,7 +16,6 @@ from heyhi.config.messages import file_names, message_class, pool_of
 from heyhi.config.renames import may_have_earlier_names
 from heyhi.errors import SchemaError
 from heyhi.project import Project
-from heyhi.regex import regex
 from heyhi.sha import sha256
 from heyhi.struct import Struct
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 TASK_ONEOF = "task"
 INCLUDES = "includes"  # a message's field of what it includes: merged and gone once it is composed
 _OUR_POOL = "heyhi/private"  # a file without content in each pool of ours, by which its messages are known
-_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Schema(Struct):
@@ -207,7 +205,7 @@ def is_too_deep(message: Message) -> bool:
 
 def is_name(text: str) -> bool:
     """Return whether a text could name something in a proto; protobuf's own lookups fail on some other texts."""
-    return _NAME.fullmatch(text) is not None
+    return text.isascii() and text.isidentifier()
 
 
 def field_named(message: Descriptor, name: str) -> FieldDescriptor | None:

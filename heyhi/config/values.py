@@ -11,30 +11,23 @@ import json
 import math
 import os
 import re
-import struct
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
 from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.renames import Pair, first_name, once_named
 from heyhi.config.schema import enum_type, is_name
+from heyhi.config.singles import MAX_FLOAT, shortest_single, to_single
+from heyhi.config.special import NULL as NULL
+from heyhi.config.special import SELECT as SELECT
+from heyhi.config.special import Special as Special
 from heyhi.errors import OverrideError, nearest, suggest
 from heyhi.regex import regex
 from heyhi.slips import is_slip
 from heyhi.text import shorten as shorten
 
-
-class Special(enum.Enum):
-    """The two values of an override that no field holds: NULL clears, SELECT makes an empty message."""
-
-    NULL = "NULL"
-    SELECT = "SELECT"
-
-
-NULL: Final = Special.NULL
-SELECT: Final = Special.SELECT
 Scalar = bool | int | float | str | bytes
 # What a scalar field can hold, or what an override does with a key.
 Value = Scalar | Special
@@ -45,7 +38,6 @@ INT_RANGES = {
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1, "uint64"),
 }
 _FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
-_MAX_FLOAT = 3.4028235677973366e38  # what rounds to a finite 32-bit float is smaller
 _WHOLE = 2.0**53  # below it, each integer is a double of its own
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 INTEGER = regex(r"[+-]?[0-9]+")
@@ -228,16 +220,10 @@ def _cast_float(field: FieldDescriptor, text: str, key: str) -> float:
     if number != number:
         return math.nan  # there is one NaN here: its sign is no difference
     single = field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT
-    overflow = abs(number) >= _MAX_FLOAT if single else math.isinf(number)
+    overflow = abs(number) >= MAX_FLOAT if single else math.isinf(number)
     if overflow and "inf" not in text.lower():
         raise OverrideError(f"key '{key}': {shorten(text)} is out of range for {describe_type(field)}", key=key)
-    return _to_single(number) if single else number
-
-
-def _to_single(number: float) -> float:
-    """Round to what a 32-bit float holds."""
-    rounded: float = struct.unpack("f", struct.pack("f", number))[0]
-    return rounded
+    return to_single(number) if single else number
 
 
 def _cast_enum(field: FieldDescriptor, text: str, key: str) -> int:
@@ -354,16 +340,6 @@ def renamed_value(field: FieldDescriptor, text: str) -> Pair | None:
     stripped = text.strip()
     known = once_named(enum_type(field).values, stripped) if stripped not in enum_type(field).values_by_name else None
     return (stripped, known.name) if known is not None else None
-
-
-def shortest_single(value: float) -> float:
-    """Return the number with the fewest digits that a 32-bit float field holds as a value: 0.1, not 0.10000000149…."""
-    if math.isfinite(value):
-        for digits in range(1, 10):
-            short = float(f"{value:.{digits}g}")
-            if abs(short) < _MAX_FLOAT and _to_single(short) == value:
-                return short
-    return value
 
 
 def string_text(value: str) -> str:

@@ -26,7 +26,7 @@ from heyhi.experiment.names import CLAIM_NAME, JOB_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
 from heyhi.experiment.processes import ticks
 from heyhi.files import age_of, is_there, is_there_now, write_temp, writing
-from heyhi.named_tuple import NamedTuple
+from heyhi.struct import NamedTuple
 
 if TYPE_CHECKING:
     from heyhi.slurm.commands import Queue

@@ -143,6 +143,12 @@ class Experiment(Struct):
         return is_slot(self.exp_id)
 
 
+def _bytes_text(value: bytes) -> str:
+    from heyhi.config.values import bytes_text  # hardly a config has bytes
+
+    return bytes_text(value)
+
+
 def config_digest(config: bytes, schema: Schema) -> str:
     """Return the 16 hex digits by which records name a config.
 
@@ -453,10 +459,9 @@ class ExperimentDir:
         # Who made it stays on record where this project has no name.
         roots = {PROJECT_KEY: record.get(PROJECT_KEY, ""), **experiment.roots, **by}
         from heyhi.config.frozen import flatten, to_text
-        from heyhi.config.values import bytes_text
 
         message = schema.parse_root(experiment.config)
-        flat = json.dumps(flatten(message), indent=2, default=bytes_text)
+        flat = json.dumps(flatten(message), indent=2, default=_bytes_text)
         if isinstance(held, str) and held != digest:
             if is_whole and is_there(self.attempts_path):
                 self._keep_config(held)

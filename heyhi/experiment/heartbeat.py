@@ -29,7 +29,7 @@ from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME
 from heyhi.experiment.owner import Owner, is_running, read_parent_and_start
 from heyhi.experiment.processes import BEAT_NAME, kill_started_since
 from heyhi.files import read_end, write_temp
-from heyhi.named_tuple import NamedTuple
+from heyhi.struct import NamedTuple
 
 _LOOK_SECONDS = 1.0
 _ALERT_SECONDS, _ALERT_LOOK_SECONDS = 10.0, 0.1  # after a claim was put back

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from heyhi.errors import ClaimError
 from heyhi.files import utc_now
 from heyhi.slurm.job_id import is_job_id
-from heyhi.struct import Struct
+from heyhi.struct import NamedTuple, Struct
 
 if TYPE_CHECKING:
     from heyhi.slurm.commands import Job, Queue
-from heyhi.named_tuple import NamedTuple
 
 SUBMISSION = "submission"
 BACK = "back"

@@ -17,9 +17,8 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from heyhi.named_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import Struct
+from heyhi.struct import NamedTuple, Struct
 
 MAX_ARRAY_ITEMS = 10_000
 MAX_DEPTH = 100

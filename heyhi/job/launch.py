@@ -21,10 +21,10 @@ from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.job.guard import check_script
 from heyhi.job.importing import check_not_importing
-from heyhi.named_tuple import NamedTuple
 from heyhi.profiles import LOCAL, SLURM, snakemake_command
 from heyhi.project import Project, find_project
 from heyhi.quick_dataclass import dataclass
+from heyhi.struct import NamedTuple
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.label import label_of_words
 from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines, compared_by

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from heyhi.struct import NamedTuple
 from heyhi.sweep.continuing import CONTINUE_OPTION
 
 

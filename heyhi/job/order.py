@@ -10,9 +10,9 @@ from types import MappingProxyType
 from heyhi.code.snapshot import Snapshot, code_told
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
-from heyhi.named_tuple import NamedTuple
 from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS, Project
 from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.search_spec import SearchSpec
 

@@ -7,8 +7,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import History
 from heyhi.job_env import get_job_env
-from heyhi.named_tuple import NamedTuple
-from heyhi.struct import Struct
+from heyhi.struct import NamedTuple, Struct
 
 
 class Outcome(Struct):

@@ -56,7 +56,7 @@ from heyhi.job.using import Using
 from heyhi.job_env import get_job_env, job_nodes
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
-from heyhi.streams import guard_streams
+from heyhi.streams import guard_streams, make_room
 from heyhi.struct import Struct
 from heyhi.sweep.continuing import Continuing, Going
 from heyhi.sweep.target import folder_of
@@ -668,6 +668,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     Its output goes to its log; where it fails, one line on standard error says why and where the log is.
     """
+    make_room()
     guard_streams(goes_on=True)
     take_any_text()
     options = parse_options(sys.argv[1:] if args is None else args)

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from heyhi.errors import LauncherError
-from heyhi.named_tuple import NamedTuple
+from heyhi.struct import NamedTuple
 
 
 class _Command(NamedTuple):

@@ -13,8 +13,8 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.records import History
 from heyhi.files import parse_json, read_bounded
-from heyhi.named_tuple import NamedTuple
 from heyhi.project import SCHEDULING_KEYS, Project, Settings
+from heyhi.struct import NamedTuple
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema

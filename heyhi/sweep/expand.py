@@ -26,11 +26,11 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME, is_winner, result_of
 from heyhi.experiment.winners import known_winners, winner_id, winner_path
 from heyhi.files import is_there, read_bounded
-from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import unknown_fields
+from heyhi.struct import NamedTuple
 from heyhi.sweep.left_out import LeftOut
 from heyhi.sweep.size import check_size
 

@@ -19,9 +19,9 @@ from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
 from heyhi.errors import SweepError, suggest
 from heyhi.files import files_below, is_file
-from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
 from heyhi.quick_dataclass import replace
+from heyhi.struct import NamedTuple
 from heyhi.sweep.expand import ExpandFile, Expansion, Point, expand
 from heyhi.sweep.label import label_of
 from heyhi.sweep.own_code import own_code

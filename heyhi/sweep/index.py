@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heyhi.errors import HeyhiError, ManifestError
-from heyhi.named_tuple import NamedTuple
 from heyhi.project import Project
+from heyhi.struct import NamedTuple
 from heyhi.sweep import database
 from heyhi.sweep.known import (
     KNOWN_NAME,
