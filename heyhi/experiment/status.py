@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import (
@@ -28,6 +28,7 @@ from heyhi.experiment.names import (
     result_of,
 )
 from heyhi.files import age_of
+from heyhi.struct import NamedTuple
 from heyhi.text import MAX_LINE, one_line, readable, shorten
 
 if TYPE_CHECKING:
