@@ -43,7 +43,7 @@ from heyhi.job.leaving import noting_exit
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.metric_doors import MetricDoors, doors_of, swept_as
-from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
+from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again, clear_away
 from heyhi.job.options import Options, parse_options
 from heyhi.job.outcome import JobClaim, Outcome
 from heyhi.job.place import in_place, link_into
@@ -740,6 +740,7 @@ def _run_target(options: Options, grace: Grace) -> int:
         print(f"{experiment.exp_id}: {find_state(folder.path).line} (log: {folder.log_path})", file=sys.stderr)
         raise
     if outcome.done:
+        clear_away()
         return 0
     if outcome.exit_code == REQUEUE_EXIT and outcome.stopped:
         print(f"{experiment.exp_id}: checkpoint written, to be queued again", file=sys.stderr)
