@@ -7,6 +7,7 @@ from heyhi.job.interrupt import Interrupt
 interrupt = Interrupt(workflow)  # first: it says what Ctrl-C does, and the rest takes some time
 
 from heyhi.control.hearing import Hearing
+from heyhi.job.rounds import look_when_needed
 from heyhi.report.freshness import Freshness
 from heyhi.report.show import foresee, show
 from heyhi.sweep.flow import Flow
@@ -46,6 +47,7 @@ rule all:
 onstart:
     foresee(flow)
     flow.note_launch()
+    look_when_needed(workflow)
     interrupt.begin()
     hearing.begin(flow)
     fresh.begin(flow)  # last: what is killed at the end of a run was started after it
