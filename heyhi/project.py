@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +197,7 @@ class Project(NamedTuple):
             return self.results_override
         chosen = os.environ.get(RESULTS_VARIABLE) or self.settings.results
         # As strings: pathlib raises where a `~name` is unknown, and that is a name like any other.
-        return Path(os.path.abspath(self.root / os.path.expanduser(chosen)))  # noqa: PTH100, PTH111
+        return _path_of(os.path.abspath(os.path.join(self.root, os.path.expanduser(chosen))))  # noqa: PTH100, PTH111, PTH118
 
     @property
     def reports_root(self) -> Path:
@@ -206,7 +207,7 @@ class Project(NamedTuple):
     @property
     def state_root(self) -> Path:
         """Folder of what HeyHi keeps for itself (manifests and their index)."""
-        return self.results_root / STATE_NAME
+        return _below(self.results_root, STATE_NAME)
 
     @property
     def sheets_credentials(self) -> Path | None:
@@ -220,6 +221,16 @@ class Project(NamedTuple):
             return path.relative_to(self.root).as_posix()
         except ValueError:
             return path.as_posix()
+
+
+@lru_cache(maxsize=64)  # of a few projects, asked for dozens of times
+def _path_of(text: str) -> Path:
+    return Path(text)
+
+
+@lru_cache(maxsize=64)
+def _below(folder: Path, name: str) -> Path:
+    return folder / name
 
 
 def name_line(root: Path) -> str:

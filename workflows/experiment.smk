@@ -6,13 +6,14 @@
 # The shell's own words go where the runner's go. By which signal that ended, only the shell has seen: it writes it down
 # there (heyhi/experiment/exits.py reads it). What ends badly behind its result is done: nothing else counts.
 # A slot's folder is none of its target's, which Snakemake would make.
+# What is filled in is filled in once, since Snakemake does so three times a job; and into no variable, which a run's
+# environment may have.
 # launch.log is no log: to Snakemake, which would remove it before each attempt, and why the one before it has failed.
 
 
 rule experiment:
     input:
-        needs=ancient(flow.needs),
-        files=ancient(flow.files),
+        ancient(flow.needs),
     output:
         result=update("{exp}/result.json"),
     # In the sweep's order, where not all are started at once; what waits or runs already goes first, so that it counts.
@@ -25,12 +26,12 @@ rule experiment:
     message:
         "run {wildcards.exp}"
     shell:
-        "[ -d {wildcards.exp:q} ] || mkdir -p {wildcards.exp:q};"
-        " exec 2>> {wildcards.exp:q}/launch.log; code=0;"
-        f" {flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}} --attempt {{resources.tries}}"
+        "set -- {wildcards.exp:q} {output.result:q}; [ -d \"$1\" ] || mkdir -p \"$1\";"
+        " exec 2>> \"$1/launch.log\"; code=0;"
+        f" {flow.python} -m heyhi.runner \"$2\" --manifest {{resources.manifest:q}} --attempt {{resources.tries}}"
         f"{flow.options}"
         " || code=$?; if [ $code = 0 ]; then exit 0; fi;"
-        " done=; if [ -f {output.result:q} ]; then done=yes; fi;"
+        ' done=; if [ -f "$2" ]; then done=yes; fi;'
         f' if [ "$done" ] || [ $code -gt 128 ]; then echo "{flow.ended}$code, $(date -u +%FT%TZ)" >&2 || :; fi;'
         ' if [ "$done" ]; then exit 0; fi; exit $code'
 

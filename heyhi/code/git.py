@@ -86,6 +86,8 @@ def _ask(
     root: Path, settings: Sequence[tuple[str, str]], args: Sequence[str], seconds: float, most: int | None
 ) -> bytes:
     """Run git in a folder with some settings more."""
+    if not _is_in_repository(root):  # a process less, where nobody uses git
+        raise NoRepositoryError("not a git repository (or any of the parent directories): .git")
     env = {k: v for k, v in os.environ.items() if k not in _HIDDEN}
     # No lock is taken: another process may be committing. Messages are in English, to be told apart. What a repository
     # lacks isn't fetched: it names the program for that, too.
@@ -185,6 +187,11 @@ def is_in_repository(root: Path) -> bool:
 
     As git looks for one that it is told nothing of: `_HIDDEN` are taken away, and one without a work tree is none.
     """
+    return os.path.lexists(top_of(root) / ".git")
+
+
+def _is_in_repository(root: Path) -> bool:
+    """Return whether git may find a repository around a folder; one without a work tree is none for us."""
     return os.path.lexists(top_of(root) / ".git")
 
 

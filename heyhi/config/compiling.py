@@ -1,12 +1,10 @@
-"""Compiling a project's protos, with a cache; a job has them compiled, in its manifest, and loads nothing of this.
+"""Compiling a project's protos, where the cache hasn't them; a job has them compiled, in its manifest.
 
 What can be asked of them then is `schema`'s.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,18 +12,14 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.message import DecodeError
 
 from heyhi.config.buildable import check_buildable
+from heyhi.config.schema_cache import ROOT_MESSAGE, keep_root, place_of, proto_names, write_cache
 from heyhi.config.templates import OPEN, has_need, replace_needs, replace_root
 from heyhi.config.type_hints import with_hints
 from heyhi.config.was_lines import is_was_line, note_earlier_names
 from heyhi.errors import HeyhiError, SchemaError
-from heyhi.files import read_bounded, user_cache, write_temp
+from heyhi.files import read_bounded
 from heyhi.project import Project
 from heyhi.regex import regex
-from heyhi.sha import sha256
-
-ROOT_MESSAGE = "MetaCfg"
-_CACHE_VERSION = b"5"
-_IMPORT = regex(rb'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
 
 
 def compiled_schema(project: Project) -> tuple[bytes, str]:
@@ -38,7 +32,8 @@ def compiled_schema(project: Project) -> tuple[bytes, str]:
     root_name = _find_root(project, file_set)
     if OPEN.encode() in data:
         _write_defaults(file_set, str(project.root))
-        data = file_set.SerializeToString(deterministic=True)
+        return file_set.SerializeToString(deterministic=True), root_name
+    keep_root(project, data, root_name)
     return data, root_name
 
 
@@ -91,11 +86,9 @@ def read_comments(project: Project) -> dict[str, str]:
 
 def _compiled(project: Project, kind: str) -> tuple[descriptor_pb2.FileDescriptorSet, bytes]:
     """Return the compiled protos (`schema`, or `source`: with comments), from the cache where it has them."""
-    include, names = _proto_names(project)
-    folder = user_cache()
-    stem = _digest(include, names)
+    include, names = proto_names(project)
     try:
-        data = read_bounded(folder / f"{stem}.{kind}.pb")
+        data = read_bounded(place_of(include, names, kind))
         found = descriptor_pb2.FileDescriptorSet.FromString(data)
         if found.file:
             return found, data
@@ -108,7 +101,8 @@ def _compiled(project: Project, kind: str) -> tuple[descriptor_pb2.FileDescripto
     for file in file_set.file:
         file.ClearField("source_code_info")
     made = {"schema": file_set.SerializeToString(deterministic=True), "source": source}
-    _cache(folder, stem, made)
+    for one, data in made.items():
+        write_cache(place_of(include, names, one), data)
     return descriptor_pb2.FileDescriptorSet.FromString(made[kind]), made[kind]
 
 
@@ -119,57 +113,6 @@ def _own_text(path: Path) -> str:
 
 def _less_names(comment: str) -> str:
     return "\n".join(line for line in comment.split("\n") if not is_was_line(line)).strip()
-
-
-def _cache(folder: Path, stem: str, made: dict[str, bytes]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind, data in made.items():
-            path = folder / f"{stem}.{kind}.pb"
-            write_temp(path, data).replace(path)
-    except OSError:  # no home, or a full one: the cache only saves time
-        pass
-
-
-def _proto_names(project: Project) -> tuple[Path, list[str]]:
-    """Choose the folder that imports are relative to, and name the protos as protoc will."""
-    conf = project.conf_root
-    try:
-        files = sorted(p for p in conf.glob("*.proto") if p.is_file())
-    except OSError as error:
-        raise SchemaError(f"{conf}: can't be read: {error.strerror}") from None
-    if not files:
-        raise SchemaError(f"{conf}: no .proto file here: the schema of the configs ({ROOT_MESSAGE}) is missing")
-    # Imports say `conf/x.proto` in most projects; in some, whose protoc ran inside conf/, just `x.proto`.
-    imported = {name for p in files for name in _imports(_read(p))}
-    inside = any(not (project.root / n).is_file() and (conf / n).is_file() for n in imported)
-    include = conf if inside or not conf.is_relative_to(project.root) else project.root
-    return include, [p.relative_to(include).as_posix() for p in files]
-
-
-def _imports(text: bytes) -> list[str]:
-    return [os.fsdecode(name) for name in _IMPORT.findall(text) if b"\0" not in name]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SchemaError(f"{path}: can't be read: {error.strerror}") from None
-
-
-def _digest(include: Path, names: list[str]) -> str:
-    """Digest the protos and all that they import below the include folder."""
-    digest = sha256(_CACHE_VERSION)
-    todo, seen = list(names), set(names)
-    while todo:
-        name = todo.pop()
-        text = _read(include / name)
-        digest.update(os.fsencode(f"{name}\0{len(text)}\0") + text)
-        new = [n for n in dict.fromkeys(_imports(text)) if n not in seen and (include / n).is_file()]
-        seen.update(new)
-        todo += new
-    return digest.hexdigest()[:32]
 
 
 # What protoc's logging says about itself.

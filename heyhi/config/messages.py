@@ -41,6 +41,25 @@ def pool_of(file_set: bytes, mark: str) -> DescriptorPool:
     return pool
 
 
+def file_names(file_set: bytes) -> list[str]:
+    """Return the names of compiled protos, dependencies first.
+
+    Args:
+        file_set: serialised FileDescriptorSet.
+    """
+    found = []
+    for file in _files_in(file_set) or ():
+        # Its name is the first field of a file, with a size that mostly is one byte.
+        if file[:1] != bytes((_FILE_TAG,)) or not 0 < file[1] < 0x80:
+            break
+        found.append(file[2 : 2 + file[1]].decode())
+    else:
+        return found
+    from google.protobuf import descriptor_pb2
+
+    return [file.name for file in descriptor_pb2.FileDescriptorSet.FromString(file_set).file]
+
+
 def message_class(kind: Descriptor) -> type[Message]:
     """Return the class of a message type, as protobuf's `GetMessageClass` does: the same one for the same type."""
     maker = None if kind.extensions else _maker()

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
@@ -30,6 +29,7 @@ from heyhi.config.templates import OPEN, names_folder, unprotected
 from heyhi.config.values import NULL, SELECT, Special, Value, first_scalar_text
 from heyhi.config.written import Content, Element, WrittenList, WrittenMap, WrittenMessage, WrittenScalar
 from heyhi.errors import OverrideError
+from heyhi.quick_dataclass import dataclass
 
 _Steps = tuple[Step, ...]
 

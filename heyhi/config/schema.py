@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from heyhi.config.messages import message_class, pool_of
+from heyhi.config.messages import file_names, message_class, pool_of
 from heyhi.config.renames import may_have_earlier_names
 from heyhi.errors import SchemaError
 from heyhi.project import Project
@@ -95,11 +95,9 @@ class Schema(Struct):
 
     def message_types(self) -> dict[str, Descriptor]:
         """Return every message type of the protos by its full name, nested ones too."""
-        from google.protobuf import descriptor_pb2
-
         found: dict[str, Descriptor] = {}
-        for file in descriptor_pb2.FileDescriptorSet.FromString(self.file_set).file:
-            todo = list(self.pool.FindFileByName(file.name).message_types_by_name.values())
+        for name in file_names(self.file_set):
+            todo = list(self.pool.FindFileByName(name).message_types_by_name.values())
             while todo:
                 here = todo.pop(0)
                 if not is_map_entry(here):
@@ -279,9 +277,14 @@ def load_schema(project: Project) -> Schema:
         SchemaError: a proto is missing or doesn't compile, protobuf makes no messages of it, no or two root messages
             are defined, or earlier names of something in them are wrong.
     """
-    from heyhi.config.compiling import compiled_schema  # a job has its schema compiled
+    from heyhi.config.schema_cache import cached_schema  # a job has its schema compiled
 
-    return _same_schema(*compiled_schema(project))
+    found = cached_schema(project)
+    if found is None:
+        from heyhi.config.compiling import compiled_schema
+
+        found = compiled_schema(project)
+    return _same_schema(*found)
 
 
 @lru_cache(maxsize=16)  # one object for the same protos: messages of two configs are of the same classes then

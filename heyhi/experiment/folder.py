@@ -39,7 +39,7 @@ from heyhi.experiment.names import (
     result_of,
 )
 from heyhi.experiment.project_names import is_same_project
-from heyhi.experiment.records import History, Metrics, Record, Start, Submission, to_records, wrong_fields
+from heyhi.experiment.records import History, Metrics, Record, Sources, Start, Submission, to_records, wrong_fields
 from heyhi.experiment.result import encode
 from heyhi.files import (
     forget,
@@ -774,6 +774,26 @@ def last_start(exp_path: str) -> Start | None:
         UnknownError: the file can't be read.
     """
     data = _read_record(f"{exp_path}/{ATTEMPTS_NAME}") or b""
+    record = _last_start_line(data)
+    return Start.from_dict(record) if record is not None else _last_start_in(data, exp_path)
+
+
+def last_sources(exp_path: str) -> Sources | None:
+    """Return of what an experiment's last attempt was made, as `last_start` has it; None where it had none.
+
+    Raises:
+        UnknownError: the file can't be read.
+    """
+    data = _read_record(f"{exp_path}/{ATTEMPTS_NAME}") or b""
+    record = _last_start_line(data)
+    if record is not None:
+        return Sources.from_dict(record)
+    start = _last_start_in(data, exp_path)
+    return Sources.of(start) if start is not None else None
+
+
+def _last_start_line(data: bytes) -> dict[str, Any] | None:
+    """Parse the last line of attempts that begins one; None where that isn't plainly seen."""
     place = data.rfind(_START_MARK)  # in no string: its quotes would be escaped there
     if place >= 0:
         import orjson
@@ -782,7 +802,11 @@ def last_start(exp_path: str) -> Start | None:
         with contextlib.suppress(ValueError):
             record = orjson.loads(line)
             if isinstance(record, dict) and record.get("event") == "start":
-                return Start.from_dict(record)
+                return record
+    return None
+
+
+def _last_start_in(data: bytes, exp_path: str) -> Start | None:
     starts = History(_records_in(data, f"{exp_path}/{ATTEMPTS_NAME}")[0]).starts if data else []
     return starts[-1] if starts else None
 

@@ -7,10 +7,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.config.outside import keep
 from heyhi.config.schema import Schema, load_schema
@@ -24,8 +23,9 @@ from heyhi.job.guard import check_script
 from heyhi.job.importing import check_not_importing
 from heyhi.profiles import LOCAL, SLURM, snakemake_command
 from heyhi.project import Project, find_project
+from heyhi.quick_dataclass import dataclass
+from heyhi.struct import NamedTuple
 from heyhi.sweep.expand import Expansion, expand
-from heyhi.sweep.file import file_expander
 from heyhi.sweep.label import label_of_words
 from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines, compared_by
 from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of
@@ -166,6 +166,13 @@ def maybe_launch(
     return launch.handle()
 
 
+def _expand_file(project: Project, schema: Schema, path: Path, within: tuple[str, ...]) -> Expansion:
+    """Expand a sweep file of which a config names the best; few do."""
+    from heyhi.sweep.file import expand_sweep_file
+
+    return expand_sweep_file(project, schema, path, within=within)
+
+
 def _warn_of(launch: Launch) -> None:
     """Log how a DONE experiment was made otherwise than it would be today."""
     found = launch.provenance
@@ -234,7 +241,7 @@ class Launch:
             label=label,
             adhoc=named,
             pattern=pattern,
-            expand_file=file_expander(project, schema),
+            expand_file=partial(_expand_file, project, schema),
         )
         if project.settings.validate:
             from heyhi.sweep.validation import validate
@@ -367,8 +374,6 @@ class Launch:
             grace: of this process, where it is to end when the run is over.
             ready: raises where it can't be started for another reason; called before anything is written.
         """
-        from heyhi.experiment.unclaimed import find_owner
-        from heyhi.job.runner import ending_in, execute, watching_in
         from heyhi.job.task_main import check_main
 
         self.check()
@@ -385,7 +390,11 @@ class Launch:
             self.adhoc.remember()
 
         def make_room() -> None:
-            owner = find_owner(self.experiment.exp_path) if action.stop else None
+            owner = None
+            if action.stop:
+                from heyhi.experiment.unclaimed import find_owner
+
+                owner = find_owner(self.experiment.exp_path)
             if owner is not None:
                 logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
                 owner.stop()
@@ -396,6 +405,8 @@ class Launch:
             code = self._copy_of_code(entry)
             make_room()
             return self._submit(entry, code, log_level)
+        from heyhi.job.runner import ending_in, execute, watching_in  # who submits does without
+
         ranks = self._ranks(main, log_level, host)
         outcome = execute(
             self.experiment,

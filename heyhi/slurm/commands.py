@@ -12,12 +12,13 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from heyhi.errors import HeyhiError
 from heyhi.regex import regex
 from heyhi.slurm.refusals import Meaning, is_configured, meaning_of
 from heyhi.slurm.surroundings import environment
+from heyhi.struct import NamedTuple
 
 # How long a command may take: a busy controller answers late, a dead one lets its clients try for a minute.
 _TIMEOUT_SECONDS = 90.0
@@ -168,9 +169,9 @@ def root_in(comment: str) -> str:
 
 def is_here() -> bool:
     """Return whether this machine has Slurm's commands."""
-    import shutil  # who asks a queue can do without
-
-    return shutil.which("sbatch") is not None
+    # As `shutil.which`, which takes longer to load than the answer takes.
+    places = (f"{folder}/sbatch" for folder in os.get_exec_path())
+    return any(os.access(place, os.X_OK) and os.path.isfile(place) for place in places)  # noqa: PTH113
 
 
 def list_jobs(ids: Sequence[str]) -> list[Job]:

@@ -7,13 +7,13 @@ otherwise: limits on the number of jobs, and jobs that Slurm takes but never sta
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from google.protobuf.message import Message
 
 from heyhi.errors import LauncherError
+from heyhi.quick_dataclass import replace
 from heyhi.slurm.cluster import Cluster
 from heyhi.slurm.commands import SlurmError, is_here
 from heyhi.slurm.cost import cost_line, cost_of, counted, jobs_of
@@ -123,7 +123,7 @@ def _refusals(cluster: Cluster, demand: Mapping[JobRequest, int], first: Mapping
     names: dict[JobRequest, str] = {}
     for request, experiments in demand.items():
         # Slurm's answer doesn't depend on these.
-        kind = dataclasses.replace(
+        kind = replace(
             request,
             comment="",
             max_attempts=1,

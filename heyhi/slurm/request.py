@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
 from heyhi.config.duration import FORMS, parse_hours
+from heyhi.config.messages import message_class
 from heyhi.config.schema import field_named, is_map, type_of
 from heyhi.errors import LauncherError, suggest
+from heyhi.quick_dataclass import dataclass, replace
 from heyhi.regex import regex
 from heyhi.slurm.commands import MARK
 from heyhi.slurm.launcher import chosen, is_slurm, number
@@ -198,7 +197,7 @@ class JobRequest:
             timeouts: earlier attempts that hit their time limit.
             exclude: nodes that the next one must not run on.
         """
-        return dataclasses.replace(
+        return replace(
             self,
             mem_gb_per_node=self.mem_gb_per_node and _grown(self.mem_gb_per_node, self.oom_mem_factor, oom, _MAX_GB),
             hours=_grown(self.hours, self.timeout_hours_factor, timeouts, _MAX_HOURS),
@@ -255,7 +254,7 @@ def plain_request(*, hours: float, mem_gb: float) -> JobRequest:
 @lru_cache(maxsize=256)
 def _slurm_request(kind: Descriptor, data: bytes) -> JobRequest:
     """Read a launcher; its text is the key, since most experiments of a large sweep have the same one."""
-    slurm = GetMessageClass(kind).FromString(data)
+    slurm = message_class(kind).FromString(data)
     numbers = {name: _number(slurm, name, default) for name, default in _DEFAULTS.items()}
     texts = {name: _text(slurm, name) for name in _TEXTS}
     texts["constraint"] = _constraint(slurm)

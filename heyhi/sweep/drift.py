@@ -27,7 +27,7 @@ from heyhi.sweep.target import target_of
 
 if TYPE_CHECKING:
     from heyhi.config.identity import Identity
-    from heyhi.experiment.records import Start
+    from heyhi.experiment.records import Sources, Start
     from heyhi.sweep.manifest import Manifest
 
 _UNREADABLE, _UNCOMPOSED = "can't be compared: ", "can't be composed today: "
@@ -172,7 +172,7 @@ class DriftCheck:
         bests = (best_of(text.partition("=")[2]) for text in identity.overrides if _OPEN_BEST.decode() in text)
         return any(words is not None and not is_known(root, words) for words in bests)
 
-    def is_as_started(self, start: Start | None, config: bytes) -> bool:
+    def is_as_started(self, start: Start | Sources | None, config: bytes) -> bool:
         """Return whether an attempt was started with a config, by the digests that it has on record.
 
         Most were, and then nothing else has to be read. Where the protos are others now, defaults may be, too.

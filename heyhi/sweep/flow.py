@@ -40,6 +40,7 @@ from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
 from heyhi.sweep.engine import check_one_process, give_resources, is_other_engine
 from heyhi.sweep.file import expand_sweep_file
+from heyhi.sweep.graph import Graph
 from heyhi.sweep.index import ManifestIndex, damaged_manifest, no_manifest
 from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
@@ -58,7 +59,7 @@ from heyhi.sweep.target_jobs import hand_over_whole, take_over
 from heyhi.sweep.twins import Twins
 from heyhi.sweep.validation import validate, validate_again
 from heyhi.sweep.write_manifest import write_manifest
-from heyhi.text import shell_word
+from heyhi.text import shell_word, shown_streams
 
 _UNKNOWN_NAME = "unknown"  # folder in the state root
 _SETTINGS = ("sweep", "manifest")  # of --config: what is asked for
@@ -66,6 +67,7 @@ _LAUNCH_SETTING = "launch"
 _ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING, CANARY_SETTING, CODE_SETTING, BUDGET_SETTING)
 _RULES = ("experiment", "slot")  # that run experiments
 _T = TypeVar("_T")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Flow:
@@ -87,8 +89,7 @@ class Flow:
         ended: with what the shell of an experiment begins what it says of an end that only it has seen.
         options: further words for the runner, with a space before each.
         reports: folder of the reports, as a pattern.
-        needs: for the rules: targets that an experiment needs.
-        files: for the rules: files that an experiment needs, which rules of the project's own make.
+        needs: for the rules: targets that an experiment needs, and files, which rules of the project's own make.
         own_rules: file of the project's own rules, workflows/own.smk; this Snakefile may be the package's.
         has_own_rules: whether the project has any.
         unknown: folder of what stands for that an experiment is UNKNOWN, as a pattern; nothing is ever made there.
@@ -106,7 +107,7 @@ class Flow:
         contest_manifest: for the rules: manifest that says so.
         contest: for the rules: what that best one is called.
         missing: for the rules: its experiments whose results were removed after its table was written.
-        report_results: for the rules: experiments of a table.
+        report_results: for the rules: experiments that a table waits for, or has an earlier result of.
         report_manifest: for the rules: manifest of a table.
     """
 
@@ -134,6 +135,8 @@ class Flow:
         self._validated: set[str] = set()  # targets
         self._reported: dict[Path, Manifest] = {}  # by its path
         self._requests: dict[str, JobRequest | None] = {}  # by target, where the engine is another one
+        self._graph = Graph(workflow, self.project.root, lambda target: self._find_target(target).node)
+        self._told: Manifest | None = None  # to the rules
         self._is_engine_told: bool | None = None  # what launchers ask for; None: it isn't known which engine it is
         # -P: what lies in the project is no module of ours.
         self.python = _literal(f"{shlex.quote(sys.executable)} -P")
@@ -147,7 +150,6 @@ class Flow:
                 self.options += _literal(f" --given-up {shlex.quote(str(given_up))}")
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards)))
-        self.files = _for_rule(lambda wildcards: self._files(self._find(wildcards).node))
         self.own_rules = str(self.project.root / OWN_RULES)
         self.has_own_rules = os.path.isfile(self.own_rules)  # noqa: PTH113
         self.unknown = _literal(self.project.relative(self.project.state_root / _UNKNOWN_NAME))
@@ -164,7 +166,7 @@ class Flow:
         self.to_page = " --to {output.page:q}" if self.makes_page else ""
         self.page = _for_rule(lambda _: self._ask_page(self._sweep_manifest()))
         self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
-        self.report_results = _for_rule(lambda wildcards: self._touchable(self._open_report(wildcards).targets))
+        self.report_results = _for_rule(lambda wildcards: self._report_results(self._open_report(wildcards)))
         self.report_manifest = _for_rule(lambda wildcards: self._name(self._open_report(wildcards)))
         for follow in self._loggers("follow_run"):
             follow(self)
@@ -325,6 +327,7 @@ class Flow:
         """Look an experiment up, and note that this run was asked for it."""
         known = self._find(wildcards)
         self._tell_engine(known)
+        self._tell_rules(known.manifest)
         if self._asks_check and known.node.target not in self._validated:
             self._validate([known, *self._named()])
         self._asked[known.node.target] = known.manifest
@@ -348,6 +351,22 @@ class Flow:
                 )
         if self._is_engine_told and not is_there(self.project.root / known.node.target):
             check_one_process(known.node.target, self._request(known))
+
+    def _tell_rules(self, manifest: Manifest) -> None:
+        """Have the rules say once what is so for all jobs: to be asked for each takes a tenth of its time.
+
+        Jobs are made before they are asked for resources, so that a second manifest comes in time.
+        """
+        if manifest is self._told or not self._workflow.is_main_process:
+            return
+        is_first, self._told = self._told is None, manifest
+        settings = self._workflow.execution_settings
+        is_tried_once = settings is not None and settings.attempt == 1 and settings.retries == 0
+        for name in _RULES:
+            resources = self._workflow.get_rule(name).resources
+            resources["manifest"] = self._name(manifest) if is_first else self.manifest
+            if is_tried_once:
+                resources["tries"] = self._tries(1)
 
     def _threads(self, known: _Known) -> int:
         request = self._request(known) if self._is_engine_told else None
@@ -393,20 +412,24 @@ class Flow:
             if target not in self._validated and not os.access(self.project.root / target, os.F_OK):
                 new.setdefault(manifest, {})[target] = None
             self._validated.add(target)
-        for manifest, targets in new.items():
-            validate_again(self.project, manifest, targets)
+        if new:
+            with shown_streams():
+                for manifest, targets in new.items():
+                    validate_again(self.project, manifest, targets)
 
     def _needs(self, known: _Known) -> list[str]:
         """Return what an experiment needs.
 
         Raises:
             UnknownError: it was named itself, and nobody knows how it is.
+            NeedsError: a file isn't there, and no rule makes it.
         """
         node = known.node
         if self._is_unknown(node.target):
             why = self._look(node.target).line
             raise UnknownError(f"{node.target}: {why}; nothing is started: leave it out to run others")
-        return [*self._touchable(node.needs), *self._bests(known)] if node.needs else []
+        needs = [*self._in_graph(node.needs), *self._bests(known)] if node.needs else []
+        return [*needs, *self._files(node)] if node.files else needs
 
     def _bests(self, known: _Known) -> list[str]:
         """Return the best experiments whose folders one is given and that aren't DONE: they may be made anew now."""
@@ -445,6 +468,24 @@ class Flow:
             return False
 
         return any(map(makes, self._workflow.rules))
+
+    # --- what is in the graph
+
+    def _in_graph(self, targets: Sequence[str], since: float | None = None) -> list[str]:
+        """Return what of some targets a rule waits for; what is left out for it was asked for all the same."""
+        found, left_out = self._graph.parted(targets, since)
+        while left_out:
+            target = left_out.pop()
+            if target not in self._asked and not is_winner_target(target):
+                known = self._find_target(target)
+                self._asked[target] = known.manifest
+                left_out += known.node.needs
+        return self._touchable(found)
+
+    def _report_results(self, manifest: Manifest) -> list[str]:
+        """Return what a table waits for; and what was done since it was written, so that it is written anew."""
+        written = [table_of(self.project, manifest), *([self.page_path(manifest)] if self.makes_page else [])]
+        return self._in_graph(manifest.targets, self._graph.oldest(written))
 
     def _touchable(self, targets: Sequence[str]) -> list[str]:
         """Put for each target that is UNKNOWN one that can't be made: what depends on it waits in vain, others go on.
@@ -495,7 +536,7 @@ class Flow:
         if is_there(self.project.root / node.target) or not self._workflow.is_main_process:
             return []
         own = set(manifest.targets)
-        return self._touchable(waited_for(manifest.best_of(folder), node.needs, self._is_stuck, own))
+        return self._in_graph(waited_for(manifest.best_of(folder), node.needs, self._is_stuck, own))
 
     def _contest_text(self, known: _Known) -> str:
         best = known.manifest.best_of(folder_of(known.node.target, self.project.root))
@@ -563,31 +604,36 @@ class Flow:
     def _sweep_manifest(self) -> Manifest:
         """Expand the sweep, once and in the main process only: a job reads what that has written."""
         if self._manifest is None:
-            self._check_settings()
-            self._check_nothing_else_was_meant()
-            if self._sweep is None:
-                raise SweepError(
-                    "which experiments? Say --config sweep=FILE, name targets (heyhi expand prints some),"
-                    " or set [tool.heyhi] sweep in pyproject.toml"
-                )
-            path, is_new = self._sweep, self._sweep.suffix != SUFFIX
-            if is_new:
-                if not self._workflow.is_main_process:
-                    raise ManifestError("a sweep is expanded by the main process of Snakemake, never by a job")
-                path = _expand(self.project, path, is_run=self._is_executing)
-            self._manifest = self._open(by_own_name(path, self.project))
-            check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
-            if self._is_executing and not is_new:
-                _choose(self.project, self._manifest)
-            found = [_Known(node, self._manifest) for node in self._manifest.nodes()]
-            self._known.update((known.node.target, known) for known in found)
-            self._take_contests(self._manifest)
-            self._limit_trials(self._manifest)
-            if is_new:
-                self._validated.update(known.node.target for known in found)
-            else:
-                self._validate(found)
+            with reporting_errors():  # of what is printed: see `shown_streams`
+                self._manifest = self._opened_sweep()
         return self._manifest
+
+    def _opened_sweep(self) -> Manifest:
+        self._check_settings()
+        self._check_nothing_else_was_meant()
+        if self._sweep is None:
+            raise SweepError(
+                "which experiments? Say --config sweep=FILE, name targets (heyhi expand prints some),"
+                " or set [tool.heyhi] sweep in pyproject.toml"
+            )
+        path, is_new = self._sweep, self._sweep.suffix != SUFFIX
+        if is_new:
+            if not self._workflow.is_main_process:
+                raise ManifestError("a sweep is expanded by the main process of Snakemake, never by a job")
+            path = _expand(self.project, path, is_run=self._is_executing)
+        manifest = self._open(by_own_name(path, self.project))
+        check_is_of(manifest, self.project, "snakemake --profile PROFILE --config manifest=")
+        if self._is_executing and not is_new:
+            _choose(self.project, manifest)
+        found = [_Known(node, manifest) for node in manifest.nodes()]
+        self._known.update((known.node.target, known) for known in found)
+        self._take_contests(manifest)
+        self._limit_trials(manifest)
+        if is_new:
+            self._validated.update(known.node.target for known in found)
+        else:
+            self._validate(found)
+        return manifest
 
     def _take_contests(self, manifest: Manifest) -> None:
         self._known.update((node.target, _Known(node, manifest)) for node in manifest.contest_nodes())
@@ -639,7 +685,8 @@ class Flow:
         self._is_own = True
         warning = check_names(self.project) if self._is_executing else foreign_names(self.project)
         if warning:
-            print(f"warning: {warning}", file=sys.stderr)
+            with shown_streams():
+                print(f"warning: {warning}", file=sys.stderr)
         if self._is_executing:
             take_root(self.project)
 
@@ -708,12 +755,13 @@ def _for_rule(answer: Callable[[Any], _T]) -> Callable[[Any], _T]:
     """Make a function that a rule can be given: it answers by a rule's wildcards, and reports a user's error."""
 
     def ask(wildcards: Any) -> _T:
-        with reporting_errors():
+        try:
             return answer(wildcards)
+        except BaseException:
+            with reporting_errors():  # entered now: it takes longer than most answers, of which there are 50,000
+                raise
 
-    # Snakemake asks for the signature 10 times an experiment, and to work it out takes longer than to answer.
-    ask.__signature__ = inspect.signature(ask)  # type: ignore[attr-defined]
-    return ask
+    return _with_parameters(ask)
 
 
 def _with_attempt(answer: Callable[[int], str]) -> Callable[[Any, int], str]:
@@ -722,7 +770,14 @@ def _with_attempt(answer: Callable[[int], str]) -> Callable[[Any, int], str]:
     def ask(wildcards: Any, attempt: int) -> str:
         return answer(attempt)
 
-    ask.__signature__ = inspect.signature(ask)  # type: ignore[attr-defined]
+    return _with_parameters(ask)
+
+
+def _with_parameters(ask: _F) -> _F:
+    """Have a function's parameters at hand: Snakemake asks 10 times an experiment, and finding out takes longer."""
+    signature = inspect.signature(ask)
+    ask.__signature__ = signature  # type: ignore[attr-defined]
+    ask._overwrite_params = signature.parameters  # type: ignore[attr-defined]  # of snakemake.common: asks no further
     return ask
 
 
@@ -807,7 +862,7 @@ def _expand(project: Project, path: Path, *, is_run: bool) -> Path:
     for warning in expansion.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     manifest = write_manifest(expansion, project, schema)
-    needed = len(expansion.experiments) - len(expansion.own)
+    needed = len(expansion.planned) - len(expansion.own)
     own = len(expansion.own)
     noun = f"{'experiment' if expansion.search is None else 'trial'}{'s' * (own != 1)}"
     needing = f" and {needed} that {'they need' if own != 1 else 'it needs'}" if needed else ""

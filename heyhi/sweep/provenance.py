@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,14 +17,15 @@ from heyhi.config.difference import Change, one_line
 from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
 from heyhi.errors import HeyhiError, ModeError, fact_of
-from heyhi.experiment.folder import last_start
+from heyhi.experiment.folder import last_sources
 from heyhi.experiment.given import find_stale, stale_text
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.project import SCHEDULING_KEYS, Project
+from heyhi.quick_dataclass import dataclass, field
 from heyhi.sweep.drift import DriftCheck
 
 if TYPE_CHECKING:
-    from heyhi.experiment.records import Start
+    from heyhi.experiment.records import Sources
 
 # What becomes of DONE experiments: False: nothing; True: those of another config are made anew; "code": also those of
 # other code; "continue": those of another config go on from their files; "stale": also those made of earlier results.
@@ -186,14 +186,14 @@ class Inspector:
         size = len(starts) + len(unread.keys() - starts.keys())
         return Provenance(drifted, recoded, ignored, self._stale(starts), unread, skipped, size)
 
-    def _stale(self, starts: Mapping[str, Start | None]) -> dict[str, list[str]]:
+    def _stale(self, starts: Mapping[str, Sources | None]) -> dict[str, list[str]]:
         """Return those of which a need has another result by now; what is only made of stale ones would stay so."""
         given = [path for path, start in starts.items() if start is not None and start.needs]
         if self._redo != "stale" or not given:
             return {}
         return find_stale(self._project.results_root, given, self._project.root, is_whole=False)
 
-    def _is_alike(self, start: Start | None, config: bytes | None) -> bool:
+    def _is_alike(self, start: Sources | None, config: bytes | None) -> bool:
         return config is not None and self._check.is_as_started(start, config)
 
 
@@ -249,19 +249,19 @@ def code_lines(changes: Iterable[CodeChange], *, is_one: bool = False) -> list[s
     return [f"made by other code: {counted}{text}{more}"]
 
 
-def _starts(folders: Iterable[str], unread: dict[str, str]) -> dict[str, Start | None]:
+def _starts(folders: Iterable[str], unread: dict[str, str]) -> dict[str, Sources | None]:
     """Return the last start of each that is DONE; why it can't be read goes into `unread`."""
-    found: dict[str, Start | None] = {}
+    found: dict[str, Sources | None] = {}
     for path in folders:
         if is_done(path):
             try:
-                found[path] = last_start(path)
+                found[path] = last_sources(path)
             except HeyhiError as error:
                 unread[path] = fact_of(error)
     return found
 
 
-def _recoded(starts: Mapping[str, Start | None], codes: CodeChanges) -> dict[str, CodeChange]:
+def _recoded(starts: Mapping[str, Sources | None], codes: CodeChanges) -> dict[str, CodeChange]:
     known: dict[tuple[str, bool, str], CodeChange | None] = {}
     found = {}
     for path, start in starts.items():

@@ -14,7 +14,8 @@ from pathlib import Path
 from heyhi.errors import NO_TARGET
 from heyhi.experiment.names import RESULT_NAME, is_slot, is_winner, result_of
 
-_END = -len(RESULT_NAME) - 1
+_RESULT = f"/{RESULT_NAME}"
+_END = -len(_RESULT)
 _SLOT_END = ".json"
 
 
@@ -56,6 +57,8 @@ def folders_of(targets: Iterable[str], project_root: Path | str) -> list[str]:
 
 
 def _without_end(target: str) -> str:
+    if target.endswith(_RESULT):  # most are, and there may be 10,000
+        return target[:_END]
     beside = is_slot_target(target) or is_winner_target(target)
     return target.removesuffix(_SLOT_END) if beside else target[:_END]
 

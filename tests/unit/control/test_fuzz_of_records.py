@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import orjson
@@ -246,6 +246,9 @@ def ask_as_snakemake_does() -> None:
         is_main_process = True
         executor_plugin = dag_settings = execution_settings = None
         touch = dryrun = False
+
+        def get_rule(self, name: str) -> Any:
+            return SimpleNamespace(resources={})
 
     class Wildcards:
         exp = ""

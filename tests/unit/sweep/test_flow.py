@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from snakemake.common import get_function_params
 
 from heyhi.config.schema import load_schema
 from heyhi.experiment.claim import Claim
@@ -52,6 +53,7 @@ class Workflow:
     touch: bool = False
     local_exec: bool = True
     targets: tuple[str, ...] = ()
+    resources: dict[str, dict[str, object]] = dataclasses.field(default_factory=dict)  # by rule
 
     @property
     def persistence(self) -> Any:
@@ -64,7 +66,10 @@ class Workflow:
 
     @property
     def execution_settings(self) -> Any:
-        return SimpleNamespace(keep_incomplete=self.keep_incomplete)
+        return SimpleNamespace(keep_incomplete=self.keep_incomplete, ignore_incomplete=True, retries=0, attempt=1)
+
+    def get_rule(self, name: str) -> Any:
+        return SimpleNamespace(resources=self.resources.setdefault(name, {}))
 
     def register_resource(self, name: str, most: int) -> None:
         pass
@@ -252,7 +257,45 @@ def test_functions_for_rules_have_their_signature_at_hand(root: Path) -> None:
     flow = Flow(Workflow(), {})
     for function in (flow.needs, flow.manifest, flow.threads, flow.report_results):
         assert inspect.signature(function) is function.__signature__  # type: ignore[attr-defined]
+        assert get_function_params(function) is function._overwrite_params  # type: ignore[attr-defined]
         assert list(inspect.signature(function).parameters) == ["wildcards"]
+
+
+def test_what_is_done_is_not_waited_for_but_was_asked_for_with_all_that_it_needs(root: Path) -> None:
+    running = Workflow(executor_plugin=object())
+    report = Flow(Workflow(), {}).report(None)
+    label, digest = report.removeprefix("results/reports/").removesuffix(".csv").split("/")
+    asked = SimpleNamespace(label=label, digest=digest)
+    flow = Flow(running, {})
+    first, second = flow.report_results(asked)
+    (training,) = flow.needs(wildcards(first))
+    for target in (first, training):
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        (root / target).write_text("{}")
+
+    flow = Flow(running, {})
+    assert flow.report_results(asked) == [second]
+    assert {target for target, _ in flow.asked} == {first, training}
+    assert flow.needs(wildcards(second)) == []
+    assert {target for target, _ in flow.asked} == {first, second, training}
+    whole = Flow(Workflow(), {})
+    assert whole.report_results(asked) == [first, second] and whole.needs(wildcards(second)) == [training]
+    (root / training).unlink()
+    flow = Flow(running, {})
+    assert flow.report_results(asked) == [second] and flow.needs(wildcards(second)) == [training]
+
+
+def test_the_rules_say_once_what_is_so_for_all_jobs_until_there_is_a_second_manifest(root: Path) -> None:
+    manifests = [expanded(root, "conf/c02_sup_train/sl.prototxt", f"seed={seed}") for seed in (5, 6, 5)]
+    workflow = Workflow(executor_plugin=object())
+    flow = Flow(workflow, {})
+    for manifest, said in zip(manifests, (flow._name(manifests[0]), flow.manifest, flow.manifest), strict=True):
+        flow.needs(wildcards(manifest.targets[0]))
+        assert workflow.resources["experiment"] == {"manifest": said, "tries": "1 --attempts 1"}
+        assert flow.manifest(wildcards(manifest.targets[0])) == flow._name(manifest)
+    job = Workflow(executor_plugin=object(), is_main_process=False)
+    Flow(job, {}).needs(wildcards(manifests[0].targets[0]))
+    assert job.resources == {}, "a job of another engine is told how often it was tried"
 
 
 def test_an_empty_sweep_is_not_the_default_one(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
