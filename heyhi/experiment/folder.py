@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import logging
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -57,6 +56,7 @@ from heyhi.files import (
     write_temp,
     writing,
 )
+from heyhi.late_log import LateLogger
 from heyhi.project import PROJECT_KEY
 from heyhi.sha import sha256
 from heyhi.struct import Struct
@@ -94,7 +94,7 @@ MOST_RESULT_BYTES = 256 << 20
 _TAIL_BYTES = 1 << 16
 _START_MARK = b'"event": "start"'
 _NOTHING: Mapping[str, Any] = {}
-_log = logging.getLogger(__name__)
+_log = LateLogger(__name__)
 
 
 class Experiment(Struct):

@@ -10,13 +10,13 @@ import contextlib
 import enum
 import io
 import json
-import logging
 import os
 import re
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from heyhi.late_log import LateLogger
 from heyhi.regex import regex
 from heyhi.struct import NamedTuple, Struct
 
@@ -43,7 +43,7 @@ _NO_VALUES = (
 # `<Net object at 0x7f…>`, `<bound method Net.f of <Net object at 0x7f…>>`
 _PLACE_IN_MEMORY = regex(r"<.* at 0x[0-9a-fA-F]+>+", re.DOTALL)
 _WHOLE = "result"  # what a result is called that is no mapping
-_log = logging.getLogger(__name__)
+_log = LateLogger(__name__)
 
 
 class Encoded(NamedTuple):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
+from heyhi.late_log import LateLogger
 from heyhi.slurm.commands import Busy, Full
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 20.0
 SECONDS = 180.0
-_log = logging.getLogger(__name__)
+_log = LateLogger(__name__)
 
 
 class Patience:
