@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import re
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 from heyhi.errors import ResultError
 from heyhi.files import read_bounded, read_by_digest, replace_bytes
+from heyhi.loggers import get_logger
 from heyhi.project import Project
 from heyhi.regex import regex
 from heyhi.sha import sha256
@@ -34,7 +34,7 @@ _CUDA_MODULES = (
     ("tensorflow.python.platform.build_info", ("build_info", "cuda_version")),
 )
 _NO_PACKAGES = ("platform", "driver")  # of a record: what may differ from node to node
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def record_environment(project: Project, code_root: Path, *, may_take_long: bool = True) -> str:

@@ -13,14 +13,14 @@ from heyhi.code.git import GITLINK, GitError, NoRepositoryError, ask_git
 from heyhi.code.patterns import Patterns, exclude_patterns, ignore_patterns
 from heyhi.code.secret_files import Secrets
 from heyhi.errors import SnapshotError
-from heyhi.late_log import LateLogger
+from heyhi.loggers import get_logger
 from heyhi.project import Project
 from heyhi.struct import Struct
 
 GIT_SECONDS = 60
 # Folders that programs make for themselves: they change with each run, and nobody means to copy them.
 _MADE = frozenset(("__pycache__", ".git", ".snakemake", ".ipynb_checkpoints", "node_modules"))
-_log = LateLogger(__name__)
+_log = get_logger(__name__)
 
 
 class CodeFiles(Struct):

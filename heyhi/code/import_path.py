@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from heyhi.code.pinned import heyhi_pinning
 from heyhi.code.version import is_copy
 from heyhi.project import Project
 
@@ -53,11 +52,15 @@ def pin_imports(project: Project, code_root: Path) -> None:
         code_root: folder of the code; nothing changes where it is no copy.
     """
     if is_copy(code_root):
+        from heyhi.code.pinned import heyhi_pinning  # a run of the work tree needs nothing of it
+
         heyhi_pinning.pin(str(project.root), str(code_root))
 
 
 def pinned_copy(project: Project) -> Path | None:
     """Return the copy of a project's code that this process, or the one that has started it, was pinned to."""
+    from heyhi.code.pinned import heyhi_pinning
+
     root, copy = (os.environ.get(name) for name in (heyhi_pinning.ROOT_VARIABLE, heyhi_pinning.COPY_VARIABLE))
     if not root or not copy or os.path.realpath(root) != os.path.realpath(project.root):
         return None
@@ -66,11 +69,15 @@ def pinned_copy(project: Project) -> Path | None:
 
 def pinned_variables(project_root: Path, code_root: Path) -> dict[str, str]:
     """Return what tells a job's Pythons of the copy, from when they start on; `pinned_folder` must be on their path."""
+    from heyhi.code.pinned import heyhi_pinning
+
     return {heyhi_pinning.ROOT_VARIABLE: str(project_root), heyhi_pinning.COPY_VARIABLE: str(code_root)}
 
 
 def pinned_folder() -> str:
     """Return the folder that a job's Pythons have first on their path."""
+    from heyhi.code.pinned import heyhi_pinning
+
     return heyhi_pinning.HERE
 
 
@@ -78,6 +85,8 @@ def loaded_outside(project: Project, code_root: Path) -> tuple[str, ...]:
     """Return what a run of a copy has loaded from the work tree all the same, as paths below the project root."""
     if not is_copy(code_root):
         return ()
+    from heyhi.code.pinned import heyhi_pinning
+
     return tuple(heyhi_pinning.outside(str(project.root), str(code_root), str(project.results_root)))
 
 

@@ -17,7 +17,7 @@ from heyhi.code.files import GIT_SECONDS, CodeFiles, list_code, pattern_of
 from heyhi.code.secret_files import HEAD_BYTES, is_key
 from heyhi.errors import SnapshotError
 from heyhi.files import parse_json, read_bounded, write_temp
-from heyhi.late_log import LateLogger
+from heyhi.loggers import get_logger
 from heyhi.project import Project
 from heyhi.sha import sha256
 from heyhi.struct import NamedTuple
@@ -33,7 +33,7 @@ _CHUNK = 1 << 20
 _KEY_MARK = " key"  # behind the hash of a file that is a private key
 # A file that was written this recently may be written again without its times showing it.
 _RACY_NS = 2_000_000_000
-_log = LateLogger(__name__)
+_log = get_logger(__name__)
 
 
 class CodeFile(NamedTuple):

@@ -11,14 +11,14 @@ from typing import Any
 from heyhi.code.git import CodeVersion, read_version
 from heyhi.files import parse_json, read_bounded
 from heyhi.job_env import is_master
-from heyhi.late_log import LateLogger
+from heyhi.loggers import get_logger
 from heyhi.project import Project
 
 # Names in the folder of a copy of code: of the copied tree, and of the record of what it is a copy of.
 TREE_NAME = "tree"
 RECORD_NAME = "code.json"
 DIFF_NAME = "workdir.diff"
-_log = LateLogger(__name__)
+_log = get_logger(__name__)
 
 
 @lru_cache(maxsize=16)
@@ -101,7 +101,7 @@ def log_git_status(base_path_for_logging: str | Path | None = None) -> None:
     Args:
         base_path_for_logging: folder that gets the difference; default: the working directory.
     """
-    import logging
+    import logging  # a run that has it logged has it loaded
 
     root = Path(sys.path[0] or ".").resolve()  # the folder of the script, or what the runner put there
     version = code_version(root)

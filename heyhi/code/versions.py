@@ -15,7 +15,6 @@ from pathlib import Path
 
 from heyhi.code.git import GitError
 from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, scan_code
-from heyhi.code.work_tree_diff import changed_names
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import read_by_digest, replace_file, writing
 from heyhi.project import Project
@@ -174,6 +173,8 @@ def _is_edited(project: Project, scan: Scan, *, is_dirty: bool) -> bool:
         return True
     if not is_dirty:
         return False
+    from heyhi.code.work_tree_diff import changed_names  # most work trees are as they were committed
+
     with contextlib.suppress(GitError):
         return any(is_code(project, name, is_new=False) for name in changed_names(project.root))
     return True

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TextIO
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.frozen_map import FrozenMap
 from heyhi.config.leaves import default_of, in_oneof, leaves
-from heyhi.config.message_methods import give_methods
 from heyhi.config.messages import message_class
 from heyhi.config.plain_text import text_of
 from heyhi.config.renames import once_named, renamed_text
@@ -203,6 +201,8 @@ def freeze(message: Message, folder: Path | None = None) -> FrozenConfig:
 
 def editable(message: Message) -> Message:
     """Make a message answer what frozen configs answer, where its class is HeyHi's own; return it."""
+    from heyhi.config.message_methods import give_methods  # a run has no editable config by itself
+
     return give_methods(message, _METHODS)
 
 
@@ -294,6 +294,8 @@ def _one_value(field: FieldDescriptor, value: Any, folder: Path | None) -> Any:
 def _field_value(message: Message, field: FieldDescriptor, folder: Path | None = None) -> Any:
     value = getattr(message, field.name)
     if is_map(field):
+        from heyhi.config.frozen_map import FrozenMap  # many schemas have no map
+
         return FrozenMap({k: _one_value(element(field), value[k], folder) for k in sorted(value)})
     if field.is_repeated:
         return tuple(_one_value(field, v, folder) for v in value)

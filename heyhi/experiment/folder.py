@@ -56,7 +56,7 @@ from heyhi.files import (
     write_temp,
     writing,
 )
-from heyhi.late_log import LateLogger
+from heyhi.loggers import get_logger
 from heyhi.project import PROJECT_KEY
 from heyhi.sha import sha256
 from heyhi.struct import Struct
@@ -94,7 +94,7 @@ MOST_RESULT_BYTES = 256 << 20
 _TAIL_BYTES = 1 << 16
 _START_MARK = b'"event": "start"'
 _NOTHING: Mapping[str, Any] = {}
-_log = LateLogger(__name__)
+_log = get_logger(__name__)
 
 
 class Experiment(Struct):

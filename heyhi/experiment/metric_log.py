@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import logging
 import os
 import sys
 import threading
@@ -24,6 +23,7 @@ from heyhi.experiment.metric_line import ATTEMPT, MOST_LINE_BYTES, STEP, TIME, T
 from heyhi.experiment.names import METRICS_NAME
 from heyhi.files import open_to_append
 from heyhi.job_env import own_rank
+from heyhi.loggers import get_logger
 
 Listener = Callable[[Mapping[str, Any]], None]
 
@@ -35,7 +35,7 @@ _MOST_KEPT_BYTES = 1 << 20  # of lines that can't be written
 _SYNC_SECONDS, _SYNC_SHARE = 1.0, 100
 # How often a line says how far a run is, and nothing else: each second, and in long runs each hundredth of their time.
 _PROGRESS_SECONDS, _PROGRESS_SHARE = 1.0, 100
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def log(

@@ -16,7 +16,7 @@ import types
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from heyhi.late_log import LateLogger
+from heyhi.loggers import get_logger
 from heyhi.regex import regex
 from heyhi.struct import NamedTuple, Struct
 
@@ -43,7 +43,7 @@ _NO_VALUES = (
 # `<Net object at 0x7f…>`, `<bound method Net.f of <Net object at 0x7f…>>`
 _PLACE_IN_MEMORY = regex(r"<.* at 0x[0-9a-fA-F]+>+", re.DOTALL)
 _WHOLE = "result"  # what a result is called that is no mapping
-_log = LateLogger(__name__)
+_log = get_logger(__name__)
 
 
 class Encoded(NamedTuple):

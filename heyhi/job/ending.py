@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ from heyhi.job.place import misplaced
 from heyhi.job.raised import said_by_argparse, text_of, traceback_of
 from heyhi.job.tee import flush_all
 from heyhi.job.turn import current_turn
+from heyhi.loggers import get_logger
 from heyhi.struct import Struct
 from heyhi.text import MAX_LINE, one_line, readable, shown_streams
 
@@ -40,7 +40,7 @@ _PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 _ENDED_EARLY = "ended early by its own main"
 _LEAST_SAID = 80  # characters of what it raised, where more is to be said
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class Terminated(SystemExit):

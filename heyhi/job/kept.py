@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import stat
 import threading
@@ -31,12 +30,13 @@ from heyhi.experiment.names import (
 from heyhi.files import open_to_append, read_bounded, replace_bytes
 from heyhi.job.kept_log import KeptLog
 from heyhi.job.saving import why_not_held
+from heyhi.loggers import get_logger
 
 _NAMES = (IDENTITY_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, JOB_NAME, CODE_NAME, ATTEMPTS_NAME, SEARCH_NAME)
 _OF_SUBMISSIONS = (JOB_NAME, CODE_NAME)  # which is noted a moment after the job has begun: it may change
 _OPEN_TO_OWNER = 0o700
 _MOST_MORE = 1 << 20  # bytes that attempts.jsonl may have grown by
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class KeptFolder:

@@ -20,7 +20,6 @@ from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.job.guard import check_script
 from heyhi.job.importing import check_not_importing
-from heyhi.late_log import ROOT, LateLogger
 from heyhi.profiles import LOCAL, SLURM, snakemake_command
 from heyhi.project import Project, find_project
 from heyhi.quick_dataclass import dataclass
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from heyhi.sweep.provenance import Provenance, Redo
 
 Main = Callable[..., object]
-_log = LateLogger(ROOT)
 
 
 def get_default_exp_dir() -> Path:
@@ -147,23 +145,23 @@ def maybe_launch(
     for line in launch.expansion.warnings:
         _warn_once(line)
     for line in launch.needs_lines:
-        _log.warning("%s: %s", launch.experiment.exp_id, line)
+        _warn("%s: %s", launch.experiment.exp_id, line)
     state = find_state(launch.experiment.exp_path, why_dead=False)
     action = launch.action(mode, state)
     if action.wipe and (dependents := launch.dependents):
-        _log.warning("%s: %s", launch.experiment.exp_id, dependents)
+        _warn("%s: %s", launch.experiment.exp_id, dependents)
     if action.start:
         started = launch.start(main, action, log_level)
         if started.refused:
-            _log.warning("%s: %s", launch.experiment.exp_id, started.refused)
+            _warn("%s: %s", launch.experiment.exp_id, started.refused)
     elif state.status is Status.UNKNOWN:
-        _log.warning("%s: %s", launch.experiment.exp_id, state.line)
+        _warn("%s: %s", launch.experiment.exp_id, state.line)
     elif state.status is Status.DONE:
         if not is_dry_run:
             launch.note()
         _warn_of(launch)
         if other := launch.made_by_other(main):
-            _log.warning("%s: %s", launch.experiment.exp_id, other)
+            _warn("%s: %s", launch.experiment.exp_id, other)
     return launch.handle()
 
 
@@ -180,15 +178,21 @@ def _warn_of(launch: Launch) -> None:
 
     found = launch.provenance
     for line in found.config_lines:
-        _log.warning("%s: %s", launch.experiment.exp_id, line)
+        _warn("%s: %s", launch.experiment.exp_id, line)
     for line in code_lines(found.recoded.values(), is_one=True):
         _warn_once(f"what is DONE was {line}")
+
+
+def _warn(text: str, *args: object) -> None:
+    import logging  # most launches have nothing to say
+
+    logging.warning(text, *args)
 
 
 @lru_cache(maxsize=256)  # a script may launch thousands, or gather their handles
 def _warn_once(text: str) -> None:
     if text:
-        _log.warning("%s", text)
+        _warn("%s", text)
 
 
 class _Outcome(NamedTuple):
@@ -406,7 +410,7 @@ class Launch:
 
                 owner = find_owner(self.experiment.exp_path)
             if owner is not None:
-                _log.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
+                _warn("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
                 owner.stop()
             if action.wipe:
                 self._wipe(action)
@@ -536,7 +540,7 @@ class Launch:
         try:
             note_known(self.project, self._as_known)
         except ResultError as error:  # an exp path may lie where others may write than in the results root
-            _log.warning("%s; `heyhi status` won't list this run", error)
+            _warn("%s; `heyhi status` won't list this run", error)
 
     def check(self) -> None:
         """Make sure that it can be started here.
@@ -578,7 +582,7 @@ class Launch:
         if wiped is not None:
             where = self.project.relative(wiped)
             what = "the result that %s had" if action.keeps_files else "what %s held"
-            _log.warning(f"{what} is in %s now, until heyhi clean", self.experiment.exp_id, where)
+            _warn(f"{what} is in %s now, until heyhi clean", self.experiment.exp_id, where)
 
     def _check_sbatch(self) -> None:
         from heyhi.slurm.commands import is_here

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from heyhi.late_log import LateLogger
+from heyhi.loggers import get_logger
 from heyhi.slurm.commands import Busy, Full
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 20.0
 SECONDS = 180.0
-_log = LateLogger(__name__)
+_log = get_logger(__name__)
 
 
 class Patience:

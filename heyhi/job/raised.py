@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
 # How long such a text may take: meanwhile the run is over, and holds its claim and its job.
 _SECONDS = 5.0
+_HEAD = "Traceback (most recent call last):\n"
 _MAX_TRACE = 1_000_000  # characters of a traceback
 _HERE = Path(__file__).parent.parent
 
@@ -34,14 +35,28 @@ def traceback_of(error: BaseException, seconds: float = _SECONDS) -> str:
     while below is not None and _HERE in Path(below.tb_frame.f_code.co_filename).parents:
         below = below.tb_next
     frames = below or error.__traceback__
+    try:
+        import traceback  # most runs end well
+    except (OSError, MemoryError):  # the task has left no descriptor or no memory
+        return f"{_HEAD}{_frames(frames)}{type(error).__qualname__}: {text_of(error, seconds)}\n"
     made = _made(lambda: "".join(traceback.format_exception(type(error), error, frames)), seconds)
     if made is None:
-        head = ["Traceback (most recent call last):\n", *traceback.format_tb(frames)]
-        made = f"{''.join(head)}{type(error).__qualname__}: (its text could not be made within {seconds:g} s)\n"
+        head = f"{_HEAD}{''.join(traceback.format_tb(frames))}"
+        made = f"{head}{type(error).__qualname__}: (its text could not be made within {seconds:g} s)\n"
     if len(made) <= _MAX_TRACE:
         return made
     half = _MAX_TRACE // 2
     return f"{made[:half]}\n… {len(made) - 2 * half} characters are left out …\n{made[-half:]}"
+
+
+def _frames(below: TracebackType | None) -> str:
+    """Return where an exception has come through, without the lines of code, for which files would be read."""
+    lines = []
+    while below is not None:
+        code = below.tb_frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {below.tb_lineno}, in {code.co_name}\n')
+        below = below.tb_next
+    return "".join(lines)
 
 
 def said_by_argparse(error: SystemExit) -> str:

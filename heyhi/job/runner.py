@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import logging
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
@@ -47,14 +46,13 @@ from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.options import Options, parse_options
 from heyhi.job.outcome import JobClaim, Outcome
 from heyhi.job.place import in_place, link_into
-from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
 from heyhi.job.task_main import returned
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
 from heyhi.job.using import Using
 from heyhi.job_env import get_job_env, job_nodes
-from heyhi.logs import setup_logging
+from heyhi.loggers import get_logger, when_loaded
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.streams import guard_streams, make_room
 from heyhi.struct import Struct
@@ -74,7 +72,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
 _DOUBT_SECONDS = 0.2
 # How Slurm says that a job has ended which then goes on by a retry of its own.
 _OWN_ENDS = ("TIMEOUT", "OUT_OF_MEMORY")
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def execute(
@@ -350,6 +348,8 @@ class _Run(Struct):
             self._leave_if_lost(signals)
             ending = self._with_folder(ending)
             if ending.reason == REQUEUE:
+                from heyhi.job.requeues import weigh
+
                 ending = weigh(ending, self.folder, self.experiment, self.schema)
             self._record_end(number, ending, time.monotonic() - clock, signals)
         self.doors.close(ending.reason, is_hurried=ending.is_hurried)
@@ -469,7 +469,7 @@ class _Run(Struct):
             needs=self._given(),
             changed=self.going.changed,
             is_mixed=self.going.is_mixed,
-            asked=asked_by(self.folder, env.job_id),
+            asked=self._asked(env.job_id),
             nodes=job_nodes(),
             entry=self.folder.read_entry(),
             logs=_sizes(self.folder),
@@ -497,6 +497,13 @@ class _Run(Struct):
         from heyhi.experiment.given import given_to  # most need nothing
 
         return given_to(self.experiment)
+
+    def _asked(self, job_id: str | None) -> dict[str, Any]:
+        if job_id is None:
+            return {}
+        from heyhi.job.requeues import asked_by
+
+        return asked_by(self.folder, job_id)
 
     def _code_version(self) -> CodeVersion:
         if self.project is None:
@@ -647,8 +654,10 @@ def _kind(history: History, job_id: str | None, restart_count: int, launcher_att
 
 
 def _reason(ending: Ending) -> str:
-    from heyhi.experiment.death import death_of
-
+    try:
+        from heyhi.experiment.death import death_of
+    except (OSError, MemoryError):  # main has left no descriptor or no memory: why it is dead is on record
+        return ending.exception
     reason = PRUNED if ending.reason == PRUNED else ""
     end = End(1, reason, exit_code=ending.exit_code, exception=ending.exception)
     return death_of(History([Start(1), end])).text
@@ -672,7 +681,7 @@ def main(args: Sequence[str] | None = None) -> int:
     guard_streams(goes_on=True)
     take_any_text()
     options = parse_options(sys.argv[1:] if args is None else args)
-    setup_logging(options.log_level)
+    _set_up_logging(options.log_level)
     if options.given_up is not None:
         from heyhi.job.given_up import is_given_up  # of a launch by Snakemake
 
@@ -683,6 +692,21 @@ def main(args: Sequence[str] | None = None) -> int:
     with Grace() as grace:
         grace.exit_code = _exit_code(options, grace)
     return grace.exit_code
+
+
+def _set_up_logging(level: str) -> None:
+    """Have what is logged go to standard error, from when somebody can log something."""
+
+    def set_up() -> None:
+        from heyhi.logs import setup_logging
+
+        setup_logging(level)
+
+    # A word that is none is said now.
+    if level.upper() in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        when_loaded(set_up)
+    else:
+        set_up()
 
 
 def _exit_code(options: Options, grace: Grace) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from heyhi.experiment.result import Encoded, encode
 from heyhi.files import open_to_append
 from heyhi.job.turn import current_turn
 from heyhi.job_env import is_master
+from heyhi.loggers import get_logger
 
 # `<nonce> <folder>` of the claim of this run, for the processes that it starts, too: they may save its result.
 CLAIM_VARIABLE = "HEYHI_CLAIM"
@@ -32,7 +32,7 @@ _SLICE = 0.2  # after which a pause looks whether it is to end
 _SAY_AGAIN_SECONDS = 60.0
 _MAX_NAME = 150
 _sleep = time.sleep  # of this module alone, for tests
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def keep_trying(

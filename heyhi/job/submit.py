@@ -31,12 +31,12 @@ from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.past import Past, past_of
 from heyhi.job.script import batch_script, is_pack, retry_words, runner_words
 from heyhi.job.slot_end import finish
-from heyhi.late_log import LateLogger
+from heyhi.loggers import get_logger
 from heyhi.slurm.commands import Busy, Full, View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
 from heyhi.sweep.continuing import Continuing
 
-_log = LateLogger(__name__)
+_log = get_logger(__name__)
 
 
 def submit_job(

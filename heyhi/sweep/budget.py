@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -112,6 +111,8 @@ class Budget(NamedTuple):
         Raises:
             ResultError: the folder can't be made.
         """
+        import shutil  # a run only looks, and this loads what compresses
+
         for path in self.folder.parent.glob(f"{_PREFIX}*"):
             if path != self.folder:
                 shutil.rmtree(path, ignore_errors=True)

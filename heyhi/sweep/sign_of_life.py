@@ -9,7 +9,6 @@ import atexit
 import contextlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,12 +63,16 @@ def give_sign_of_life(project: Project, manifests: Sequence[str], targets: Seque
 
 def _end(folder: Path, claim: Claim, pid: int) -> None:
     if os.getpid() == pid:
+        import shutil  # who only asks for names here can do without
+
         claim.release()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_old(root: Path) -> None:
     """Remove what killed ones have left."""
+    import shutil
+
     for folder in root.glob(f"{_PREFIX}*"):
         with contextlib.suppress(HeyhiError, OSError):
             if time.time() - folder.stat().st_mtime > _OLD_SECONDS and read_owner(folder) is None:
