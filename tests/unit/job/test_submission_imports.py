@@ -1,4 +1,4 @@
-"""What a `run.py` that submits to Slurm has no use for isn't loaded for it: a loop over it starts a process each time."""
+"""What a `run.py` that submits to Slurm has no use for isn't loaded for it: a loop starts one process after another."""
 
 from __future__ import annotations
 
