@@ -377,14 +377,13 @@ def declared_settings(pyproject: Path) -> dict[str, str]:
 
 
 def _toml(pyproject: Path) -> dict[str, Any]:
-    import tomllib  # a job needs no settings
+    from heyhi.kept_toml import read_toml  # a job needs no settings
 
     try:
-        with pyproject.open("rb") as file:
-            return tomllib.load(file)
+        return read_toml(pyproject.read_bytes())
     except OSError as error:
         raise ProjectError(f"{pyproject}: can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of tomllib
         raise ProjectError(f"{pyproject}: is no valid TOML: {error}") from None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import stat
 import time
@@ -36,6 +35,7 @@ from heyhi.code.versions import ListedCode, keep_list, listed_code
 from heyhi.code.work_tree_diff import read_diff
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import parse_json, read_bounded, replace_bytes, write_temp, writing
+from heyhi.loggers import get_logger
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass
 
@@ -46,7 +46,7 @@ _NOT_A_NUMBER = "copy-"  # which a digest may be, as Snakemake reads a setting
 _MAX_NEW_NAMES = 1_000
 _MOST_SECRETS = 5  # that are named
 _STALE_SECONDS = 86_400
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ anything else, or wrong in any way, is left to protobuf, which has the words for
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ _INTS = (
     FieldDescriptor.CPPTYPE_UINT32,
     FieldDescriptor.CPPTYPE_UINT64,
 )
+_LARGEST, _LARGEST_SINGLE = sys.float_info.max, 3.4028234663852886e38
 _DEEPEST = 50  # messages in one another; protobuf allows more
 _Tokens = Iterator[tuple[str, str]]
 
@@ -42,6 +43,8 @@ class _NotPlain(Exception):
 
 def read_plain(text: str, message: Message) -> bool:
     """Read a text into an empty message, as `text_format.Parse` does.
+
+    In what is read, no field stands twice, and no number is infinite.
 
     Returns:
         whether it could; if not, the message is empty, and nothing was said of the text.
@@ -106,6 +109,6 @@ def _scalar(field: FieldDescriptor, what: str, token: str) -> Any:
         return int(token)
     if what == "number" and kind in _FLOATS:
         number = float(token)
-        if math.isfinite(number):
+        if abs(number) <= (_LARGEST_SINGLE if kind == FieldDescriptor.CPPTYPE_FLOAT else _LARGEST):
             return number
     raise _NotPlain

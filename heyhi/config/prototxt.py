@@ -81,7 +81,9 @@ def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> 
     Raises:
         ConfigError: the text is wrong; the message has file, line and column.
     """
-    repeats = None if read_plain(text, message) else _parse_by_protobuf(text, message, name, pool)
+    if read_plain(text, message):  # nothing stands twice there, is nested deeply, or is infinite
+        return []
+    repeats = _parse_by_protobuf(text, message, name, pool)
     if repeats is not None and repeats.clash is not None:
         clash = repeats.clash
         raise ConfigError(f"{name}:{clash.line}:{clash.column}: {_only_one(clash.first, clash.second, clash.oneof)}")

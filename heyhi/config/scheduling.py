@@ -69,13 +69,16 @@ class Scheduling:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._matchers = [(_matcher(pattern), not pattern.startswith("!")) for pattern in reversed(patterns)]
+        # What begins otherwise is like none of them: most keys, and most patterns are the launcher's.
+        self._starts = tuple({re.split(r"[*?[]", pattern.removeprefix("!"))[0] for pattern in patterns})
         self._known: dict[str, bool] = {}
 
     def ignores(self, key: str) -> bool:
         """Return whether a key only says how a run is scheduled."""
         found = self._known.get(key)
         if found is None:
-            found = next((value for matches, value in self._matchers if matches(key)), False)
+            matching = (value for matches, value in self._matchers if matches(key))
+            found = key.startswith(self._starts) and next(matching, False)
             if len(self._known) < _MOST_KNOWN:
                 self._known[key] = found
         return found

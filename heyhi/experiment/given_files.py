@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import logging
 import os
 import stat
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from heyhi.errors import NeedsError
 from heyhi.experiment.names import GIVEN_NAME, STATE_NAME
 from heyhi.files import open_regular, open_to_append, parse_json, read_bounded, replace_file, writing
+from heyhi.loggers import get_logger
 from heyhi.sha import sha256
 
 OWN_RULES = "workflows/own.smk"  # where rules of a project's own are
@@ -29,7 +29,7 @@ _MOST_BYTES = 1 << 16  # of a note
 _SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _LARGE_BYTES = 1 << 30  # to read more is said
 _DIGESTS_NAME = "digests"
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def key_of(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -27,7 +26,6 @@ from heyhi.quick_dataclass import dataclass
 from heyhi.struct import NamedTuple
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.label import label_of_words
-from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines, compared_by
 from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of
 from heyhi.text import shell_line
 
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
     from heyhi.job.meeting import Guest, Host
     from heyhi.job_env import Tasks
     from heyhi.sweep.continuing import Going
+    from heyhi.sweep.provenance import Provenance, Redo
 
 Main = Callable[..., object]
 
@@ -146,23 +145,23 @@ def maybe_launch(
     for line in launch.expansion.warnings:
         _warn_once(line)
     for line in launch.needs_lines:
-        logging.warning("%s: %s", launch.experiment.exp_id, line)
+        _warn("%s: %s", launch.experiment.exp_id, line)
     state = find_state(launch.experiment.exp_path, why_dead=False)
     action = launch.action(mode, state)
     if action.wipe and (dependents := launch.dependents):
-        logging.warning("%s: %s", launch.experiment.exp_id, dependents)
+        _warn("%s: %s", launch.experiment.exp_id, dependents)
     if action.start:
         started = launch.start(main, action, log_level)
         if started.refused:
-            logging.warning("%s: %s", launch.experiment.exp_id, started.refused)
+            _warn("%s: %s", launch.experiment.exp_id, started.refused)
     elif state.status is Status.UNKNOWN:
-        logging.warning("%s: %s", launch.experiment.exp_id, state.line)
+        _warn("%s: %s", launch.experiment.exp_id, state.line)
     elif state.status is Status.DONE:
         if not is_dry_run:
             launch.note()
         _warn_of(launch)
         if other := launch.made_by_other(main):
-            logging.warning("%s: %s", launch.experiment.exp_id, other)
+            _warn("%s: %s", launch.experiment.exp_id, other)
     return launch.handle()
 
 
@@ -175,17 +174,25 @@ def _expand_file(project: Project, schema: Schema, path: Path, within: tuple[str
 
 def _warn_of(launch: Launch) -> None:
     """Log how a DONE experiment was made otherwise than it would be today."""
+    from heyhi.sweep.provenance import code_lines
+
     found = launch.provenance
     for line in found.config_lines:
-        logging.warning("%s: %s", launch.experiment.exp_id, line)
+        _warn("%s: %s", launch.experiment.exp_id, line)
     for line in code_lines(found.recoded.values(), is_one=True):
         _warn_once(f"what is DONE was {line}")
+
+
+def _warn(text: str, *args: object) -> None:
+    import logging  # most launches have nothing to say
+
+    logging.warning(text, *args)
 
 
 @lru_cache(maxsize=256)  # a script may launch thousands, or gather their handles
 def _warn_once(text: str) -> None:
     if text:
-        logging.warning("%s", text)
+        _warn("%s", text)
 
 
 class _Outcome(NamedTuple):
@@ -223,7 +230,10 @@ class Launch:
         redo_drifted: Redo = False,
     ) -> Launch:
         """Compose the experiment, and check it against its folder."""
-        checked_redo(redo_drifted)
+        if redo_drifted is not False:
+            from heyhi.sweep.provenance import checked_redo
+
+            checked_redo(redo_drifted)
         schema = load_schema(project)
         options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
         label = label_of_words(project, str(cfg), [*overrides, *options])
@@ -281,6 +291,8 @@ class Launch:
     @property
     def provenance(self) -> Provenance:
         """How it was made where it is DONE, beside what it would be made of now."""
+        from heyhi.sweep.provenance import Inspector, code_changes, compared_by  # for what is DONE
+
         project = compared_by(self.project, self.redo_drifted)
         inspector = Inspector(project, self.schema, code_changes(self.project), redo=self.redo_drifted)
         return inspector.look({str(self.experiment.exp_path): self.experiment.config})
@@ -291,6 +303,8 @@ class Launch:
         needs = {str(one.exp_path): one.config for one in self.expansion.experiments[:-1]}
         if not needs:
             return []
+        from heyhi.sweep.provenance import Inspector, code_changes
+
         found = Inspector(self.project, self.schema, code_changes(self.project)).look(needs)
         return [f"what it needs was {line}" for line in found.config_lines]
 
@@ -396,7 +410,7 @@ class Launch:
 
                 owner = find_owner(self.experiment.exp_path)
             if owner is not None:
-                logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
+                _warn("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
                 owner.stop()
             if action.wipe:
                 self._wipe(action)
@@ -526,7 +540,7 @@ class Launch:
         try:
             note_known(self.project, self._as_known)
         except ResultError as error:  # an exp path may lie where others may write than in the results root
-            logging.warning("%s; `heyhi status` won't list this run", error)
+            _warn("%s; `heyhi status` won't list this run", error)
 
     def check(self) -> None:
         """Make sure that it can be started here.
@@ -540,10 +554,13 @@ class Launch:
         from heyhi.slurm.request import request_of
 
         if self.is_for_slurm:
-            from heyhi.slurm.cluster import check_clusters
+            from heyhi.slurm.surroundings import clusters_wished_for
 
             request_of(self.task_message)
-            check_clusters()
+            if clusters_wished_for():
+                from heyhi.slurm.cluster import check_clusters
+
+                check_clusters()
         else:
             local_tasks(self.task_message)
 
@@ -565,7 +582,7 @@ class Launch:
         if wiped is not None:
             where = self.project.relative(wiped)
             what = "the result that %s had" if action.keeps_files else "what %s held"
-            logging.warning(f"{what} is in %s now, until heyhi clean", self.experiment.exp_id, where)
+            _warn(f"{what} is in %s now, until heyhi clean", self.experiment.exp_id, where)
 
     def _check_sbatch(self) -> None:
         from heyhi.slurm.commands import is_here

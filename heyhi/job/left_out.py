@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from heyhi.experiment.death import NODE_STATES, Death
 from heyhi.experiment.exits import said_before_crash
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import End, History, rank_ended
+from heyhi.loggers import get_logger
 from heyhi.slurm.commands import Refused
 from heyhi.slurm.nodes import has_others
 from heyhi.slurm.request import JobRequest
@@ -17,7 +17,7 @@ from heyhi.slurm.request import JobRequest
 # Of one launch: what happens on more nodes than these isn't the nodes' fault.
 MAX_FAULTS = 5
 _LAST_BYTES, _LAST_LINES = 8_000, 20  # of a log: what a task printed long before its end isn't why it ended
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _OWN_FAILURES = ("failed", "killed")
 
 

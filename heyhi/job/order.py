@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from heyhi.code.snapshot import Snapshot, code_told
 from heyhi.config.schema import Schema
@@ -14,7 +15,9 @@ from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS, Project
 from heyhi.sha import sha256
 from heyhi.struct import NamedTuple
 from heyhi.sweep.manifest import Manifest
-from heyhi.sweep.search_spec import SearchSpec
+
+if TYPE_CHECKING:
+    from heyhi.sweep.search_spec import SearchSpec
 
 PACKS_NAME = "packs"  # folder of the jobs that run several experiments, in the state root
 PACK_LIST_NAME = "targets.json"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
+from heyhi.loggers import get_logger
 from heyhi.slurm.commands import Busy, Full
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 20.0
 SECONDS = 180.0
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class Patience:

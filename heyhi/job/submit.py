@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -32,11 +31,12 @@ from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.past import Past, past_of
 from heyhi.job.script import batch_script, is_pack, retry_words, runner_words
 from heyhi.job.slot_end import finish
+from heyhi.loggers import get_logger
 from heyhi.slurm.commands import Busy, Full, View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
 from heyhi.sweep.continuing import Continuing
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def submit_job(

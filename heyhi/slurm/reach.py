@@ -13,9 +13,9 @@ from pathlib import Path
 
 from heyhi.errors import LauncherError
 from heyhi.regex import regex
-from heyhi.slurm.cluster import check_clusters
 from heyhi.slurm.commands import Answer, Busy, SlurmError, answer_of, is_here
 from heyhi.slurm.refusals import Meaning, meaning_of
+from heyhi.slurm.surroundings import clusters_wished_for
 
 _ANSWER_SECONDS = 20.0  # that scontrol may take to find out that no controller answers
 _RESTART_SECONDS = 5.0  # that a controller may take to come back
@@ -40,7 +40,10 @@ def check_reachable(
     if why := unreachable(seconds=seconds, tell=tell):
         fix = "--profile=local" if instead else ""
         raise LauncherError(f"{why}{f': {instead}' if instead else ''}", key="sbatch", fix=fix)
-    check_clusters()
+    if clusters_wished_for():
+        from heyhi.slurm.cluster import check_clusters
+
+        check_clusters()
 
 
 def unreachable(*, seconds: float = _RESTART_SECONDS, tell: Callable[[str], None] | None = None) -> str:

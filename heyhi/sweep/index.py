@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import math
 import os
 import sqlite3
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from heyhi.errors import HeyhiError, ManifestError
+from heyhi.loggers import get_logger
 from heyhi.project import Project
 from heyhi.struct import NamedTuple
 from heyhi.sweep import database
@@ -89,7 +89,7 @@ _SEALED = {
 }
 _MAX_ASKED = 500  # values of one query
 _T = TypeVar("_T")
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class _Foreign(Exception):

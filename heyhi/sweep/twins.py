@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from heyhi.config.comparable import Comparable
+from heyhi.config.plain_reader import read_plain
 from heyhi.config.scheduling import Scheduling
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import CONFIG_NAME, RESULT_NAME, is_slot
@@ -128,11 +129,13 @@ class Twins:
             return _UNKNOWN
 
     def _parsed(self, text: str) -> Message:
+        root = self._schema.new_root()
+        if read_plain(text, root):
+            return root
         from google.protobuf import text_format
 
         from heyhi.config.prototxt import parse_renamed
 
-        root = self._schema.new_root()
         try:
             return text_format.Parse(text, root, descriptor_pool=self._schema.pool)
         except text_format.ParseError:  # it may have the names of another day

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heyhi.config.compose import Composer
 from heyhi.config.ignored_fields import names_field
+from heyhi.config.scheduling import Scheduling
 from heyhi.config.settings_shown import settings_lines
 from heyhi.errors import ProjectError
 from heyhi.project import RESULTS_VARIABLE, SCHEDULING_KEYS, Project, find_project
@@ -118,3 +122,27 @@ def test_settings_are_shown_with_where_they_are_from(
     assert words[-2:] == [["i32", "pyproject.toml"], ["!launcher.local.cpus", "pyproject.toml"]]
     monkeypatch.setenv(RESULTS_VARIABLE, str(tmp_path / "else"))
     assert "environment (HH_EXP_DIR)" in settings_lines(made, lab.schema)[0]
+
+
+@given(st.text("ab.*?", max_size=6), st.text("ab.", max_size=8))
+def test_a_pattern_is_like_what_the_shell_has_it_like_and_what_is_below(pattern: str, key: str) -> None:
+    expected = fnmatch.fnmatchcase(key, pattern) or fnmatch.fnmatchcase(key, f"{pattern}.*")
+    assert bool(Scheduling([pattern]).ignores(key)) == expected
+
+
+@pytest.mark.parametrize(
+    ("patterns", "key", "ignored"),
+    [
+        (["lr", "!lr"], "lr", False),
+        (["!lr", "lr"], "lr", True),
+        (["sgd.*", "!sgd.lr"], "sgd.lr", False),
+        (["[a-c]x"], "bx", True),
+        (["[a-c]x"], "dx", False),
+        (SCHEDULING_KEYS, "launcher.slurm.hours", True),
+        (SCHEDULING_KEYS, "launcher.slurm.setup.0", True),
+        (SCHEDULING_KEYS, "launcher.local.tasks", False),
+        (SCHEDULING_KEYS, "launcher.slurm.num_gpus", False),
+    ],
+)
+def test_of_several_patterns_the_last_one_decides(patterns: list[str], key: str, ignored: bool) -> None:
+    assert bool(Scheduling(patterns).ignores(key)) is ignored

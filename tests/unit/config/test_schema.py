@@ -57,6 +57,17 @@ def test_an_unchanged_schema_is_compiled_once(tmp_path: Path, monkeypatch: pytes
     assert load_comments(here) == {}
 
 
+@pytest.mark.parametrize("damage", [b"", b"0 MetaCfg", b"\xff"])
+def test_a_damaged_name_of_the_root_in_the_cache_is_made_anew(tmp_path: Path, cache: Path, damage: bytes) -> None:
+    here = project(tmp_path, conf=ROOT)
+    first = load_schema(here)
+    (place,) = cache.rglob("*.root.pb")
+    whole = place.read_bytes()
+    place.write_bytes(damage)
+    assert load_schema(here) == first
+    assert place.read_bytes() == whole
+
+
 def test_any_change_of_a_proto_or_of_what_it_imports_is_seen(tmp_path: Path) -> None:
     root = 'import "lib/base.proto"; ' + ROOT.replace("Task {", "Task { optional Base base = 2;")
     root = root.replace('import "lib/base.proto"; ', "").replace(
