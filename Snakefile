@@ -6,6 +6,10 @@ from heyhi.job.interrupt import Interrupt
 
 interrupt = Interrupt(workflow)  # first: it says what Ctrl-C does, and the rest takes some time
 
+from heyhi.sweep.collection import RareCollection
+
+collection = RareCollection()
+
 from heyhi.control.hearing import Hearing
 from heyhi.report.freshness import Freshness
 from heyhi.report.show import foresee, show
@@ -44,6 +48,7 @@ rule all:
 
 # What is run is on record from here on, unless it would lack something; a dry run only looks.
 onstart:
+    collection.end()
     foresee(flow)
     flow.note_launch()
     interrupt.begin()
