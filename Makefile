@@ -147,6 +147,9 @@ $(STAMP)/run: requirements/build.txt requirements/run.txt pyproject.toml
 	@$(PIP_INSTALL) --no-deps --no-compile --require-hashes -r requirements/build.txt
 	@$(PIP_INSTALL) --no-deps --no-compile --no-build-isolation --require-hashes -r requirements/run.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+# Snakemake imports the executors as it finds them: ours before the official one, as where HeyHi is installed from a wheel.
+	@site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	  ln -sfn $(CURDIR)/snakemake_executor_plugin_heyhi "$$site/snakemake_executor_plugin_heyhi"
 	@echo "Compiling them"
 	@$(COMPILE)
 	@mkdir -p $(STAMP) && touch $@

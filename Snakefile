@@ -11,6 +11,7 @@ from heyhi.sweep.collection import RareCollection
 collection = RareCollection()
 
 from heyhi.control.hearing import Hearing
+from heyhi.job.rounds import look_when_needed
 from heyhi.report.freshness import Freshness
 from heyhi.report.show import foresee, show
 from heyhi.sweep.flow import Flow
@@ -51,6 +52,7 @@ onstart:
     collection.end()
     foresee(flow)
     flow.note_launch()
+    look_when_needed(workflow)
     interrupt.begin()
     hearing.begin(flow)
     fresh.begin(flow)  # last: what is killed at the end of a run was started after it

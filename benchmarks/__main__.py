@@ -6,14 +6,14 @@ import argparse
 import sys
 import time
 
-from benchmarks import dryrun, expand, hydra, log, metrics, report, runner, search, serve, slurm, startup, status
+from benchmarks import dryrun, expand, hydra, local, log, metrics, report, runner, search, serve, slurm, startup, status
 from benchmarks.table import Row, render
 from benchmarks.timing import CommandFailed, say
 from benchmarks.workspace import Effort
 
 _BENCHMARKS = {
     module.__name__.rpartition(".")[2]: module
-    for module in (startup, expand, hydra, status, report, metrics, log, serve, search, runner, dryrun, slurm)
+    for module in (startup, expand, hydra, status, report, metrics, log, serve, search, runner, local, dryrun, slurm)
 }
 
 

@@ -51,9 +51,7 @@ def measure(effort: Effort) -> Iterator[Row]:
     ours_size, peer_size = 10_000, 20
     with Workspace() as work:
         tree = work.folder / "hydra"
-        for name, text in _FILES.items():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            (tree / name).write_text(text)
+        write_tree(tree)
         costs = in_turns(
             {
                 f"heyhi expand, {ours_size:,} points": expand_command(work, ours_size),
@@ -66,6 +64,13 @@ def measure(effort: Effort) -> Iterator[Row]:
     ours, our_start, peer, peer_start = costs.values()
     a_point = beyond(ours, our_start, ours_size - 1)
     yield Row("hydra: its compose / a point of 10,000", a_point, beyond(peer, peer_start, peer_size - 1), at_least=GOAL)
+
+
+def write_tree(tree: Path) -> None:
+    """Write the peer's configs."""
+    for name, text in _FILES.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
 
 
 def _compose(tree: Path, count: int) -> None:

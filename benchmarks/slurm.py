@@ -7,7 +7,10 @@ accounting has it; what Slurm's daemons take is in neither. Wall time goes from 
 waits for all results. HeyHi's hold more: the sweep's expansion, a copy of the code, claims, attempts, table and page.
 
 One more row is about a limit of two jobs at once: 12 jobs of a second beside `sbatch --wait`, two at a time. It has
-wall times alone.
+wall times alone. Another is about what lies between the ends of jobs and the starts of the next: a node with room for
+20 at once gets 500 jobs of a second when all of them wait in Slurm's queue. Lost are the seconds in which a place there
+runs no job's program while more jobs wait, by the programs' own clocks: Slurm's doing, and that of the job's script. A
+further row counts all that isn't the job's one second of work, so also the start and the end of its program.
 
 The cluster is one of three nodes on this machine, which the tests use too; on two cores it is the machine that limits
 the wall times. Where Slurm isn't installed nothing is measured.
@@ -18,7 +21,9 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -31,16 +36,35 @@ from tests.slurm.cluster import PACKAGES, Cluster, ClusterError, missing, wait_u
 
 GOAL = 1.0
 OFFICIAL_GOAL = 0.1
+BARE_GOAL, BARE_WALL_GOAL = 7.5, 3.0
 LIMIT_GOAL = 2.0
+LOST_GOAL = 1.3
+_SLOTS = 20
 _LIMITED = 12
 _NAP = "BENCH_NAP"  # environment variable: seconds that the task sleeps
-_TASK = f"""\
+_STAMPS = "BENCH_STAMPS"  # environment variable: folder in which a job writes down from when until when that was
+_WORK = f"""\
 import os
 import time
 
-
+began = time.time()
+time.sleep(float(os.environ.get("{_NAP}", "0")))
+if folder := os.environ.get("{_STAMPS}"):
+    with open(f"{{folder}}/{{os.environ['SLURM_JOB_ID']}}.work", "x") as file:
+        file.write(f"{{began}} {{time.time()}}")
+"""
+# A command that runs another one, and notes from when until when.
+_AROUND = f"""\
+#!/bin/bash
+began=$EPOCHREALTIME
+"$@"
+code=$?
+[ ! "${_STAMPS}" ] || echo "$began $EPOCHREALTIME" > "${_STAMPS}/$SLURM_JOB_ID.program"
+exit "$code"
+"""
+_TASK = f"""\
 def main(task, cfg, log_level):
-    time.sleep(float(os.environ.get("{_NAP}", "0")))
+{textwrap.indent(_WORK, "    ")}
     return {{}}
 
 
@@ -58,6 +82,15 @@ def yield_sweep():
 _LIMIT = {"launcher.slurm.qos": "small"}
 _LIMITED_LOOP = """\
 seq "$1" | xargs -P 2 -I{} sbatch --wait --qos=small --time=5 --mem=2000 --output=/dev/null --wrap 'sleep 1' > /dev/null
+"""
+# All of the memory of the only node of this partition, in as many parts as it has places.
+_NODE, _NODE_MB = "single", 256_000
+_PLACE = {"launcher.slurm.partition": _NODE, "launcher.slurm.mem_per_gpu": f"{_NODE_MB / _SLOTS / 1024:g}"}
+_PLACE_LOOP = f"""\
+for i in $(seq "$1"); do
+  sbatch --partition={_NODE} --time=5 --mem={_NODE_MB // _SLOTS} --output=/dev/null --wrap "$2 $0 $3" > /dev/null
+done
+until [ "$(ls "${_STAMPS}" | grep -c program)" = "$1" ]; do sleep 0.2; done
 """
 # Each waits until the results are there. $0 is Python, $1 how many, $2 the folder.
 _WAIT = 'until [ "$(find "$2" -name "$3" | wc -l)" = "$1" ]; do sleep 0.2; done'
@@ -127,15 +160,24 @@ def measure(effort: Effort) -> Iterator[Row]:
             bench.cost_of("sbatch --wait, two at once", bench.limited_loop(_LIMITED)),
             bench.cost_of("HeyHi at that limit", bench.limited(_LIMITED)),
         ]
+        many = 40 if effort.quick else 500
+        lost = [
+            bench.lost("sbatch", bench.place_loop(many), many),
+            bench.lost("HeyHi", bench.places(many), many),
+        ]
     bare, submitit, snakemake, task_file = map(median, costs.values())
     start = f"slurm: {size} jobs,"
     yield Row(f"{start} snakemake / submitit", snakemake, submitit, at_most=GOAL, both=True)
     yield Row(f"{start} run.py in a loop / submitit", task_file, submitit)
     if official is not None:
         yield Row(f"{start} snakemake / official executor", snakemake, official, at_most=OFFICIAL_GOAL, both=True)
-    yield Row(f"{start} snakemake / bare sbatch loop", snakemake, bare)
+    yield Row(f"{start} snakemake / bare sbatch loop", snakemake, bare, at_most=BARE_GOAL, at_most_wall=BARE_WALL_GOAL)
     waited, ours = (Cost(cost.wall, cost.wall) for cost in limited)
     yield Row(f"slurm: {_LIMITED} jobs of 1 s, 2 at once / sbatch --wait", ours, waited, at_most=LIMIT_GOAL)
+    (between, beside), (our_between, our_beside) = lost
+    what = f"slurm: {many} jobs of 1 s, {_SLOTS} at once:"
+    yield Row(f"{what} lost between / sbatch loop", our_between, between, at_most=LOST_GOAL)
+    yield Row(f"{what} lost between and in them / sbatch loop", our_beside, beside)
 
 
 def _official(bench: _Bench, size: int) -> Cost | None:
@@ -167,6 +209,7 @@ class _Bench:
         self._cluster = cluster
         (work.root / "run.py").write_text(_TASK)
         self._scratch = work.folder / "peer"
+        self._stamps = work.folder / "stamps"
 
     def cost_of(self, name: str, command: Command) -> Cost:
         """Run a command on an idle cluster; the cost is its own and its jobs'."""
@@ -177,6 +220,44 @@ class _Bench:
         cpu = self._cpu_of(jobs)
         say(f"  {name}, {len(jobs)} jobs: {cost.wall:.1f} s; CPU {cost.cpu:.1f} s and {cpu:.1f} s in the jobs")
         return Cost(cost.cpu + cpu, cost.wall)
+
+    def lost(self, name: str, command: Command, size: int) -> tuple[Cost, Cost]:
+        """Run a command that submits jobs of a second; return what is lost between programs, and between their seconds.
+
+        The jobs begin once all of them wait, so that it takes no part in that how fast they come.
+        """
+        self._cluster.wait_idle()
+        shutil.rmtree(self._stamps, ignore_errors=True)
+        self._stamps.mkdir()
+        more = {_NAP: "1", _STAMPS: str(self._stamps)}
+        command = replace(command, env={**command.env, **self._cluster.env, **more})
+        with ThreadPoolExecutor(1) as pool:
+            with self._cluster.closed(_NODE):
+                cost = pool.submit(run, command)
+                wait_until(lambda: cost.done() or len(self._cluster.jobs()) == size, "all jobs wait", 600)
+            cost.result()
+        between, beside = (
+            lost_in([_times_in(path) for path in self._stamps.glob(f"*.{what}")], _SLOTS)
+            for what in ("program", "work")
+        )
+        say(
+            f"  {name}, {size} jobs of 1 s: lost {between:.1f} s between programs, {beside:.1f} s between their seconds"
+        )
+        return Cost(between, between), Cost(beside, beside)
+
+    def place_loop(self, size: int) -> Command:
+        work = self._work.folder / "work.py"
+        work.write_text(_WORK)
+        return self._peer("bash", "-c", _PLACE_LOOP, sys.executable, str(size), self._around(), work)
+
+    def places(self, size: int) -> Command:
+        return self.snakemake(size, {**_PLACE, "launcher.slurm.prefix": str(self._around())})
+
+    def _around(self) -> Path:
+        path = self._work.folder / "around"
+        path.write_text(_AROUND)
+        path.chmod(0o755)
+        return path
 
     def bare_loop(self, size: int) -> Command:
         return self._peer("bash", "-c", _BARE_LOOP, sys.executable, str(size), self._scratch / "out", "*.done")
@@ -246,6 +327,22 @@ class _Bench:
         if failed:
             say(f"  {len(failed)} jobs ended otherwise: {', '.join(sorted({found[job][0] for job in failed}))}")
         return sum(seconds_of(found[job][1]) for job in jobs)
+
+
+def lost_in(works: Sequence[tuple[float, float]], slots: int) -> float:
+    """Return for how many seconds in all places did no work between the first start and the last.
+
+    Args:
+        works: start and end of each.
+        slots: how many places there are.
+    """
+    first, last = min(began for began, _ in works), max(began for began, _ in works)
+    return slots * (last - first) - sum(min(ended, last) - began for began, ended in works)
+
+
+def _times_in(path: Path) -> tuple[float, float]:
+    began, ended = map(float, path.read_text().split())
+    return began, ended
 
 
 def seconds_of(text: str) -> float:

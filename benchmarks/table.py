@@ -21,6 +21,7 @@ class Row:
         at_most: how many times the peer's cost ours may be.
         at_least: how many times ours the peer's cost must be; the ratio is then this way round.
         both: the goal is about wall time, too.
+        at_most_wall: how many times the peer's wall time ours may be, where that is a goal of its own.
         unit: of what was measured: `s`; or `MB`, or `%` of a core, which stand in place of the times.
     """
 
@@ -30,6 +31,7 @@ class Row:
     at_most: float | None = None
     at_least: float | None = None
     both: bool = False
+    at_most_wall: float | None = None
     unit: str = "s"
 
     def ratio(self, kind: str = "cpu") -> float:
@@ -42,7 +44,8 @@ class Row:
         """The goal as text."""
         if self.at_least is not None:
             return f"at least {self.at_least:g}"
-        return "none" if self.at_most is None else f"at most {self.at_most:g}"
+        wall = "" if self.at_most_wall is None else f" ({self.at_most_wall:g})"
+        return "none" if self.at_most is None else f"at most {self.at_most:g}{wall}"
 
     @property
     def verdict(self) -> str:
@@ -52,7 +55,10 @@ class Row:
         if self.at_least is not None:
             return "met" if self.ratio() >= self.at_least else "NOT MET"
         worst = max(self.ratio(), self.ratio("wall")) if self.both else self.ratio()
-        return "" if self.at_most is None else "met" if worst <= self.at_most else "NOT MET"
+        if self.at_most is None:
+            return ""
+        is_soon = self.at_most_wall is None or self.ratio("wall") <= self.at_most_wall
+        return "met" if worst <= self.at_most and is_soon else "NOT MET"
 
 
 def render(rows: Sequence[Row]) -> str:

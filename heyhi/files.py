@@ -10,9 +10,10 @@ import stat
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from heyhi.errors import ResultError, UnknownError
+from heyhi.struct import NamedTuple
 
 # What a record or a note may have: far more than any that HeyHi writes.
 MOST_BYTES = 64 << 20

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
-import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from heyhi.regex import regex
+from heyhi.struct import Struct
 
 PREFIX_VARIABLE = "HEYHI_PREFIX"  # words that each task of a job begins with
 SRUN_VARIABLE = "HEYHI_SRUN"  # more options for srun
-_FIRST_OF_BRACKET = re.compile(r"\[([^\],-]+)[^\]]*\]")
+_FIRST_OF_BRACKET = regex(r"\[([^\],-]+)[^\]]*\]")
 # In the environment of the ranks that HeyHi has started, and of what they start: they are no tasks that have to meet.
 RANKS_VARIABLE = "HEYHI_RANKS"
-_COUNT = re.compile(r"(\d+)(?:\(x(\d+)\))?")
-_HOSTS = re.compile(r"(?:\[[^\]]*\]|[^,\[])+")
-_FIRST_HOST = re.compile(r"(?:\[[^\]]*\]|[^,\[])*")
+_COUNT = regex(r"(\d+)(?:\(x(\d+)\))?")
+_HOSTS = regex(r"(?:\[[^\]]*\]|[^,\[])+")
+_FIRST_HOST = regex(r"(?:\[[^\]]*\]|[^,\[])*")
 
 
-@dataclass(frozen=True)
-class JobEnv:
+class JobEnv(Struct):
     """The facts of a job.
 
     Attributes:
@@ -66,8 +65,7 @@ class JobEnv:
         return hosts_of(self.nodelist) or [self.hostname]
 
 
-@dataclass(frozen=True)
-class Tasks:
+class Tasks(Struct):
     """Tasks that somebody else has started at once, each with the same command: by srun or torchrun.
 
     Attributes:
@@ -102,7 +100,7 @@ def get_job_env() -> JobEnv:
     """Read the facts of the current job; they are those of a single process where nothing says otherwise."""
     torchrun = _is_below_torchrun()
     return JobEnv(
-        hostname=socket.gethostname(),
+        hostname=os.uname().nodename,
         job_id=get_slurm_job_id(),
         rank=own_rank(),
         world_size=_number("WORLD_SIZE" if torchrun else "SLURM_NTASKS", 1),

@@ -13,6 +13,7 @@ from typing import Any
 
 from heyhi.errors import HeyhiError, suggest
 from heyhi.project import Project
+from heyhi.regex import regex
 from heyhi.shipped import shipped_profiles, shipped_snakefile
 from heyhi.text import shell_line
 
@@ -23,11 +24,11 @@ PROFILES, OTHER_PROFILES = "profiles", "heyhi_profiles"
 # Where Snakemake looks for a Snakefile, in this order.
 SNAKEFILES = (SNAKEFILE, "snakefile", "workflow/Snakefile", "workflow/snakefile")
 
-_EXECUTOR = re.compile(r"^executor:\s*[\"']?(\S+?)[\"']?\s*$", re.MULTILINE)
+_EXECUTOR = regex(r"^executor:\s*[\"']?(\S+?)[\"']?\s*$", re.MULTILINE)
 _HEYHI = "heyhi"
 _SLURM_EXECUTORS = (_HEYHI, "slurm")
-_USES_YTE = re.compile(r"^__use_yte__:\s*true\s*$", re.MULTILINE | re.IGNORECASE)
-_TAKES_IN = re.compile(r"^<:\s*[\"']?\?profile\(\\?[\"'](\w+)\\?[\"']\)[\"']?\s*$", re.MULTILINE)
+_USES_YTE = regex(r"^__use_yte__:\s*true\s*$", re.MULTILINE | re.IGNORECASE)
+_TAKES_IN = regex(r"^<:\s*[\"']?\?profile\(\\?[\"'](\w+)\\?[\"']\)[\"']?\s*$", re.MULTILINE)
 
 
 def find_profile(project: Project, name: str) -> Path:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 import stat
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from heyhi.errors import NoProjectError, NotifyError, ProjectError, suggest
+from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 
 RESULTS_VARIABLE = "HH_EXP_DIR"  # environment variable that names the results root
 STATE_NAME = ".heyhi"  # of a results root: what HeyHi keeps for itself, copies of the code among it
@@ -83,7 +85,7 @@ NODE_FAULTS: tuple[str, ...] = (
 TRACKERS = ("tensorboard", "wandb", "mlflow")
 # Who stays for a launch: a process of this machine, a job of Slurm's, or nobody.
 CONTROLLERS = ("local", "slurm", "none")
-_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_FUNCTION = regex(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class Settings(NamedTuple):
@@ -195,7 +197,7 @@ class Project(NamedTuple):
             return self.results_override
         chosen = os.environ.get(RESULTS_VARIABLE) or self.settings.results
         # As strings: pathlib raises where a `~name` is unknown, and that is a name like any other.
-        return Path(os.path.abspath(self.root / os.path.expanduser(chosen)))  # noqa: PTH100, PTH111
+        return _path_of(os.path.abspath(os.path.join(self.root, os.path.expanduser(chosen))))  # noqa: PTH100, PTH111, PTH118
 
     @property
     def reports_root(self) -> Path:
@@ -205,7 +207,7 @@ class Project(NamedTuple):
     @property
     def state_root(self) -> Path:
         """Folder of what HeyHi keeps for itself (manifests and their index)."""
-        return self.results_root / STATE_NAME
+        return _below(self.results_root, STATE_NAME)
 
     @property
     def sheets_credentials(self) -> Path | None:
@@ -219,6 +221,16 @@ class Project(NamedTuple):
             return path.relative_to(self.root).as_posix()
         except ValueError:
             return path.as_posix()
+
+
+@lru_cache(maxsize=64)  # of a few projects, asked for dozens of times
+def _path_of(text: str) -> Path:
+    return Path(text)
+
+
+@lru_cache(maxsize=64)
+def _below(folder: Path, name: str) -> Path:
+    return folder / name
 
 
 def name_line(root: Path) -> str:

@@ -23,6 +23,15 @@ _NAMES = ("stdin", "stdout", "stderr")
 _HIGH = 512  # from here on a task that closes what it takes for its own finds none of ours
 
 
+def make_room() -> None:
+    """Have this process's table of descriptors reach as far as those that are kept; to be called before any thread.
+
+    Later, whoever takes a high number waits until all CPUs have seen the larger table, which takes some 8 ms.
+    """
+    with contextlib.suppress(OSError):  # more than this process may have
+        os.close(fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, _HIGH))
+
+
 class LostOutput(OSError):
     """Standard output takes no more, and what it was to show is all that was asked for."""
 

@@ -19,6 +19,8 @@ from functools import partial
 from itertools import groupby
 from typing import Any, TextIO
 
+from heyhi.regex import regex
+
 TIMES = "\u00d7"  # 30 times something
 # Our own signs, as an output that has only ASCII can show them.
 _PLAIN = {"±": "+-", "→": "->", "…": "...", TIMES: "x"}
@@ -27,10 +29,10 @@ _ERRORS = "heyhi.shown"
 _STREAMS = ("stdout", "stderr")
 MAX_LINE = 500  # characters of a line that somebody else has made
 _MAX_WORD, _MAX_MESSAGE = 200, 50_000  # characters of a word that is too long for a path, and of a message
-_LONG_WORD = re.compile(r"\S{4097,}")
-_TEXT = re.compile(r"\S")
+_LONG_WORD = regex(r"\S{4097,}")
+_TEXT = regex(r"\S")
 # Control characters, halves of surrogates, what breaks lines, and what turns the direction of all text behind it.
-_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSHOWN = regex("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def shorten(text: str, limit: int = 80) -> str:
@@ -62,7 +64,7 @@ def one_line(text: str, limit: int = MAX_LINE) -> str:
         text: of any length.
         limit: most characters; what is longer ends in `…`.
     """
-    begin = _TEXT.search(text)
+    begin = _TEXT.search(text) if text else None
     if begin is None:
         return ""
     # No more than may be shown is looked at: a text can be of a gigabyte.

@@ -40,7 +40,13 @@ def core_only(folder: Path) -> str:
 def refused() -> set[str]:
     """Name the modules that are installed here and belong to no package that the core needs."""
     core = core_packages()
-    own = ("heyhi", "snakemake_executor_plugin_heyhi", "snakemake_logger_plugin_heyhi", "sitecustomize")
+    own = (
+        "heyhi",
+        "snakemake_executor_plugin_heyhi",
+        "snakemake_logger_plugin_heyhi",
+        "snakemake_scheduler_plugin_heyhi",
+        "sitecustomize",
+    )
     found = {
         module
         for module, packages in importlib.metadata.packages_distributions().items()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from heyhi.regex import regex
 from heyhi.text import number_text
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = regex("[\ud800-\udfff]")
 _LEAST, _MOST = -(2**63), 2**64 - 1  # of integers as programs hold them
 _DIGITS = 4300  # that Python writes of one
 

@@ -1,12 +1,15 @@
-"""Options that `heyhi` and a task file's command line have in common; nothing here imports more than argparse."""
+"""Options that `heyhi` and a task file's command line have in common; nothing is imported for them."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Literal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import argparse
 
 REDO = "--redo-drifted"
 NOTIFY, NOBODY = "--notify", "none"
@@ -66,6 +69,8 @@ def add_unattended_arguments(parser: argparse.ArgumentParser, *, is_foreground: 
 
 def _number_of(what: str) -> Callable[[str], int]:
     def number(text: str) -> int:
+        import argparse  # who calls has loaded it
+
         if not (text.isdecimal() and 0 < int(text) < 1e6):
             raise argparse.ArgumentTypeError(f"expected a number of {what}, such as 4, not '{text}'")
         return int(text)
@@ -89,10 +94,12 @@ def _hours(text: str) -> float:
     with contextlib.suppress(ValueError):
         if 0 < (hours := float(text)) < 1e9:
             return hours
+    import argparse  # who calls has loaded it
+
     raise argparse.ArgumentTypeError(f"expected a number of hours above 0, such as 200, not '{text}'")
 
 
-def redo_in(args: argparse.Namespace) -> bool | Literal["code", "continue", "stale"]:
+def redo_in(args: argparse.Namespace | SimpleNamespace) -> bool | Literal["code", "continue", "stale"]:
     """Return what is to be made anew by the options that were given."""
     given: dict[str, bool | Literal["code", "continue", "stale"]] = {
         "": False,

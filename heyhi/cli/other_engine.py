@@ -39,7 +39,8 @@ def check_other_engine(project: Project, starting: Iterable[Starting], profile: 
     """
     if uses_slurm(profile) or runs_here(profile):
         return
-    from heyhi.slurm.request import is_slurm, request_of
+    from heyhi.slurm.launcher import is_slurm
+    from heyhi.slurm.request import request_of
     from heyhi.sweep.engine import check_one_process, not_told
 
     where = shown_profile(project, profile)

@@ -65,7 +65,7 @@ def default_profile(selection: Selection, starting: Sequence[str] = ()) -> str:
 def start_command(selection: Selection) -> str:
     """Return the command that starts what is named as it was run last; what wasn't run yet, its launcher tells."""
     from heyhi.control.last_profile import launched_by, start_words
-    from heyhi.slurm.request import is_local
+    from heyhi.slurm.launcher import is_local
 
     project = selection.project
     found = launched_by(project, [path for part in selection.parts() for path in part.folders])
@@ -120,7 +120,7 @@ def _of_today(profile: str, project: Project) -> str:
 def _by_launchers(folders: Sequence[str], selection: Selection) -> dict[str, list[str]]:
     """Part experiments by the profiles of their launchers; one that has none goes where its last attempt ran."""
     from heyhi.experiment.folder import ExperimentDir
-    from heyhi.slurm.request import is_local, is_slurm
+    from heyhi.slurm.launcher import is_local, is_slurm
 
     found: dict[str, list[str]] = {}
     for folder in filter(is_slot, folders):
@@ -173,6 +173,6 @@ def _of_manifest(manifest: Manifest) -> str:
 
 
 def _by_launcher(task: Message) -> str:
-    from heyhi.slurm.request import is_slurm
+    from heyhi.slurm.launcher import is_slurm
 
     return SLURM if is_slurm(task) else LOCAL

@@ -91,7 +91,7 @@ def _refuse_slurm(selection: Selection, starting: Collection[str]) -> None:
     Raises:
         LauncherError: something does.
     """
-    from heyhi.slurm.request import is_slurm
+    from heyhi.slurm.launcher import is_slurm
 
     asking = [one.exp_id for one in starting_of(selection, starting) if is_slurm(one.task)]
     if asking:
@@ -114,7 +114,8 @@ def agree_on_defaults(args: argparse.Namespace, selection: Selection, starting: 
     Raises:
         ModeError: nobody agreed.
     """
-    from heyhi.slurm.request import is_local, is_slurm, request_of
+    from heyhi.slurm.launcher import is_local, is_slurm
+    from heyhi.slurm.request import request_of
 
     kinds: dict[str, int] = {}
     demand: dict[JobRequest, int] = {}

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple
 
 from heyhi.code.git import SHOWN_AS_IS, CodeVersion, GitError, ask_git, read_version
 from heyhi.code.versions import is_code, list_code_now, read_list
 from heyhi.errors import HeyhiError
 from heyhi.project import Project
+from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 
 EDITED, NEW, GONE = "edited", "new", "gone"
 _MOST_NAMES = 3
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")  # nothing else on record is handed to git
+_COMMIT = regex(r"[0-9a-f]{7,64}")  # nothing else on record is handed to git
 
 
 class CodeChange(NamedTuple):

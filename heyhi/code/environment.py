@@ -6,7 +6,6 @@ It is written once for a content, below the state root; the record of the attemp
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -19,14 +18,16 @@ from typing import Any
 from heyhi.errors import ResultError
 from heyhi.files import read_bounded, read_by_digest, replace_bytes
 from heyhi.project import Project
+from heyhi.regex import regex
+from heyhi.sha import sha256
 
 DIGITS = 8  # of a digest, that tell it from others in a table
 _FOLDER_NAME = "environments"
 _MAPS = Path("/proc/self/maps")
 _DRIVER = Path("/proc/driver/nvidia/version")
-_DRIVER_VERSION = re.compile(r"Kernel Module.*?\s(\d+\.\d[\d.]*)")
+_DRIVER_VERSION = regex(r"Kernel Module.*?\s(\d+\.\d[\d.]*)")
 # /usr/local/cuda/lib64/libcudart.so.12.4.127, torch/lib/libcudart-9335f6a2.so.12
-_CUDA_LIBRARY = re.compile(r"/libcudart[^/]*\.so\.(\d[\d.]*)")
+_CUDA_LIBRARY = regex(r"/libcudart[^/]*\.so\.(\d[\d.]*)")
 # Modules that know the version of CUDA that their library was built for, and the names by which they have it.
 _CUDA_MODULES = (
     ("torch.version", ("cuda",)),
@@ -49,7 +50,7 @@ def record_environment(project: Project, code_root: Path, *, may_take_long: bool
         if content is None:
             return ""
         text = json.dumps(content, indent=1) + "\n"
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        digest = sha256(text.encode()).hexdigest()[:16]
         _put(_folder(project) / f"{digest}.json", text.encode())
     except Exception as error:  # whatever it is, the run is worth more than this
         _log.debug("The packages are not on record: %s", error)
@@ -170,7 +171,7 @@ def _cuda(libraries: set[str]) -> str:
             value = value.get(name) if hasattr(value, "get") else None
         if isinstance(value, str) and value:
             return value
-    found = {match[1] for library in libraries if (match := _CUDA_LIBRARY.search(library))}
+    found = {match[1] for one in libraries if "/libcudart" in one and (match := _CUDA_LIBRARY.search(one))}
     return max(found, default="")
 
 

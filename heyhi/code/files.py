@@ -9,13 +9,13 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from heyhi.code.git import GITLINK, GitError, NoRepositoryError, ask_git
 from heyhi.code.patterns import Patterns, exclude_patterns, ignore_patterns
 from heyhi.code.secret_files import Secrets
 from heyhi.errors import SnapshotError
 from heyhi.project import Project
+from heyhi.struct import Struct
 
 GIT_SECONDS = 60
 # Folders that programs make for themselves: they change with each run, and nobody means to copy them.
@@ -23,8 +23,7 @@ _MADE = frozenset(("__pycache__", ".git", ".snakemake", ".ipynb_checkpoints", "n
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class CodeFiles:
+class CodeFiles(Struct):
     """The files of a project that are its code.
 
     Attributes:
@@ -83,7 +82,7 @@ class _Lister:
         self._seconds = seconds
         self.links = _link_paths(project)
         never = [*self.links, *_results_paths(project)]
-        self._never = re.compile("|".join(rf"\A{re.escape(path)}(?:/|\Z)" for path in never))
+        self._never = tuple(f"{path}/" for path in never)
         self._excluded = exclude_patterns(project)
         self._secrets = Secrets(project)
         self.secrets: set[str] = set()
@@ -184,7 +183,7 @@ class _Lister:
                 yield below
 
     def _wanted(self, path: str) -> bool:
-        if self._never.pattern and self._never.search(path):
+        if f"{path}/".startswith(self._never):
             return False
         if path.endswith("/") and self._excluded.take_back:
             return True  # of what lies in it, something may be taken back

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
+
+from heyhi.struct import NamedTuple
 
 # A repository on a slow network file system must not hold up a run.
 SECONDS = 10
@@ -76,6 +77,8 @@ def ask_git(root: Path, *args: str, seconds: float = SECONDS, most: int | None =
         NoRepositoryError: there is no git, no folder, or no repository.
         GitError: git refuses, or takes longer.
     """
+    if not is_in_repository(root):  # git would say so, too
+        raise NoRepositoryError(f"{root}: is in no git repository")
     return _ask(root, _without_filters(root), args, seconds, most)
 
 
@@ -83,6 +86,8 @@ def _ask(
     root: Path, settings: Sequence[tuple[str, str]], args: Sequence[str], seconds: float, most: int | None
 ) -> bytes:
     """Run git in a folder with some settings more."""
+    if not _is_in_repository(root):  # a process less, where nobody uses git
+        raise NoRepositoryError("not a git repository (or any of the parent directories): .git")
     env = {k: v for k, v in os.environ.items() if k not in _HIDDEN}
     # No lock is taken: another process may be committing. Messages are in English, to be told apart. What a repository
     # lacks isn't fetched: it names the program for that, too.
@@ -90,7 +95,7 @@ def _ask(
     env |= _settings(env, settings)
     command = ["git", "--no-pager", *(word for one in _QUIET for word in ("-c", one)), "-C", str(root), *args]
     if most is None:
-        return _run(command, args[0], env, seconds, subprocess.PIPE)
+        return _run(command, args[0], env, seconds, None)
     import tempfile  # a run asks only for what is short, and this takes it some milliseconds
 
     with tempfile.TemporaryFile() as answer:  # a pipe would hold all of it in memory
@@ -111,13 +116,15 @@ def _settings(env: Mapping[str, str], settings: Sequence[tuple[str, str]]) -> di
     return found
 
 
-def _run(command: list[str], name: str, env: Mapping[str, str], seconds: float, out: int | IO[bytes]) -> bytes:
-    """Run git; return what it printed, where that goes to a pipe."""
+def _run(command: list[str], name: str, env: Mapping[str, str], seconds: float, out: IO[bytes] | None) -> bytes:
+    """Run git; return what it printed, where that goes to no file."""
+    import subprocess  # code that is in no repository can do without
+
     try:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=out,
+            stdout=out if out is not None else subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=env,
             timeout=seconds,
@@ -173,6 +180,19 @@ def top_of(root: Path) -> Path:
         if os.path.lexists(folder / ".git"):
             return folder
     return root
+
+
+def is_in_repository(root: Path) -> bool:
+    """Return whether git would find a repository that a folder lies in, which may be damaged.
+
+    As git looks for one that it is told nothing of: `_HIDDEN` are taken away, and one without a work tree is none.
+    """
+    return os.path.lexists(top_of(root) / ".git")
+
+
+def _is_in_repository(root: Path) -> bool:
+    """Return whether git may find a repository around a folder; one without a work tree is none for us."""
+    return os.path.lexists(top_of(root) / ".git")
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,6 @@ A copy of the code has this digest as its name (snapshot.py), a run of the work 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -14,13 +13,14 @@ import stat
 import time
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.code.files import GIT_SECONDS, CodeFiles, list_code, pattern_of
 from heyhi.code.secret_files import HEAD_BYTES, is_key
 from heyhi.errors import SnapshotError
 from heyhi.files import parse_json, read_bounded, write_temp
 from heyhi.project import Project
+from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 
 MAX_BYTES = 200_000_000
 MAX_FILES = 20_000
@@ -193,7 +193,7 @@ def _megabytes(size: int) -> str:
 
 def digest_of(files: Mapping[str, CodeFile], contents: Mapping[str, str]) -> str:
     """Return the digest of all files; files that could not be read have no content, and don't count."""
-    total = hashlib.sha256(f"heyhi code {VERSION}\0".encode())
+    total = sha256(f"heyhi code {VERSION}\0".encode())
     for path, file in files.items():
         content = f"link {file.link}" if file.link is not None else contents.get(path)
         if content is not None:
@@ -218,7 +218,7 @@ class KnownHashes:
     def read(cls, folder: Path, root: Path) -> KnownHashes:
         """Read what is known of a project's files; nothing where there is no such file, or a damaged one."""
         # Several clones may share a results root.
-        path = folder / f"hashes-{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
+        path = folder / f"hashes-{sha256(os.fsencode(root)).hexdigest()[:16]}.json"
         try:
             content = parse_json(read_bounded(path))
         except (OSError, ValueError):
@@ -290,7 +290,7 @@ def read_file(path: Path, copy: Path | None, *, warn: bool = True) -> str | None
             before = os.fstat(handle)
             if not stat.S_ISREG(before.st_mode):
                 return None
-            total = hashlib.sha256()
+            total = sha256()
             with copy.open("wb") if copy is not None else contextlib.nullcontext() as target:
                 rest = before.st_size  # a log that grows as fast as it is read would have no end
                 while rest > 0 and (chunk := source.read(min(rest, _CHUNK))):

@@ -7,7 +7,6 @@ imported for it but what reads these lists.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import json
 import os
@@ -15,9 +14,11 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.files import parse_json, read_bounded, user_cache, write_temp
+from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -142,7 +143,7 @@ def _stamp(folder: str) -> list[int]:
 
 
 def _cache_path(folder: str) -> Path:
-    name = hashlib.sha256(os.fsencode(f"{_VERSION}\0{folder}")).hexdigest()[:16]
+    name = sha256(os.fsencode(f"{_VERSION}\0{folder}")).hexdigest()[:16]
     return user_cache() / f"packages-{name}.json"
 
 

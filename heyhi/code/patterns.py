@@ -7,10 +7,10 @@ import stat
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.errors import SnapshotError
 from heyhi.project import Project
+from heyhi.struct import NamedTuple
 
 IGNORE_NAME = ".gitignore"
 _MOST_BYTES = 1_000_000

@@ -10,11 +10,9 @@ import contextlib
 import json
 import logging
 import os
-import shutil
 import stat
 import time
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from heyhi.code.files import pattern_of
@@ -39,6 +37,7 @@ from heyhi.code.work_tree_diff import read_diff
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import parse_json, read_bounded, replace_bytes, write_temp, writing
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass
 
 MAX_DIFF = 1_000_000
 _LIST_NAME = "files.json"
@@ -197,6 +196,8 @@ def _snapshot(project: Project, digest: str) -> Snapshot:
 
 def _build(project: Project, scan: Scan, contents: Mapping[str, str], *, last: bool) -> Snapshot | None:
     """Make a copy and put it in its place; None where the code changed meanwhile and there is another try."""
+    import shutil  # who finds a copy that is there does without
+
     folder = copies_root(project)
     _remove_stale(folder)
     temp = folder / f".{os.urandom(8).hex()}.tmp"
@@ -312,6 +313,8 @@ def _put(temp: Path, snapshot: Snapshot) -> None:
         with contextlib.suppress(FileNotFoundError):  # another process has moved it
             folder.rename(aside)
             if aside.is_dir():
+                import shutil
+
                 shutil.rmtree(aside, ignore_errors=True)
             else:
                 aside.unlink()
@@ -331,6 +334,8 @@ def _is_marked(snapshot: Snapshot) -> bool:
 
 def _remove_stale(folder: Path) -> None:
     """Remove the unfinished copies of processes that were killed."""
+    import shutil
+
     for temp in folder.glob(".*.tmp"):
         with contextlib.suppress(OSError):
             if temp.lstat().st_mtime < time.time() - _STALE_SECONDS:

@@ -7,14 +7,11 @@ What is in no list makes no other version of the code: `is_code` has the rule.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.code.git import GitError
 from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, scan_code
@@ -22,22 +19,45 @@ from heyhi.code.work_tree_diff import changed_names
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import read_by_digest, replace_file, writing
 from heyhi.project import Project
+from heyhi.regex import regex
+from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 
 _FOLDER_NAME = "versions"
 _PAUSE_SECONDS = 3600
 _HASH_DIGITS = 32  # of 64: lists are many, and nobody forges a file to be taken for an earlier one
-# Of files that git doesn't know, these are meant: not what a run or a person writes beside them.
-_SOURCE = re.compile(
-    r".*\.(?:pyi?|px[di]|pyx|so|dylib|c|cc|cpp|cxx|cuh?|cl|h|hh|hpp|hxx|f|f90|sh|bash|jl|lua|rs|go|r|java|scala|js|ts|pl"
-    r"|smk|proto)|makefile|snakefile",
-    re.DOTALL | re.IGNORECASE,
+# Of files that git doesn't know, these are meant: not what a run or a person writes beside them. By their endings and
+# names in small letters, since to compile a pattern of all these takes longer than to list a small project.
+_SOURCE = frozenset(
+    (
+        *(
+            "py",
+            "pyi",
+            "pxd",
+            "pxi",
+            "pyx",
+            "so",
+            "dylib",
+            "c",
+            "cc",
+            "cpp",
+            "cxx",
+            "cu",
+            "cuh",
+            "cl",
+            "h",
+            "hh",
+            "hpp",
+        ),
+        *("hxx", "f", "f90", "sh", "bash", "jl", "lua", "rs", "go", "r", "java", "scala", "js", "ts", "pl", "smk"),
+        "proto",
+    )
 )
+_SOURCE_NAMES = frozenset(("makefile", "snakefile"))
 # What no run reads, or is on record otherwise: the packages that were loaded, and the config.
-_NO_CODE = re.compile(
-    r".*\.(?:md|rst|lock)|pyproject\.toml|requirements[^/]*\.txt|licen[cs]e(?:[-.][\w-]+)?(?:\.txt)?"
-    r"|(?:readme|copying|notice|authors|changelog|changes|contributing)(?:\.txt)?",
-    re.DOTALL | re.IGNORECASE,
-)
+_NO_CODE = frozenset(("md", "rst", "lock"))
+_NO_CODE_NAMES = frozenset(("readme", "copying", "notice", "authors", "changelog", "changes", "contributing"))
+_LICENSE = regex(r"licen[cs]e(?:[-.][\w-]+)?(?:\.txt)?")
 
 
 class ListedCode(NamedTuple):
@@ -68,7 +88,7 @@ def keep_code_of_run(project: Project, *, is_dirty: bool) -> ListedCode:
         ResultError: the list can't be kept.
     """
     key = os.fsencode(f"{project.root}\0{project.settings}")
-    note = _folder(project) / f"unlisted-{hashlib.sha256(key).hexdigest()[:16]}"
+    note = _folder(project) / f"unlisted-{sha256(key).hexdigest()[:16]}"
     with contextlib.suppress(FileNotFoundError):
         if note.stat().st_mtime > time.time() - _PAUSE_SECONDS:
             raise SnapshotError(f"{project.root}: its files could not be listed ({note})")
@@ -115,7 +135,7 @@ def listed_code(project: Project, scan: Scan, hashes: Mapping[str, str], *, is_d
         is_dirty: whether git says that tracked files differ from the last commit.
     """
     contents = _contents(project, scan, hashes)
-    total = hashlib.sha256()
+    total = sha256()
     for path, content in contents.items():
         total.update(os.fsencode(f"{path}\0{content}\0"))
     return ListedCode(total.hexdigest()[:16], contents, _is_edited(project, scan, is_dirty=is_dirty))
@@ -173,12 +193,26 @@ def is_code(project: Project, path: str, *, is_new: bool) -> bool:
     name = path.rpartition("/")[2]
     if path.startswith(".git") or "/.git" in path:
         return False
-    if _SOURCE.fullmatch(name) is None:
-        if is_new or _NO_CODE.fullmatch(name) is not None:
+    if not _is_source(name):
+        if is_new or _is_no_code(name):
             return False
     elif is_new and name.startswith((".#", "._")):  # editors and file systems leave such beside a file
         return False
     return not _is_config(project, path)
+
+
+def _is_source(name: str) -> bool:
+    _, dot, ending = (name := name.casefold()).rpartition(".")
+    return ending in _SOURCE if dot else name in _SOURCE_NAMES
+
+
+def _is_no_code(name: str) -> bool:
+    name = name.casefold()
+    if name == "pyproject.toml" or (name.rpartition(".")[2] in _NO_CODE and "." in name):
+        return True
+    if name.startswith("requirements") and name.endswith(".txt"):
+        return True
+    return name.removesuffix(".txt") in _NO_CODE_NAMES or _LICENSE.fullmatch(name) is not None
 
 
 def _is_config(project: Project, path: str) -> bool:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import message_factory
 from google.protobuf.message import DecodeError, Message
 
 from heyhi.config.best import Winners
@@ -21,6 +19,7 @@ from heyhi.config.chunks import Chunk, Root
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import Identity
 from heyhi.config.kept_files import Found, KeptFiles
+from heyhi.config.messages import message_class
 from heyhi.config.mounts import include_mount
 from heyhi.config.overrides import Overrides, keys_and_values, shown_value, split_override
 from heyhi.config.schema import Schema, map_strings, message_type
@@ -28,6 +27,7 @@ from heyhi.config.templates import OPEN, best_of, replace_needs
 from heyhi.config.values import Drawn, value_text
 from heyhi.errors import HeyhiError, ManifestError, NeedsError
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass, field
 
 _FORMAT = 1
 _PLAIN = (str, bool, int, float)
@@ -300,4 +300,4 @@ def _need_from(data: Any, blobs: Sequence[bytes], schema: Schema) -> Composed | 
 
 def _parse(schema: Schema, kind: str, data: bytes) -> Message:
     found = schema.pool.FindMessageTypeByName(kind)
-    return message_factory.GetMessageClass(found).FromString(data)
+    return message_class(found).FromString(data)

@@ -5,16 +5,16 @@ Which experiments it is chosen from is left to the expansion of a sweep, and the
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from heyhi.config.fields import covers
 from heyhi.config.templates import FORMS, best_of, split_words
 from heyhi.errors import NeedsError, suggest
+from heyhi.quick_dataclass import dataclass, replace
+from heyhi.sha import sha256
 from heyhi.text import shorten
 
 Direction = Literal["max", "min"]
@@ -161,7 +161,7 @@ class Unchosen:
 
 def id_of(words: str) -> str:
     """Return the name of the winner that some words stand for, as an identity has them."""
-    return hashlib.sha256(words.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
+    return sha256(words.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
 
 
 def taken_over(overrides: Iterable[str], fields: Sequence[str]) -> tuple[list[str], list[str]]:

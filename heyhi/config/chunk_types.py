@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
+from heyhi.config.messages import message_class
 from heyhi.config.prototxt import parse_for
 from heyhi.config.schema import Schema, element, is_map_entry, message_type, types_below
 from heyhi.errors import ConfigError
+from heyhi.struct import NamedTuple
 
 
 class Reading(NamedTuple):
@@ -43,7 +43,7 @@ def read_as(schema: Schema, text: str, name: str, kind: Descriptor) -> Reading:
         name: of the file, for the error.
         kind: the type.
     """
-    message = message_factory.GetMessageClass(kind)()
+    message = message_class(kind)()
     try:
         parse_for(schema, text, message, name)
     except ConfigError as error:

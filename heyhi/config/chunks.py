@@ -6,7 +6,6 @@ Files are found, parsed and put in order by `includes`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from google.protobuf.message import Message
@@ -14,6 +13,7 @@ from google.protobuf.message import Message
 from heyhi.config.keys import Key, find_key
 from heyhi.config.schema import copy_of, is_map, set_fields, type_of
 from heyhi.config.values import NULL
+from heyhi.quick_dataclass import dataclass, field, replace
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.keys import entry_text, quote_segment
-from heyhi.config.overrides import default_of
+from heyhi.config.leaves import default_of, entry_text, quote_segment
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, element, is_map, oneof_of, set_fields, type_of
 from heyhi.config.values import SELECT, scalar_text
+from heyhi.struct import NamedTuple
 
 
 class _Facts(NamedTuple):

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -70,6 +69,8 @@ from heyhi.config.values import (
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
 from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass, field
+from heyhi.struct import NamedTuple
 from heyhi.text import shell_word
 
 _ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number
@@ -167,7 +168,6 @@ class _Include(NamedTuple):
     mount: Key | None
 
 
-@dataclass(slots=True)
 class _Point:
     """One experiment whose overrides aren't all plain numbers, while they are written.
 
@@ -188,17 +188,40 @@ class _Point:
             not at all where it is chosen already.
     """
 
-    config: _Config
-    start: _Start
-    overrides: Overrides
-    chain: tuple[str, ...]
-    errors: list[tuple[int, HeyhiError]]
-    lines: list[str]
-    cast: dict[int, Line]
-    odd: dict[int, Line | None]
-    parts: dict[int, list[tuple[Line, bool]]]
-    has_needs: bool = False
-    has_choices: bool = False
+    __slots__ = (
+        "cast",
+        "chain",
+        "config",
+        "errors",
+        "has_choices",
+        "has_needs",
+        "lines",
+        "odd",
+        "overrides",
+        "parts",
+        "start",
+    )
+
+    def __init__(
+        self,
+        config: _Config,
+        start: _Start,
+        overrides: Overrides,
+        chain: tuple[str, ...],
+        errors: list[tuple[int, HeyhiError]],
+        lines: list[str],
+    ) -> None:
+        self.config = config
+        self.start = start
+        self.overrides = overrides
+        self.chain = chain
+        self.errors = errors
+        self.lines = lines
+        self.cast: dict[int, Line] = {}
+        self.odd: dict[int, Line | None] = {}
+        self.parts: dict[int, list[tuple[Line, bool]]] = {}
+        self.has_needs = False
+        self.has_choices = False
 
     @property
     def asking(self) -> tuple[str, ...]:
@@ -428,7 +451,7 @@ class Composer:
         if len(lines) == len(recipe.writes) and not (errors or start.has_needs or recipe.has_lists):
             named = [lines[i] for i in recipe.order]
         else:
-            point = _Point(config, start, overrides, chain, errors, lines, {}, {}, {})
+            point = _Point(config, start, overrides, chain, errors, lines)
             self._write_rest(point, recipe, raw, task)
             if errors:
                 raise _joined(errors)
@@ -673,7 +696,7 @@ class Composer:
         config = _Config(root, _Start(root.message, (), root.has_needs, root.sources, root.joined))
         recipe = self._recipe(config, keys)
         start = self._start(config, recipe, keys, raw) if recipe.includes else config.start
-        point = _Point(config, start, overrides, (), [*recipe.errors, *start.errors], [], {}, {}, {})
+        point = _Point(config, start, overrides, (), [*recipe.errors, *start.errors], [])
         merging.message.CopyFrom(getattr(start.message, root.task))
         self._write_rest(point, recipe, raw, merging.message)
         if point.errors:

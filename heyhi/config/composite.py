@@ -8,21 +8,23 @@ How the text is split is left to `value_tree`, how an identity names what was wr
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.keys import Key, Kind, Step, child_key, entry_step, entry_text, present
+from heyhi.config.keys import Key, Kind, Step, child_key, entry_step, present
+from heyhi.config.leaves import entry_text
 from heyhi.config.schema import element, is_map, map_key, oneof_of, set_fields
 from heyhi.config.value_tree import Items, Members, Node, Text, read_value
 from heyhi.config.values import NULL, SELECT, Value, cast_scalar, checked_string, describe_type, scalar_text, shorten
 from heyhi.errors import OverrideError
+from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 
-_BARE = re.compile(r"[A-Za-z0-9_./@:+-]+")
+_BARE = regex(r"[A-Za-z0-9_./@:+-]+")
 
 
 class Part(NamedTuple):

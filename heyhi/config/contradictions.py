@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from heyhi.config.keys import Key, Kind, choices
 from heyhi.config.renames import once_named
 from heyhi.config.values import NULL, shorten
 from heyhi.errors import OverrideError
+from heyhi.struct import NamedTuple
 
 
 class Contradiction(NamedTuple):

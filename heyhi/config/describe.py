@@ -21,9 +21,10 @@ from heyhi.config.compose import Composed
 from heyhi.config.frozen import to_text
 from heyhi.config.identity import SUFFIX
 from heyhi.config.includes import ConfigFiles
-from heyhi.config.keys import Key, Kind, entry_text, find_key, present
+from heyhi.config.keys import Key, Kind, find_key, present
+from heyhi.config.leaves import default_of, entry_text, leaves
 from heyhi.config.mounts import include_folders, mount_folder
-from heyhi.config.overrides import default_of, leaves, override_lines
+from heyhi.config.overrides import override_lines
 from heyhi.config.renames import Named, earlier_names
 from heyhi.config.schema import (
     INCLUDES,

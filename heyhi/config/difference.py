@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.frozen import flatten, shown_scalar
 from heyhi.config.keys import Key, Kind, find_key
-from heyhi.config.overrides import default_of
+from heyhi.config.leaves import default_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
 from heyhi.config.shown_list import shown_bytes, shown_values
 from heyhi.config.translation import Translation
 from heyhi.config.values import SELECT, bytes_text, shorten
 from heyhi.errors import HeyhiError
+from heyhi.struct import NamedTuple
 
 ABSENT = "absent"
 _MAX_LIST = 200  # characters of a list that are shown

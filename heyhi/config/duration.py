@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from heyhi.regex import regex
+
 FORMS = "90m, 36h, 1d12h, 1:30:00 or 1-12:00:00"  # for messages
 _NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
-_UNITS = re.compile(rf"(?:({_NUMBER})d)? ?(?:({_NUMBER})h)? ?(?:({_NUMBER})m)? ?(?:({_NUMBER})s)?", re.IGNORECASE)
-_CLOCK = re.compile(r"([0-9]{1,6}):([0-9]{1,2}):([0-9]{1,2})")
-_DAYS = re.compile(r"([0-9]{1,6})-([0-9]{1,3})(?::([0-9]{1,2})(?::([0-9]{1,2}))?)?")
+_UNITS = regex(rf"(?:({_NUMBER})d)? ?(?:({_NUMBER})h)? ?(?:({_NUMBER})m)? ?(?:({_NUMBER})s)?", re.IGNORECASE)
+_CLOCK = regex(r"([0-9]{1,6}):([0-9]{1,2}):([0-9]{1,2})")
+_DAYS = regex(r"([0-9]{1,6})-([0-9]{1,3})(?::([0-9]{1,2})(?::([0-9]{1,2}))?)?")
 
 
 def parse_hours(text: str) -> float | None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, EnumValueDescriptor, FieldDescriptor, OneofDescriptor
 
-from heyhi.config.renames import Named, Proto, earlier_names, keep_earlier_names, names_in, once_named
+from heyhi.config.renames import Named, earlier_names, names_in, once_named
 from heyhi.config.schema import Schema
+from heyhi.config.was_lines import Proto, keep_earlier_names
 
 _Kind = Descriptor | EnumDescriptor
 _KindProto = descriptor_pb2.DescriptorProto | descriptor_pb2.EnumDescriptorProto

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from functools import lru_cache
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TextIO
 
-from google.protobuf import descriptor_pb2, message_factory, text_format
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.frozen_map import FrozenMap
+from heyhi.config.leaves import default_of, in_oneof, leaves
 from heyhi.config.message_methods import give_methods
-from heyhi.config.overrides import default_of, in_oneof, leaves
+from heyhi.config.messages import message_class
+from heyhi.config.plain_text import text_of
 from heyhi.config.renames import once_named, renamed_text
 from heyhi.config.schema import (
     Schema,
@@ -30,8 +31,9 @@ from heyhi.config.schema import (
     set_fields,
     type_of,
 )
-from heyhi.config.values import Special, shortest_single
+from heyhi.config.special import Special
 from heyhi.errors import suggest
+from heyhi.struct import NamedTuple
 
 
 class Frozen:
@@ -117,6 +119,8 @@ class Frozen:
         return self.to_text()
 
     def __repr__(self) -> str:
+        from google.protobuf import text_format  # most runs print none
+
         text = text_format.MessageToString(self._message, as_one_line=True, as_utf8=True)
         return f"<{type_of(self._message).name} {text}>" if text else f"<{type_of(self._message).name}>"
 
@@ -229,13 +233,15 @@ def _flat_value(field: FieldDescriptor, value: Any) -> Any:
 def to_text(message: Message, *, with_defaults: bool = False) -> str:
     """Write a message as a protobuf text message, if asked with its defaults."""
     if not with_defaults:
-        return text_format.MessageToString(message, as_utf8=True)
+        return text_of(message)
     out = StringIO()
     _print(message, out, 0, ())
     return out.getvalue()
 
 
 def _print(message: Message, out: TextIO, indent: int, seen: tuple[str, ...]) -> None:
+    from google.protobuf import text_format
+
     kind = type_of(message)
     seen = (*seen, kind.full_name)
     present = {field.name for field, _ in set_fields(message)}
@@ -274,7 +280,11 @@ def shown_scalar(field: FieldDescriptor, value: Any) -> Any:
     As users read it, but a 32-bit float has its fewest digits: 0.1, where its number is 0.10000000149011612.
     """
     is_single = field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT and value is not None
-    return shortest_single(value) if is_single else scalar_value(field, value)
+    if not is_single:
+        return scalar_value(field, value)
+    from heyhi.config.singles import shortest_single  # many schemas have none
+
+    return shortest_single(value)
 
 
 def _one_value(field: FieldDescriptor, value: Any, folder: Path | None) -> Any:
@@ -345,6 +355,8 @@ def _file_set(file: FileDescriptor) -> bytes:
         ordered.setdefault(one.name, one)
 
     visit(file)
+    from google.protobuf import descriptor_pb2
+
     file_set = descriptor_pb2.FileDescriptorSet()
     for one in ordered.values():
         one.CopyToProto(file_set.file.add())
@@ -359,8 +371,8 @@ def schema_of(file_set: bytes) -> Schema:
 
 def _thaw(file_set: bytes, name: str, data: bytes, folder: str | None) -> FrozenConfig:
     """Rebuild a pickled config; it carries its schema, since the process that reads it may have none."""
-    message_class = message_factory.GetMessageClass(schema_of(file_set).pool.FindMessageTypeByName(name))
-    return FrozenConfig(message_class.FromString(data), Path(folder) if folder is not None else None)
+    its_class = message_class(schema_of(file_set).pool.FindMessageTypeByName(name))
+    return FrozenConfig(its_class.FromString(data), Path(folder) if folder is not None else None)
 
 
 def _as_dict(self: Message, *, with_defaults: bool = False, with_all: bool = False) -> dict[str, Any]:

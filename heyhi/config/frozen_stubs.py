@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 
 from heyhi.config.frozen import FrozenConfig
-from heyhi.config.overrides import default_of, in_oneof
+from heyhi.config.leaves import default_of, in_oneof
 from heyhi.config.schema import element, enum_type, is_map, is_map_entry, map_key, real_oneofs
 
 _HEAD = "# Written by `heyhi protos`; `heyhi protos` again brings it up to date.\n"

@@ -6,15 +6,17 @@ Which overrides an identity names, and in which order, is left to `compose` and 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from heyhi.errors import IdentityError, suggest
 from heyhi.project import Project
+from heyhi.regex import regex
+from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 
 IDENTITY_VERSION = 2
 DEFAULT_PATTERN = "%(prefix)s/%(cfg_folder)s/%(cfg)s/%(redefines)s_%(redefines_hash)s"
@@ -23,14 +25,14 @@ TAGS = ("prefix", "cfg_folder", "cfg", "redefines", "redefines_hash", "date")
 SUFFIX = ".prototxt"  # of config files
 _MAX_READABLE = 100  # characters of the readable tag
 _HASH_DIGITS = 16
-_TAG = re.compile(r"%\(([^)]*)\)s")
+_TAG = regex(r"%\(([^)]*)\)s")
 # How a list's marks are shown, in this order: `[{width: 3},{width: 4}]` as `width=3+width=4`.
 _LIST_MARKS = ((": ", "="), (" {", "="), *((mark, "") for mark in '[]{}"'), (",", "+"))
 _BEST_OF = "{{best "
-_BEST = re.compile(r"\{\{best ([^\s{}']+)[^{}]*\}\}")  # the file of its sweep says enough to a person
-_OTHER = re.compile(r"[^A-Za-z0-9._=@+,-]")
+_BEST = regex(r"\{\{best ([^\s{}']+)[^{}]*\}\}")  # the file of its sweep says enough to a person
+_OTHER = regex(r"[^A-Za-z0-9._=@+,-]")
 _ALLOWED = "allowed are A-Z a-z 0-9 . _ = @ + , - /"
-_BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
+_BAD_IN_ID = regex(r"[^A-Za-z0-9._=@+,/-]")
 # Folders of the results root that hold something else than experiments.
 RESERVED = (".heyhi", "exports", "mlruns", "reports", "searches", "winners")
 TRASH_BESIDE = ".heyhi-trash"  # a folder beside experiments, of what was wiped; see `heyhi.experiment.trash`
@@ -53,13 +55,13 @@ class Identity(NamedTuple):
     def overrides_hash(self) -> str:
         """16 hex digits of the SHA-256 of the canonical overrides."""
         # No canonical override has a NUL in it: strings with one are written quoted.
-        return hashlib.sha256("\0".join(self.overrides).encode()).hexdigest()[:_HASH_DIGITS]
+        return sha256("\0".join(self.overrides).encode()).hexdigest()[:_HASH_DIGITS]
 
     @property
     def digest(self) -> str:
         """16 hex digits of the SHA-256 of the whole identity."""
         whole = "\0".join([str(self.version), self.cfg, *self.overrides])
-        return hashlib.sha256(whole.encode()).hexdigest()[:_HASH_DIGITS]
+        return sha256(whole.encode()).hexdigest()[:_HASH_DIGITS]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""

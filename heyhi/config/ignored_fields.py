@@ -15,9 +15,10 @@ from heyhi.config.keys import schema_keys
 from heyhi.config.schema import Schema, is_map, message_type, real_oneofs
 from heyhi.errors import ProjectError, suggest
 from heyhi.project import Project
+from heyhi.regex import regex
 
-_SEGMENT = re.compile(r'"(?:[^"\\]|\\.)*"|[^."]+')
-_WILD = re.compile(r"[*?\[]")
+_SEGMENT = regex(r'"(?:[^"\\]|\\.)*"|[^."]+')
+_WILD = regex(r"[*?\[]")
 _MAX_KEYS = 20_000  # that are looked at for one pattern
 
 

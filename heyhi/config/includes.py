@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
@@ -19,6 +18,7 @@ from heyhi.config.chunk_types import chunk_type
 from heyhi.config.chunks import Chunk, MergedFile, Merging, Root
 from heyhi.config.identity import SUFFIX
 from heyhi.config.keys import Key, Kind, find_key, value_at
+from heyhi.config.messages import message_class
 from heyhi.config.mounts import find_mount, include_field, include_folders, leads_into_includes, mount_folder
 from heyhi.config.moved import MovedConfigs
 from heyhi.config.outside import find_kept, identity_cfg
@@ -193,7 +193,7 @@ class ConfigFiles:
         errors: dict[str, ConfigError] = {}
         for member in members:
             try:
-                self._parse(path, message_factory.GetMessageClass(message_type(member.field))())
+                self._parse(path, message_class(message_type(member.field))())
                 fits[member.names[-1]] = member
             except ConfigError as error:
                 errors[member.names[-1]] = error
@@ -340,7 +340,7 @@ class ConfigFiles:
         self._refuse_circle(path, stack)
         found = self._chunks.get((path, kind.full_name))
         if found is None:
-            message = message_factory.GetMessageClass(kind)()
+            message = message_class(kind)()
             try:
                 has_needs = self._parse(path, message)
             except ConfigError:

@@ -5,16 +5,15 @@ What is meant for a shell, `$HOME` or `${HOME}`, may well be meant as text: noth
 
 from __future__ import annotations
 
-import re
-
 from google.protobuf.descriptor import Descriptor
 
 from heyhi.config.keys import find_key
 from heyhi.config.values import shorten
 from heyhi.errors import OverrideError
+from heyhi.regex import regex
 
 MARK = "${"
-_FOREIGN = re.compile(r"\$\{\s*(?:(?P<resolver>oc\.|hydra:|now:|env:)[^}]*\}?|\.*(?P<key>[A-Za-z_][\w.]*)\s*\})")
+_FOREIGN = regex(r"\$\{\s*(?:(?P<resolver>oc\.|hydra:|now:|env:)[^}]*\}?|\.*(?P<key>[A-Za-z_][\w.]*)\s*\})")
 
 
 def interpolation_note(task: Descriptor, key: str, value: str) -> str | None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from google.protobuf.descriptor import Descriptor
@@ -22,6 +21,7 @@ from heyhi.config.templates import replace_root
 from heyhi.config.values import shorten
 from heyhi.errors import ConfigError, HeyhiError, OverrideError
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass, field
 
 
 @dataclass(frozen=True)

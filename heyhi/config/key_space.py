@@ -13,8 +13,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescrip
 from google.protobuf.message import Message
 
 from heyhi.config.describe import Scene, mountable, reach, scalar_type, set_scene, type_text
-from heyhi.config.keys import Key, Kind, entry_text, find_key
-from heyhi.config.overrides import default_of
+from heyhi.config.keys import Key, Kind, find_key
+from heyhi.config.leaves import default_of, entry_text
 from heyhi.config.renames import earlier_names
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import (

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import enum
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from dataclasses import field as _attribute
 from functools import cached_property
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.leaves import entry_text, quote_segment
 from heyhi.config.renames import Pair, first_name, once_named
 from heyhi.config.schema import element, field_named, is_map, map_key, message_type, oneof_named, oneof_of, real_oneofs
 from heyhi.config.values import (
@@ -33,8 +31,8 @@ from heyhi.config.values import (
     shorten,
 )
 from heyhi.errors import OverrideError, suggest
+from heyhi.struct import Struct
 
-_BARE_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _MAX_SEGMENTS = 90  # protobuf reads no message that is nested deeper than 100 levels
 _MAX_KEYS = 5000  # that are looked through for a near one
 
@@ -49,8 +47,7 @@ class Kind(enum.Enum):
     ONEOF = "oneof"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct):
     """One part of a key: a field, and what of it where it is a list or a map."""
 
     field: FieldDescriptor
@@ -79,8 +76,7 @@ class Step:
         return found.name if found is not None else None
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct):
     """A key that was found in the schema.
 
     Attributes:
@@ -97,7 +93,10 @@ class Key:
     oneof: str = ""
     choices: tuple[FieldDescriptor, ...] = ()
     first_oneof: str = ""
-    renamed: tuple[Pair, ...] = _attribute(default=(), compare=False)
+    renamed: tuple[Pair, ...] = ()
+
+    def _content(self) -> tuple[Any, ...]:
+        return super()._content()[:-1]  # the same by whatever names it was found
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -458,16 +457,6 @@ def split_key(key: str) -> list[tuple[str, bool]]:
             segments.append((key[position:end], False))
         position = end + 1
     return segments
-
-
-def quote_segment(text: str) -> str:
-    """Write a map key as a segment of a key."""
-    return text if _BARE_SEGMENT.fullmatch(text) else json.dumps(text)
-
-
-def entry_text(entry: object) -> str:
-    """Write a map key as text (bools as the schema writes them)."""
-    return str(entry).lower() if isinstance(entry, bool) else str(entry)
 
 
 def prefixes(key: Key) -> Iterator[str]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from google.protobuf import message_factory
 from google.protobuf.message import Message
 
+from heyhi.config.messages import message_class
 from heyhi.config.schema import field_named, is_map_entry, is_private, type_of, types_below
 
 MARK = "heyhi_patched"  # the first HeyHi's name, by which its scripts know such a message
@@ -29,12 +29,12 @@ def give_methods(message: Message, methods: Mapping[str, object]) -> Message:
     if MARK in vars(type(message)) or not is_private(type_of(message)):
         return message
     kinds = [kind for kind in types_below(type_of(message)) if not is_map_entry(kind)]
-    classes = tuple(map(message_factory.GetMessageClass, kinds))
-    for kind, message_class in zip(kinds, classes, strict=True):
+    classes = tuple(map(message_class, kinds))
+    for kind, one in zip(kinds, classes, strict=True):
         for name, method in methods.items():
             if field_named(kind, name) is None:
-                setattr(message_class, name, method)
+                setattr(one, name, method)
         # protobuf makes a class anew when nobody has it any more.
-        setattr(message_class, _KEPT, classes)
-        setattr(message_class, MARK, True)
+        setattr(one, _KEPT, classes)
+        setattr(one, MARK, True)
     return message

@@ -15,10 +15,8 @@ Where the lines that were made would not give the same again, the overrides stay
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
@@ -31,6 +29,7 @@ from heyhi.config.templates import OPEN, names_folder, unprotected
 from heyhi.config.values import NULL, SELECT, Special, Value, first_scalar_text
 from heyhi.config.written import Content, Element, WrittenList, WrittenMap, WrittenMessage, WrittenScalar
 from heyhi.errors import OverrideError
+from heyhi.quick_dataclass import dataclass
 
 _Steps = tuple[Step, ...]
 
@@ -154,7 +153,7 @@ def _message_lines(one: WrittenMessage, steps: _Steps, here: Message | None, *, 
         else:
             yield from _field_lines(content, steps, Step(field), here, is_known=is_known)
     for name in sorted(one.cleared if not is_known else ()):
-        yield _special(dataclasses.replace(one.cleared[name], steps=steps), NULL)
+        yield _special(one.cleared[name]._replace(steps=steps), NULL)
 
 
 def _field_lines(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from heyhi.config.keys import Key, choices, lists, prefixes
 from heyhi.config.values import NULL, Special, Value
+from heyhi.struct import NamedTuple
 
 
 class Line(NamedTuple):

@@ -6,21 +6,21 @@ A script that writes a config of its own for each call gives it another path eac
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from heyhi.config.identity import SUFFIX
 from heyhi.files import is_there, replace_file, writing
 from heyhi.project import Project
+from heyhi.regex import regex
+from heyhi.sha import sha256
 
 _FOLDER = "outside"  # in names, and in the state root
-_NAME = re.compile(rf"{_FOLDER}/[0-9a-f]{{16}}{re.escape(SUFFIX)}")
+_NAME = regex(rf"{_FOLDER}/[0-9a-f]{{16}}{re.escape(SUFFIX)}")
 
 
 def identity_cfg(project: Project, path: Path, message: Message) -> str:
@@ -41,7 +41,7 @@ def identity_cfg(project: Project, path: Path, message: Message) -> str:
     real, root = os.path.realpath(path), os.path.realpath(project.root)
     if real.startswith(f"{root}/"):  # by another name of the project
         return real[len(root) + 1 :]
-    digest = hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()[:16]
+    digest = sha256(message.SerializeToString(deterministic=True)).hexdigest()[:16]
     return f"{_FOLDER}/{digest}{SUFFIX}"
 
 
@@ -71,6 +71,10 @@ def keep(project: Project, configs: Mapping[str, Message]) -> None:
     Raises:
         ResultError: they can't be written.
     """
+    if not configs:
+        return
+    from google.protobuf import text_format  # most configs lie in the project
+
     for cfg, message in configs.items():
         place = project.state_root / cfg
         if not is_there(place):

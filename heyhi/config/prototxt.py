@@ -9,12 +9,12 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from google.protobuf import text_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
+from heyhi.config.plain_reader import read_plain
 from heyhi.config.renames import Named, Pair, once_named
 from heyhi.config.repeats import Place, Repeats, find_repeats
 from heyhi.config.schema import (
@@ -30,8 +30,13 @@ from heyhi.config.schema import (
 )
 from heyhi.config.values import describe_type, listed
 from heyhi.errors import ConfigError, suggest
+from heyhi.regex import regex
 
-_TOKEN = re.compile(
+if TYPE_CHECKING:
+    from google.protobuf import text_format
+    from google.protobuf.descriptor_pool import DescriptorPool
+
+_TOKEN = regex(
     r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|[A-Za-z_0-9.][\w.]*|[{}<>\[\]:,;]|\n""", re.DOTALL
 )
 _TWICE = "should not have multiple"  # as protobuf says it of a field
@@ -76,15 +81,7 @@ def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> 
     Raises:
         ConfigError: the text is wrong; the message has file, line and column.
     """
-    repeats: Repeats | None = None
-    try:
-        repeats = _parse_or_merge(text, message, pool)
-    except text_format.ParseError as error:
-        raise ConfigError(_describe(name, text, error, type_of(message))) from None
-    except RecursionError:
-        raise ConfigError(_TOO_DEEP.format(name)) from None
-    except ValueError as error:
-        raise ConfigError(f"{name}: can't be parsed: {error}") from None
+    repeats = None if read_plain(text, message) else _parse_by_protobuf(text, message, name, pool)
     if repeats is not None and repeats.clash is not None:
         clash = repeats.clash
         raise ConfigError(f"{name}:{clash.line}:{clash.column}: {_only_one(clash.first, clash.second, clash.oneof)}")
@@ -96,8 +93,23 @@ def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> 
     return (repeats or find_repeats(_places(text), type_of(message))).told(name)
 
 
+def _parse_by_protobuf(text: str, message: Message, name: str, pool: DescriptorPool) -> Repeats | None:
+    from google.protobuf import text_format
+
+    try:
+        return _parse_or_merge(text, message, pool)
+    except text_format.ParseError as error:
+        raise ConfigError(_describe(name, text, error, type_of(message))) from None
+    except RecursionError:
+        raise ConfigError(_TOO_DEEP.format(name)) from None
+    except ValueError as error:
+        raise ConfigError(f"{name}: can't be parsed: {error}") from None
+
+
 def _parse_or_merge(text: str, message: Message, pool: DescriptorPool) -> Repeats | None:
     """Parse a text; where a field stands twice, merge, and return what does. With a clash nothing is merged."""
+    from google.protobuf import text_format
+
     try:
         text_format.Parse(text, message, descriptor_pool=pool)
     except text_format.ParseError as error:
@@ -167,6 +179,8 @@ def parse_renamed(text: str, message: Message, name: str, pool: DescriptorPool) 
 
 def _next_renamed(text: str, message: Message, pool: DescriptorPool) -> tuple[int, Pair] | None:
     """Return where the first unknown name in a text message begins, and that name with the one of today."""
+    from google.protobuf import text_format
+
     try:
         text_format.Merge(text, message, descriptor_pool=pool)  # a field may stand there twice
     except text_format.ParseError as error:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -23,10 +22,11 @@ from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
 from heyhi.config.values import INT_RANGES, Special, Value, double_text, shorten
 from heyhi.errors import HeyhiError, OverrideError
+from heyhi.quick_dataclass import dataclass, field
+from heyhi.struct import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """How the values of one scalar override are written.
 
     Attributes:

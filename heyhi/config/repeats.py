@@ -6,16 +6,16 @@ Parsing, and where a text sets what, is left to `prototxt`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from google.protobuf import text_encoding
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from heyhi.config.keys import entry_text, quote_segment
+from heyhi.config.leaves import entry_text, quote_segment
 from heyhi.config.schema import INCLUDES, field_named, is_map, is_map_entry
 from heyhi.config.values import cast_scalar
 from heyhi.errors import OverrideError
+from heyhi.quick_dataclass import dataclass, field
+from heyhi.struct import NamedTuple
 
 _MAX_TOLD = 10  # of one file
 # What becomes of what stands twice: of one thing, and of several.

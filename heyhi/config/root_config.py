@@ -7,7 +7,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from heyhi.config.frozen import FrozenConfig
-from heyhi.config.schema import ROOT_MESSAGE, TASK_ONEOF, field_named, real_oneofs, type_of
+from heyhi.config.schema import TASK_ONEOF, field_named, real_oneofs, type_of
+from heyhi.config.schema_cache import ROOT_MESSAGE
 
 
 class RootConfig(FrozenConfig):

@@ -7,25 +7,55 @@ default's and those of `[tool.heyhi] identity_ignore`; how an identity names ove
 from __future__ import annotations
 
 import fnmatch
-import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.keys import Key, Kind, entry_text, newly_made, present, quote_segment
+from heyhi.config.keys import Key, Kind, newly_made, present
+from heyhi.config.leaves import entry_text, quote_segment
 from heyhi.config.order import Line
 from heyhi.config.schema import element, field_named, is_map, oneof_of, set_fields, type_of
 from heyhi.config.values import NULL, SELECT, scalar_text
 from heyhi.project import SCHEDULING_KEYS
 
+_MOST_KNOWN = 10_000  # keys whose answer is remembered
 
-def _expression(pattern: str) -> str:
+
+def _matcher(pattern: str) -> Callable[[str], object]:
+    """Return what says whether a key is like a pattern, or below what is."""
     text = pattern.removeprefix("!")
-    own = fnmatch.translate(text)
-    is_default = pattern in SCHEDULING_KEYS or text in SCHEDULING_KEYS
-    return own if is_default else f"{own}|{fnmatch.translate(f'{text}.*')}"
+    own = _like(text)
+    if pattern in SCHEDULING_KEYS or text in SCHEDULING_KEYS:
+        return own
+    below = _like(f"{text}.*")
+    return lambda key: own(key) or below(key)
+
+
+@lru_cache(maxsize=256)
+def _like(text: str) -> Callable[[str], object]:
+    """Return what says whether a key is like a text with wildcards; to compile an expression for each takes long."""
+    if "?" in text or "[" in text:
+        return re.compile(fnmatch.translate(text)).match
+    start, *parts = text.split("*")
+    if not parts:
+        return text.__eq__
+    *middle, end = parts
+
+    def is_like(key: str) -> bool:
+        place, last = len(start), len(key) - len(end)
+        if place > last or not key.startswith(start) or not key.endswith(end):
+            return False
+        for part in middle:
+            found = key.find(part, place, last)
+            if found < 0:
+                return False
+            place = found + len(part)
+        return True
+
+    return is_like
 
 
 class Scheduling:
@@ -38,13 +68,17 @@ class Scheduling:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        runs = itertools.groupby(patterns, key=lambda pattern: not pattern.startswith("!"))
-        joined = [(value, "|".join(map(_expression, run))) for value, run in runs]
-        self._patterns = [(re.compile(text), value) for value, text in reversed(joined)]
+        self._matchers = [(_matcher(pattern), not pattern.startswith("!")) for pattern in reversed(patterns)]
+        self._known: dict[str, bool] = {}
 
     def ignores(self, key: str) -> bool:
         """Return whether a key only says how a run is scheduled."""
-        return next((value for pattern, value in self._patterns if pattern.match(key)), False)
+        found = self._known.get(key)
+        if found is None:
+            found = next((value for matches, value in self._matchers if matches(key)), False)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[key] = found
+        return found
 
     def counted(self, message: Message, prefix: str = "") -> list[str]:
         """List what counts in a message.

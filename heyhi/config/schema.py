@@ -5,38 +5,29 @@ Config files are read by `prototxt` and `includes`; generated modules, for who w
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from heyhi.config.buildable import check_buildable
-from heyhi.config.renames import is_was_line, may_have_earlier_names, note_earlier_names
-from heyhi.config.templates import OPEN, has_need, replace_needs, replace_root
-from heyhi.config.type_hints import with_hints
-from heyhi.errors import HeyhiError, SchemaError
-from heyhi.files import read_bounded, user_cache, write_temp
+from heyhi.config.messages import file_names, message_class, pool_of
+from heyhi.config.renames import may_have_earlier_names
+from heyhi.errors import SchemaError
 from heyhi.project import Project
+from heyhi.sha import sha256
+from heyhi.struct import Struct
 
-ROOT_MESSAGE = "MetaCfg"
+if TYPE_CHECKING:
+    from google.protobuf.descriptor_pool import DescriptorPool
+
 TASK_ONEOF = "task"
 INCLUDES = "includes"  # a message's field of what it includes: merged and gone once it is composed
 _OUR_POOL = "heyhi/private"  # a file without content in each pool of ours, by which its messages are known
-_CACHE_VERSION = b"5"
-_IMPORT = re.compile(rb'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(Struct):
     """The compiled protos of a project, and the classes of their messages.
 
     Attributes:
@@ -55,16 +46,12 @@ class Schema:
     @cached_property
     def digest(self) -> str:
         """16 hex digits of the SHA-256 of the compiled protos."""
-        return hashlib.sha256(self.file_set).hexdigest()[:16]
+        return sha256(self.file_set).hexdigest()[:16]
 
     @cached_property
-    def pool(self) -> descriptor_pool.DescriptorPool:
+    def pool(self) -> DescriptorPool:
         """Private pool: two projects with messages of one name can be open at once."""
-        pool = descriptor_pool.DescriptorPool()
-        pool.Add(descriptor_pb2.FileDescriptorProto(name=_OUR_POOL))
-        for file in descriptor_pb2.FileDescriptorSet.FromString(self.file_set).file:
-            pool.Add(file)
-        return pool
+        return pool_of(self.file_set, _OUR_POOL)
 
     @cached_property
     def root(self) -> Descriptor:
@@ -74,7 +61,7 @@ class Schema:
     @cached_property
     def root_class(self) -> type[Message]:
         """Class of the root message."""
-        return message_factory.GetMessageClass(self.root)
+        return message_class(self.root)
 
     @cached_property
     def task_oneof(self) -> OneofDescriptor:
@@ -109,8 +96,8 @@ class Schema:
     def message_types(self) -> dict[str, Descriptor]:
         """Return every message type of the protos by its full name, nested ones too."""
         found: dict[str, Descriptor] = {}
-        for file in descriptor_pb2.FileDescriptorSet.FromString(self.file_set).file:
-            todo = list(self.pool.FindFileByName(file.name).message_types_by_name.values())
+        for name in file_names(self.file_set):
+            todo = list(self.pool.FindFileByName(name).message_types_by_name.values())
             while todo:
                 here = todo.pop(0)
                 if not is_map_entry(here):
@@ -218,7 +205,7 @@ def is_too_deep(message: Message) -> bool:
 
 def is_name(text: str) -> bool:
     """Return whether a text could name something in a proto; protobuf's own lookups fail on some other texts."""
-    return _NAME.fullmatch(text) is not None
+    return text.isascii() and text.isidentifier()
 
 
 def field_named(message: Descriptor, name: str) -> FieldDescriptor | None:
@@ -250,12 +237,13 @@ def oneof_of(field: FieldDescriptor) -> OneofDescriptor | None:
 
 def is_map(field: FieldDescriptor) -> bool:
     """Return whether a field is a map."""
-    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+    return field.is_repeated and field.message_type is not None and is_map_entry(field.message_type)
 
 
 def is_map_entry(message: Descriptor) -> bool:
     """Return whether protoc made this message type for the entries of a map: nobody writes one by itself."""
-    return bool(message.GetOptions().map_entry)
+    # Most types have no options, and to make an object of some loads the classes of all descriptors.
+    return message.has_options and bool(message.GetOptions().map_entry)
 
 
 def message_type(field: FieldDescriptor) -> Descriptor:
@@ -289,48 +277,19 @@ def load_schema(project: Project) -> Schema:
         SchemaError: a proto is missing or doesn't compile, protobuf makes no messages of it, no or two root messages
             are defined, or earlier names of something in them are wrong.
     """
-    file_set, data = _compiled(project, "schema")
-    root_name = _find_root(project, file_set)
-    if OPEN.encode() in data:
-        _write_defaults(file_set, str(project.root))
-        data = file_set.SerializeToString(deterministic=True)
-    return _same_schema(data, root_name)
+    from heyhi.config.schema_cache import cached_schema  # a job has its schema compiled
+
+    found = cached_schema(project)
+    if found is None:
+        from heyhi.config.compiling import compiled_schema
+
+        found = compiled_schema(project)
+    return _same_schema(*found)
 
 
 @lru_cache(maxsize=16)  # one object for the same protos: messages of two configs are of the same classes then
 def _same_schema(file_set: bytes, root_name: str) -> Schema:
     return Schema(file_set, root_name)
-
-
-def _write_defaults(file_set: descriptor_pb2.FileDescriptorSet, root: str) -> None:
-    """Write out {{ROOT_DIR}} in the defaults of strings, as in any other text.
-
-    Raises:
-        SchemaError: there is another template in one.
-    """
-    for file in file_set.file:
-        todo = [(file.package, message) for message in file.message_type]
-        for outer, message in todo:
-            name = f"{outer}.{message.name}".lstrip(".")
-            todo += [(name, inner) for inner in message.nested_type]
-            for field in message.field:
-                if field.type == field.TYPE_STRING and OPEN in field.default_value:
-                    field.default_value = _written(field.default_value, root, f"{file.name}: {name}.{field.name}")
-
-
-def _written(default: str, root: str, name: str) -> str:
-    def refuse(words: str) -> str:
-        raise SchemaError(
-            f"{name}: its default names an experiment or a file ({words}): only a config or an override can"
-        )
-
-    try:
-        written = replace_root(default, root)
-        return replace_needs(written, refuse) if has_need(written) else written
-    except SchemaError:
-        raise
-    except HeyhiError as error:
-        raise SchemaError(f"{name}: its default: {error}") from None
 
 
 def load_comments(project: Project) -> dict[str, str]:
@@ -339,158 +298,6 @@ def load_comments(project: Project) -> dict[str, str]:
     Returns:
         full name of each commented message, field, oneof, enum and enum value -> its comment, less earlier names.
     """
-    comments: dict[str, str] = {}
-    for file in _compiled(project, "source")[0].file:
-        for location in file.source_code_info.location:
-            text = _less_names(location.leading_comments) or _less_names(location.trailing_comments)
-            name = _name_at(file, list(location.path)) if text else None
-            if name:
-                comments[name] = " ".join(text.split())
-    return comments
+    from heyhi.config.compiling import read_comments
 
-
-def _compiled(project: Project, kind: str) -> tuple[descriptor_pb2.FileDescriptorSet, bytes]:
-    """Return the compiled protos (`schema`, or `source`: with comments), from the cache where it has them."""
-    include, names = _proto_names(project)
-    folder = user_cache()
-    stem = _digest(include, names)
-    try:
-        data = read_bounded(folder / f"{stem}.{kind}.pb")
-        found = descriptor_pb2.FileDescriptorSet.FromString(data)
-        if found.file:
-            return found, data
-    except (OSError, DecodeError):  # not there, or damaged: make it anew
-        pass
-    source = _compile(project, include, names)
-    file_set = descriptor_pb2.FileDescriptorSet.FromString(source)
-    check_buildable(file_set)
-    note_earlier_names(file_set, {file.name: _own_text(include / file.name) for file in file_set.file})
-    for file in file_set.file:
-        file.ClearField("source_code_info")
-    made = {"schema": file_set.SerializeToString(deterministic=True), "source": source}
-    _cache(folder, stem, made)
-    return descriptor_pb2.FileDescriptorSet.FromString(made[kind]), made[kind]
-
-
-def _own_text(path: Path) -> str:
-    """Return the text of a proto; of one that comes with protoc, which lies elsewhere, nothing."""
-    return path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
-
-
-def _less_names(comment: str) -> str:
-    return "\n".join(line for line in comment.split("\n") if not is_was_line(line)).strip()
-
-
-def _cache(folder: Path, stem: str, made: dict[str, bytes]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for kind, data in made.items():
-            path = folder / f"{stem}.{kind}.pb"
-            write_temp(path, data).replace(path)
-    except OSError:  # no home, or a full one: the cache only saves time
-        pass
-
-
-def _proto_names(project: Project) -> tuple[Path, list[str]]:
-    """Choose the folder that imports are relative to, and name the protos as protoc will."""
-    conf = project.conf_root
-    try:
-        files = sorted(p for p in conf.glob("*.proto") if p.is_file())
-    except OSError as error:
-        raise SchemaError(f"{conf}: can't be read: {error.strerror}") from None
-    if not files:
-        raise SchemaError(f"{conf}: no .proto file here: the schema of the configs ({ROOT_MESSAGE}) is missing")
-    # Imports say `conf/x.proto` in most projects; in some, whose protoc ran inside conf/, just `x.proto`.
-    imported = {name for p in files for name in _imports(_read(p))}
-    inside = any(not (project.root / n).is_file() and (conf / n).is_file() for n in imported)
-    include = conf if inside or not conf.is_relative_to(project.root) else project.root
-    return include, [p.relative_to(include).as_posix() for p in files]
-
-
-def _imports(text: bytes) -> list[str]:
-    return [os.fsdecode(name) for name in _IMPORT.findall(text) if b"\0" not in name]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SchemaError(f"{path}: can't be read: {error.strerror}") from None
-
-
-def _digest(include: Path, names: list[str]) -> str:
-    """Digest the protos and all that they import below the include folder."""
-    digest = hashlib.sha256(_CACHE_VERSION)
-    todo, seen = list(names), set(names)
-    while todo:
-        name = todo.pop()
-        text = _read(include / name)
-        digest.update(os.fsencode(f"{name}\0{len(text)}\0") + text)
-        new = [n for n in dict.fromkeys(_imports(text)) if n not in seen and (include / n).is_file()]
-        seen.update(new)
-        todo += new
-    return digest.hexdigest()[:32]
-
-
-# What protoc's logging says about itself.
-_NOISE = re.compile(r"WARNING: All log messages|[IWE]\d{4} ")
-
-
-def _compile(project: Project, include: Path, names: list[str]) -> bytes:
-    import subprocess
-    import sys
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as temp:
-        out = Path(temp) / "set.pb"
-        # Run where imports start, so that protoc's messages name files as the imports do. -P: the folder's own
-        # modules must not stand in for Python's.
-        command = [sys.executable, "-P", "-m", "grpc_tools.protoc", "-I.", "--include_imports"]
-        command += ["--include_source_info", f"--descriptor_set_out={out}", *names]
-        done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", check=False, cwd=include
-        )
-        if done.returncode == 0 and out.is_file():
-            return out.read_bytes()
-    lines = (done.stderr or done.stdout).strip().splitlines()
-    text = "\n".join(line for line in lines if not _NOISE.match(line))
-    if "No module named" in text:
-        raise SchemaError(f"protoc can't be run (is grpcio-tools installed?): {text}")
-    folder = project.relative(include)
-    where = "" if folder == "." else f" (paths are relative to {folder})"
-    text = with_hints(text, [_own_text(include / name) for name in names])
-    raise SchemaError(f"the protos don't compile{where}:\n{text}")
-
-
-def _find_root(project: Project, file_set: descriptor_pb2.FileDescriptorSet) -> str:
-    found = [
-        (file.name, f"{file.package}.{ROOT_MESSAGE}".lstrip("."))
-        for file in file_set.file
-        if any(m.name == ROOT_MESSAGE for m in file.message_type)
-    ]
-    if len(found) != 1:
-        where = ", ".join(name for name, _ in found)
-        problem = f"is defined {len(found)} times ({where})" if found else "is defined in none of them"
-        protos = f"{project.relative(project.conf_root)}/*.proto"
-        raise SchemaError(f"{protos}: the root message {ROOT_MESSAGE} {problem}")
-    return found[0][1]
-
-
-def _name_at(file: descriptor_pb2.FileDescriptorProto, path: list[int]) -> str | None:
-    """Follow a source location's path (see descriptor.proto) to the full name of what stands there."""
-    node: object = file
-    parts = [file.package] if file.package else []
-    for number, index in _pairs(path):
-        field = node.DESCRIPTOR.fields_by_number.get(number)  # type: ignore[attr-defined]
-        if field is None or index is None or not field.is_repeated:
-            return None
-        node = getattr(node, field.name)[index]
-        if not hasattr(node, "name"):
-            return None
-        parts.append(node.name)
-    return ".".join(parts) or None
-
-
-def _pairs(path: list[int]) -> Iterator[tuple[int, int | None]]:
-    for i in range(0, len(path), 2):
-        yield path[i], path[i + 1] if i + 1 < len(path) else None
+    return read_comments(project)

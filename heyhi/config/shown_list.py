@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from heyhi.config.composite import bare_or_quoted
 from heyhi.config.value_tree import Items, Text, read_value
 from heyhi.errors import OverrideError
+from heyhi.regex import regex
 
-_WHOLE = re.compile(r"([+-]?[0-9]+)\.0")  # of a double: the same number is shown in one way
-_BETWEEN = re.compile(r'("(?:[^"\\]|\\.)*")|\},\{')  # messages; not in a string
+_WHOLE = regex(r"([+-]?[0-9]+)\.0")  # of a double: the same number is shown in one way
+_BETWEEN = regex(r'("(?:[^"\\]|\\.)*")|\},\{')  # messages; not in a string
 
 
 def shown_values(values: Iterable[Any]) -> str:

@@ -10,13 +10,13 @@ is left to `compose`; what the best of a sweep is, to `best`.
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Callable, Iterator
 from itertools import groupby
-from typing import NamedTuple
 
 from heyhi.errors import HeyhiError, NeedsError, OverrideError, suggest
+from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 from heyhi.text import shorten
 
 OPEN = "{{"
@@ -31,10 +31,10 @@ FORMS = {_ROOT: ROOT_DIR, _EXP: "{{exp CFG [OVERRIDE …]}}", _FILE: "{{file PAT
 # What is written out last, by what it names.
 _NEEDS = (_EXP, _FILE, _BEST)
 # The last two of several braces open: `{{{ROOT_DIR}}}` is a folder's name in braces.
-_START = re.compile(r"\{\{(?!\{)\s*")
-_WORD = re.compile(r"[^\s{}]*")
+_START = regex(r"\{\{(?!\{)\s*")
+_WORD = regex(r"[^\s{}]*")
 _HELD = "\ue000"  # of a private use area: stands around the number of a template while words are split
-_HELD_TEXT = re.compile(f"{_HELD}([0-9]+){_HELD}")
+_HELD_TEXT = regex(f"{_HELD}([0-9]+){_HELD}")
 _JSON = json.JSONDecoder(strict=False)  # a file has written out its escapes already
 
 

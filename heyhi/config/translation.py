@@ -5,19 +5,16 @@ Nothing on disk is changed by it. Messages in other protos than those of today a
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Self
 
-from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from heyhi.config.earlier_protos import with_names_of
 from heyhi.config.identity import Identity
 from heyhi.config.keys import Key, find_key
+from heyhi.config.messages import file_names
 from heyhi.config.mounts import include_mount
 from heyhi.config.moved import MovedConfigs
 from heyhi.config.overrides import split_override
@@ -26,8 +23,10 @@ from heyhi.config.schema import Schema, field_named, load_schema
 from heyhi.config.value_names import value_of_today
 from heyhi.errors import HeyhiError
 from heyhi.project import Project
+from heyhi.regex import regex
+from heyhi.sha import sha256
 
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORD = regex(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Translation:
@@ -58,11 +57,13 @@ class Translation:
     def digest(self) -> str:
         """16 hex digits that change with what it knows."""
         known = f"{self._schema.digest}{self._moved.pairs() if self._moved is not None else ''}"
-        return hashlib.sha256(known.encode()).hexdigest()[:16]
+        return sha256(known.encode()).hexdigest()[:16]
 
     def schema(self, then: Schema) -> Schema:
         """Return a schema of another day by the names of today."""
         if then.digest not in self._schemas:
+            from heyhi.config.earlier_protos import with_names_of  # most records are of the protos of today
+
             self._schemas[then.digest] = with_names_of(self._schema, then)
         return self._schemas[then.digest]
 
@@ -187,8 +188,8 @@ def _translation_at(project: Project, stamps: tuple[tuple[str, int, int], ...]) 
 def _named_in(schema: Schema) -> Iterator[tuple[str, Named]]:
     """Yield everything in the protos that can have had another name, by what it is called."""
     enums: list[EnumDescriptor] = []
-    for file in descriptor_pb2.FileDescriptorSet.FromString(schema.file_set).file:
-        enums += schema.pool.FindFileByName(file.name).enum_types_by_name.values()
+    for name in file_names(schema.file_set):
+        enums += schema.pool.FindFileByName(name).enum_types_by_name.values()
     for message in schema.message_types().values():
         yield message.full_name, message
         yield from ((field.full_name, field) for field in message.fields)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from heyhi.errors import suggest
 from heyhi.faults import Fault, remember
+from heyhi.regex import regex
 
 _SCALARS = ("double", "float", "int32", "int64", "uint32", "uint64", "bool", "string", "bytes")
 # As NumPy, Python and other languages have them, in lower case.
@@ -21,8 +22,8 @@ _MEANT = {
     "bytes": ("byte", "blob"),
 }
 _WORDS = {word: scalar for scalar, words in _MEANT.items() for word in words}
-_UNDEFINED = re.compile(r'"([\w.]+)" is not defined\.$', re.MULTILINE)
-_DEFINED = re.compile(r"\b(?:message|enum)\s+(\w+)")
+_UNDEFINED = regex(r'"([\w.]+)" is not defined\.$', re.MULTILINE)
+_DEFINED = regex(r"\b(?:message|enum)\s+(\w+)")
 
 
 def with_hints(said: str, protos: Iterable[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -13,8 +12,9 @@ from heyhi.config.schema import element, field_named, is_map
 from heyhi.config.value_tree import Items, Member, Members, Node, Text, read_value
 from heyhi.config.values import renamed_value
 from heyhi.errors import OverrideError
+from heyhi.regex import regex
 
-_DOUBLE_QUOTE = re.compile(r'(?<!\\)(?:\\\\)*"')
+_DOUBLE_QUOTE = regex(r'(?<!\\)(?:\\\\)*"')
 
 
 def value_of_today(field: FieldDescriptor, text: str) -> tuple[str, Sequence[Pair]]:

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from google.protobuf import text_encoding
 
 from heyhi.config.values import shorten
 from heyhi.errors import OverrideError
+from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 
 MAX_TEXT = 1_000_000  # characters of a value
 MAX_DEPTH = 90  # protobuf reads no message that is nested deeper than 100 levels
-_SPACE = re.compile(r"(?:\s|#[^\n]*(?:\n|$))*")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^'\\]|\\.)*'", re.DOTALL)
-_WORD = re.compile(r"[^\s,;:\[\]{}\"']+")
-_IN_LIST = re.compile(r"[^,\[\]{}]+")
+_SPACE = regex(r"(?:\s|#[^\n]*(?:\n|$))*")
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
+_QUOTED = regex(r'"(?:[^"\\]|\\.)*"|' + r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_WORD = regex(r"[^\s,;:\[\]{}\"']+")
+_IN_LIST = regex(r"[^,\[\]{}]+")
 _OPEN, _CLOSE = "[{", "]}"
 _TEMPLATE = "{{"
 

@@ -11,30 +11,23 @@ import json
 import math
 import os
 import re
-import struct
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
-from google.protobuf import text_encoding
 from google.protobuf.descriptor import FieldDescriptor
 
 from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.renames import Pair, first_name, once_named
 from heyhi.config.schema import enum_type, is_name
+from heyhi.config.singles import MAX_FLOAT, shortest_single, to_single
+from heyhi.config.special import NULL as NULL
+from heyhi.config.special import SELECT as SELECT
+from heyhi.config.special import Special as Special
 from heyhi.errors import OverrideError, nearest, suggest
+from heyhi.regex import regex
 from heyhi.slips import is_slip
 from heyhi.text import shorten as shorten
 
-
-class Special(enum.Enum):
-    """The two values of an override that no field holds: NULL clears, SELECT makes an empty message."""
-
-    NULL = "NULL"
-    SELECT = "SELECT"
-
-
-NULL: Final = Special.NULL
-SELECT: Final = Special.SELECT
 Scalar = bool | int | float | str | bytes
 # What a scalar field can hold, or what an override does with a key.
 Value = Scalar | Special
@@ -45,13 +38,12 @@ INT_RANGES = {
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1, "uint64"),
 }
 _FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
-_MAX_FLOAT = 3.4028235677973366e38  # what rounds to a finite 32-bit float is smaller
 _WHOLE = 2.0**53  # below it, each integer is a double of its own
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
-INTEGER = re.compile(r"[+-]?[0-9]+")
-_HEX = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
+INTEGER = regex(r"[+-]?[0-9]+")
+_HEX = regex(r"[+-]?0[xX][0-9a-fA-F]+")
 _MAX_DIGITS = 100  # of an integer: Python refuses to convert thousands, and no field holds more than 20
-_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-3]?[0-7]{1,2})|(.)|$)", re.DOTALL)
+_ESCAPE = regex(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-3]?[0-7]{1,2})|(.)|$)", re.DOTALL)
 _PLAIN_ESCAPES = dict(zip(b"abfnrtv\\'\"?", b"\a\b\f\n\r\t\v\\'\"?", strict=True))
 _MAX_SHOWN_NAMES = 12
 _MAX_DEPTH = 90  # of a Python list in lists: no message that is read again is deeper
@@ -228,16 +220,10 @@ def _cast_float(field: FieldDescriptor, text: str, key: str) -> float:
     if number != number:
         return math.nan  # there is one NaN here: its sign is no difference
     single = field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT
-    overflow = abs(number) >= _MAX_FLOAT if single else math.isinf(number)
+    overflow = abs(number) >= MAX_FLOAT if single else math.isinf(number)
     if overflow and "inf" not in text.lower():
         raise OverrideError(f"key '{key}': {shorten(text)} is out of range for {describe_type(field)}", key=key)
-    return _to_single(number) if single else number
-
-
-def _to_single(number: float) -> float:
-    """Round to what a 32-bit float holds."""
-    rounded: float = struct.unpack("f", struct.pack("f", number))[0]
-    return rounded
+    return to_single(number) if single else number
 
 
 def _cast_enum(field: FieldDescriptor, text: str, key: str) -> int:
@@ -356,16 +342,6 @@ def renamed_value(field: FieldDescriptor, text: str) -> Pair | None:
     return (stripped, known.name) if known is not None else None
 
 
-def shortest_single(value: float) -> float:
-    """Return the number with the fewest digits that a 32-bit float field holds as a value: 0.1, not 0.10000000149…."""
-    if math.isfinite(value):
-        for digits in range(1, 10):
-            short = float(f"{value:.{digits}g}")
-            if abs(short) < _MAX_FLOAT and _to_single(short) == value:
-                return short
-    return value
-
-
 def string_text(value: str) -> str:
     """Write a string so that it reads back as itself: bare where that is clear, else as JSON."""
     plain = value.isprintable() and value == value.strip() and value != NULL.value
@@ -376,7 +352,9 @@ def string_text(value: str) -> str:
 
 def bytes_text(value: bytes) -> str:
     """Write bytes with C escapes, as an override has them."""
-    text: str = text_encoding.CEscape(value, as_utf8=False)
+    from google.protobuf.text_encoding import CEscape  # hardly a config has bytes
+
+    text: str = CEscape(value, as_utf8=False)
     return "\\116ULL" if text == NULL.value else text
 
 

@@ -7,7 +7,6 @@ is left to `normal_form`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from google.protobuf.descriptor import FieldDescriptor, OneofDescriptor
@@ -18,6 +17,7 @@ from heyhi.config.order import Line
 from heyhi.config.renames import first_name
 from heyhi.config.schema import oneof_of
 from heyhi.config.values import NULL, SELECT
+from heyhi.quick_dataclass import dataclass
 
 
 @dataclass

@@ -14,7 +14,8 @@ from typing import NamedTuple, TypeGuard
 
 from heyhi.files import parse_json, read_bounded, replace_file
 from heyhi.project import Project
-from heyhi.slurm.commands import MARK, WORK_NAME, WORKER, Job, Phase, Queue, is_job_id, root_in
+from heyhi.slurm.commands import MARK, WORK_NAME, WORKER, Job, Phase, Queue, root_in
+from heyhi.slurm.job_id import is_job_id
 
 JOBS_NAME = "jobs.json"
 _MOST_COMMENT = 1000  # characters

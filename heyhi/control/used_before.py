@@ -13,7 +13,8 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.experiment.records import NOT_KNOWN
 from heyhi.slurm.cost import counted
-from heyhi.slurm.request import is_slurm, request_of
+from heyhi.slurm.launcher import is_slurm
+from heyhi.slurm.request import request_of
 from heyhi.sweep.index import ManifestIndex
 
 if TYPE_CHECKING:

@@ -15,10 +15,9 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from heyhi.errors import ClaimError, HeyhiError, UnknownError
 from heyhi.experiment.claim_chain import Link, make_link, mend, read_chain, read_link, unreadable, why_lost
@@ -27,7 +26,10 @@ from heyhi.experiment.names import CLAIM_NAME, JOB_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
 from heyhi.experiment.processes import ticks
 from heyhi.files import age_of, is_there, is_there_now, write_temp, writing
-from heyhi.slurm.commands import Phase, Queue
+from heyhi.struct import NamedTuple
+
+if TYPE_CHECKING:
+    from heyhi.slurm.commands import Queue
 
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 180.0
@@ -174,9 +176,9 @@ class Claim:
             ResultError: the id can't be written down; the job is found by its comment then.
         """
         self._stop.set()
-        owner = replace(self.owner, job=job)
+        owner = self.owner._replace(job=job)
         with writing(self._link):
-            temp = write_temp(self._link.with_name(CLAIM_NAME), json.dumps(asdict(owner)) + "\n")
+            temp = write_temp(self._link.with_name(CLAIM_NAME), json.dumps(owner._asdict()) + "\n")
             try:
                 # Unless the job has been faster, and is over.
                 held = read_link(self._link)
@@ -317,7 +319,7 @@ def _living_owner(link: Link, queue: Queue | None = None) -> Owner | None:
             return None
         raise UnknownError(f"{link.path}: is damaged, so nobody knows who has the experiment; {mend(link.path)}")
     if owner.root:
-        return owner if _lives_in_slurm(link, owner, queue if queue is not None else Queue()) else None
+        return owner if _lives_in_slurm(link, owner, queue if queue is not None else _new_queue()) else None
     return _living_process(link, owner)
 
 
@@ -340,7 +342,15 @@ def _lives_in_slurm(link: Link, owner: Owner, queue: Queue) -> bool:
     return lives
 
 
+def _new_queue() -> Queue:
+    from heyhi.slurm.commands import Queue  # most claims are of processes
+
+    return Queue()
+
+
 def _is_queued(owner: Owner, queue: Queue) -> bool:
+    from heyhi.slurm.commands import Phase  # likewise
+
     job = owner.find_job(queue)
     if job is None:
         return not queue.has_answer  # then it counts as alive

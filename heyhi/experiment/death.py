@@ -6,7 +6,6 @@ import contextlib
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.exits import crash_of, exit_text, is_exit, seen_by_shell
@@ -16,6 +15,7 @@ from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, Hi
 from heyhi.experiment.slots import slot_dirs_of
 from heyhi.files import is_there, read_end
 from heyhi.slurm.commands import Job, View
+from heyhi.struct import NamedTuple
 from heyhi.text import readable
 
 _LOG_END = 20_000  # bytes of a job's log in which Slurm's last words are looked for

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from heyhi.errors import HeyhiError
+from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 
 Direction = Literal["min", "max"]
 
@@ -25,7 +26,7 @@ _ABOUT = frozenset(
     "count coef coefficient decay delta epoch epochs iter iteration iterations lr num number ratio scale seconds"  # noqa: SIM905
     " seed sigma size std step steps stderr time timestamp var variance weight weights".split()
 )
-_WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Za-z]?[a-z]+[0-9]*|[0-9]+")
+_WORD = regex(r"[A-Z]+(?![a-z])[0-9]*|[A-Za-z]?[a-z]+[0-9]*|[0-9]+")
 
 
 class DirectionError(HeyhiError):

@@ -8,17 +8,18 @@ import signal
 from collections import deque
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.launch_log import of_last_attempt
 from heyhi.experiment.records import Start
 from heyhi.files import read_end
+from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 
 # What the shell of a run writes into its launch.log where a signal has ended that, or it ended badly and is DONE.
 ENDED = "--- ended with exit code "
-_ENDED = re.compile(rf"^{ENDED}(\d+), (\S+)$", re.MULTILINE)
-_OF_SHELL = re.compile(r": line \d+: +(\d+) ")  # bash's own word of a process that a signal has ended, with its id
+_ENDED = regex(rf"^{ENDED}(\d+), (\S+)$", re.MULTILINE)
+_OF_SHELL = regex(r": line \d+: +(\d+) ")  # bash's own word of a process that a signal has ended, with its id
 _LAUNCH_LOG_END = 20_000  # bytes in which these are looked for
 _NAMES = {int(sign): sign.name for sign in signal.Signals}
 _LOG_END = 100_000  # bytes of a log in which the stacks of a crash are looked for
@@ -32,8 +33,8 @@ _CRASHES = {
     "Floating point exception": signal.SIGFPE,
     "Floating-point exception": signal.SIGFPE,
 }
-_CRASH = re.compile(rf"^Fatal Python error: ({'|'.join(_CRASHES)})$", re.MULTILINE)
-_STACK = re.compile(r'|Current thread 0x.*|Thread 0x.*|  File ".*|  <.*>|  \.\.\.|Extension modules: .*')
+_CRASH = regex(rf"^Fatal Python error: ({'|'.join(_CRASHES)})$", re.MULTILINE)
+_STACK = regex(r'|Current thread 0x.*|Thread 0x.*|  File ".*|  <.*>|  \.\.\.|Extension modules: .*')
 
 
 class ShellExit(NamedTuple):

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import logging
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +58,8 @@ from heyhi.files import (
     writing,
 )
 from heyhi.project import PROJECT_KEY
+from heyhi.sha import sha256
+from heyhi.struct import Struct
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
@@ -93,11 +93,11 @@ MANY_BYTES = 1 << 20  # more than any record has that is to be read at once
 MOST_RESULT_BYTES = 256 << 20
 _TAIL_BYTES = 1 << 16
 _START_MARK = b'"event": "start"'
+_NOTHING: Mapping[str, Any] = {}
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Experiment:
+class Experiment(Struct):
     """What is to be run, as it was composed.
 
     Attributes:
@@ -119,9 +119,12 @@ class Experiment:
     task: str
     config: bytes
     needs: tuple[Path, ...] = ()
-    resources: Mapping[str, int | str] = field(default_factory=dict)
-    roots: Mapping[str, str] = field(default_factory=dict, compare=False)
+    resources: Mapping[str, int | str] = _NOTHING
+    roots: Mapping[str, str] = _NOTHING
     files: tuple[str, ...] = ()
+
+    def _content(self) -> tuple[Any, ...]:
+        return (*super()._content()[:-2], self.files)  # the same wherever its roots were
 
     @property
     def cfg_folder(self) -> Path | None:
@@ -140,6 +143,12 @@ class Experiment:
         return is_slot(self.exp_id)
 
 
+def _bytes_text(value: bytes) -> str:
+    from heyhi.config.values import bytes_text  # hardly a config has bytes
+
+    return bytes_text(value)
+
+
 def config_digest(config: bytes, schema: Schema) -> str:
     """Return the 16 hex digits by which records name a config.
 
@@ -147,7 +156,7 @@ def config_digest(config: bytes, schema: Schema) -> str:
         config: root message, serialised.
         schema: of it: a changed default changes what a config says, though not how it is serialised.
     """
-    return hashlib.sha256(f"{schema.digest}\0".encode() + config).hexdigest()[:_DIGEST_DIGITS]
+    return sha256(f"{schema.digest}\0".encode() + config).hexdigest()[:_DIGEST_DIGITS]
 
 
 class ExperimentDir:
@@ -450,10 +459,9 @@ class ExperimentDir:
         # Who made it stays on record where this project has no name.
         roots = {PROJECT_KEY: record.get(PROJECT_KEY, ""), **experiment.roots, **by}
         from heyhi.config.frozen import flatten, to_text
-        from heyhi.config.values import bytes_text
 
         message = schema.parse_root(experiment.config)
-        flat = json.dumps(flatten(message), indent=2, default=bytes_text)
+        flat = json.dumps(flatten(message), indent=2, default=_bytes_text)
         if isinstance(held, str) and held != digest:
             if is_whole and is_there(self.attempts_path):
                 self._keep_config(held)
@@ -644,7 +652,7 @@ class ExperimentDir:
                 data += f"{made.time}\0{made.host}\0{made.pid}".encode() if made is not None else b""
         except (OSError, UnknownError):
             return ""
-        return hashlib.sha256(data).hexdigest()[:_DIGEST_DIGITS]
+        return sha256(data).hexdigest()[:_DIGEST_DIGITS]
 
     def metrics_now(self) -> Metrics:
         """Return how many bytes of metrics there are, and by which end they are known.

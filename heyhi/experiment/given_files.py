@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import logging
 import os
@@ -20,6 +19,7 @@ from pathlib import Path
 from heyhi.errors import NeedsError
 from heyhi.experiment.names import GIVEN_NAME, STATE_NAME
 from heyhi.files import open_regular, open_to_append, parse_json, read_bounded, replace_file, writing
+from heyhi.sha import sha256
 
 OWN_RULES = "workflows/own.smk"  # where rules of a project's own are
 NOT_THERE = "isn't there"
@@ -98,6 +98,8 @@ def digest_of(name: str, project_root: Path | str, results_root: Path) -> str:
 def _read(path: Path, found: os.stat_result, kept: Path) -> str:
     if found.st_size > _LARGE_BYTES:
         _log.warning("%s: reading its %.1f GB once, to know its content again", path, found.st_size / 1e9)
+    import hashlib  # OpenSSL's, which is fast on large files
+
     with os.fdopen(open_regular(path), "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
     after = path.stat()
@@ -185,4 +187,4 @@ def given_files(results_root: Path) -> set[str]:
 
 
 def _short(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:_DIGITS]
+    return sha256(text.encode(errors="surrogateescape")).hexdigest()[:_DIGITS]

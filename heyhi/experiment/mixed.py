@@ -6,7 +6,6 @@ What they have on record counts, and the notes only lead there, so that nobody h
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import MIXED_NAME, STATE_NAME
 from heyhi.experiment.records import History
 from heyhi.files import read_bounded, replace_file, writing
+from heyhi.sha import sha256
 
 _MOST_BYTES = 1 << 16  # of a note
 
@@ -50,7 +50,7 @@ def find_mixed(results_root: Path) -> dict[str, str]:
 
 
 def _name(exp_id: str) -> str:
-    return hashlib.sha256(exp_id.encode()).hexdigest()[:16]
+    return sha256(exp_id.encode()).hexdigest()[:16]
 
 
 def mixed_text(exp_path: Path) -> str:

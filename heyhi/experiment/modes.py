@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from heyhi.errors import ModeError, suggest
 from heyhi.experiment.names import Status
+from heyhi.quick_dataclass import dataclass
 
 MODES: tuple[str, ...] = ("gentle_start", "start_restart", "start_continue", "restart", "dryrun")
 DEFAULT_MODE = "gentle_start"

@@ -5,24 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import time
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.errors import ClaimError
 from heyhi.files import utc_now
-from heyhi.slurm.commands import Job, Phase, Queue, SlurmError, cancel, is_job_id
+from heyhi.slurm.job_id import is_job_id
+from heyhi.struct import NamedTuple, Struct
+
+if TYPE_CHECKING:
+    from heyhi.slurm.commands import Job, Queue
 
 SUBMISSION = "submission"
 BACK = "back"
 _MOST_TEXT = 200  # of what a claim says: part of a file name has room for 255 bytes
 
 
-@dataclass(frozen=True)
-class Owner:
+class Owner(Struct):
     """Who has a claim.
 
     Attributes:
@@ -87,6 +88,8 @@ class Owner:
         jobs = queue.jobs(self.root) if self.root else None
         if jobs is None:
             return None
+        from heyhi.slurm.commands import Phase  # who has asked for jobs has it
+
         # A submitter that was killed before it could note the job's id.
         marked = (job for job in jobs.values() if self.mark in job.comment.partition(" ")[0])
         return max(marked, key=lambda job: (job.phase is not Phase.OVER, int(job.job_id)), default=None)
@@ -134,6 +137,8 @@ class Owner:
         raise ClaimError(f"{self.describe()} doesn't end, not even when killed")
 
     def _cancel(self, grace_seconds: float) -> None:
+        from heyhi.slurm.commands import Phase, Queue, SlurmError, cancel  # most owners are let live
+
         cancel([self.job])
         deadline = time.monotonic() + grace_seconds + 60.0  # Slurm's own grace (KillWait) comes in between
         while time.monotonic() < deadline:
@@ -172,7 +177,7 @@ def this_machine() -> tuple[str, str, str]:
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         pids = os.readlink("/proc/self/ns/pid")  # noqa: PTH115
-    return socket.gethostname(), boot, pids
+    return os.uname().nodename, boot, pids
 
 
 def machine_text() -> str:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from heyhi.slurm.commands import is_job_id
+from heyhi.slurm.job_id import is_job_id
+from heyhi.struct import NamedTuple
 from heyhi.text import one_line, readable
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ dropped where it has not. A warning names it in both cases.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import enum
 import io
 import json
@@ -16,7 +15,10 @@ import os
 import re
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from heyhi.regex import regex
+from heyhi.struct import NamedTuple, Struct
 
 MAX_ARRAY_ITEMS = 10_000
 MAX_DEPTH = 100
@@ -39,7 +41,7 @@ _NO_VALUES = (
     io.IOBase,
 )
 # `<Net object at 0x7f…>`, `<bound method Net.f of <Net object at 0x7f…>>`
-_PLACE_IN_MEMORY = re.compile(r"<.* at 0x[0-9a-fA-F]+>+", re.DOTALL)
+_PLACE_IN_MEMORY = regex(r"<.* at 0x[0-9a-fA-F]+>+", re.DOTALL)
 _WHOLE = "result"  # what a result is called that is no mapping
 _log = logging.getLogger(__name__)
 
@@ -147,9 +149,13 @@ class _Encoder:
             return self._text(value, key, f"raised {type(error).__name__}")
 
     def _plain_container(self, value: Any, key: str, above: tuple[int, ...]) -> Any:
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if isinstance(value, Struct):
+            value = value._asdict()
+        elif hasattr(type(value), "__dataclass_fields__"):
+            from dataclasses import fields  # who has made the class has it loaded
+
             # Not asdict(): it copies what it finds, tensors on a device too.
-            value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+            value = {f.name: getattr(value, f.name) for f in fields(value)}
         if isinstance(value, Mapping):
             return self._mapping(value, key, above)
         if isinstance(value, (set, frozenset)):

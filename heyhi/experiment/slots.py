@@ -16,7 +16,6 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, Status, has_ended, is_slot, result_of
 from heyhi.experiment.records import History
 from heyhi.files import is_there_now, parse_json, read_bounded, replace_file, writing
+from heyhi.quick_dataclass import asdict, dataclass, field
 
 _CHOICE_NAME = "choice.json"
 _SUFFIX = ".json"  # of a slot's target

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import (
@@ -28,6 +28,7 @@ from heyhi.experiment.names import (
     result_of,
 )
 from heyhi.files import age_of
+from heyhi.struct import NamedTuple
 from heyhi.text import MAX_LINE, one_line, readable, shorten
 
 if TYPE_CHECKING:
@@ -365,7 +366,7 @@ def _tried_again(folder: ExperimentDir, owner: Owner) -> str:
 
     with contextlib.suppress(HeyhiError):  # it lives all the same
         history = folder.history()
-        others = (REQUEUE, "PREEMPTED", "NODE_FAIL")
+        others = (REQUEUE, "terminated", "PREEMPTED", "NODE_FAIL")  # of these Slurm has queued it again
         start, end = history.last_attempt
         if start is not None and end is not None and start.job_id == owner.job and end.reason not in others:
             return f"to be tried again: attempt {start.attempt}: {death_in(folder, history).text}"

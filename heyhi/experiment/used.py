@@ -12,13 +12,16 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.experiment.names import USED_NAME
 from heyhi.experiment.records import NOT_KNOWN, PRUNED, REQUEUE, End, History, Start, Used
 from heyhi.files import parse_json, read_bounded, replace_file, utc_now
-from heyhi.slurm.commands import Job, use_of
+from heyhi.struct import NamedTuple
 from heyhi.text import readable
+
+if TYPE_CHECKING:
+    from heyhi.slurm.commands import Job
 
 _MOST_BYTES = 10_000  # of a note, which has some 200
 _WENT_ON = ("done", REQUEUE, PRUNED)  # reasons of the attempts that were not in vain
@@ -116,6 +119,8 @@ def used_in_job(folder: Path, history: History, job: Job | None) -> Used:
     if is_shared or job.is_worker:
         alone = Used(seconds=None if job.is_worker else job.seconds)
         return noted.or_else(alone).or_else(given)  # what several have used together is nobody's
+    from heyhi.slurm.commands import use_of  # a run only notes what it uses itself
+
     use = use_of(job_id)
     return Used(
         seconds=job.seconds if job.seconds is not None else noted.seconds,

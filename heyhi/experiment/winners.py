@@ -8,11 +8,9 @@ Who chooses it, and by which rule, is left to `heyhi.report.winner`.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,8 @@ from heyhi.config.templates import bests_in
 from heyhi.errors import ResultError, UnknownError
 from heyhi.experiment.names import WINNERS_NAME, is_winner, result_of
 from heyhi.files import parse_json, read_bounded, replace_file, write_temp, writing
+from heyhi.quick_dataclass import asdict, dataclass
+from heyhi.sha import sha256
 
 _MOST_BYTES = 1 << 26
 
@@ -67,7 +67,7 @@ class Winner:
     @property
     def given(self) -> str:
         """Digest of what others are given by it: another time, or more to choose from, makes nothing stale."""
-        return hashlib.sha256(repr((self.exp_id, self.overrides)).encode()).hexdigest()[:16]
+        return sha256(repr((self.exp_id, self.overrides)).encode()).hexdigest()[:16]
 
     @property
     def text(self) -> str:

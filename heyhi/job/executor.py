@@ -16,7 +16,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import snakemake_executor_plugin_slurm as official
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
@@ -31,6 +30,7 @@ from heyhi.job.ending import TWICE_SECONDS
 from heyhi.job.given_up import GivenUp
 from heyhi.job.interrupt import drop_what_is_said
 from heyhi.job.left_out import LeftOut
+from heyhi.job.official import official
 from heyhi.job.order import Order, order_of
 from heyhi.job.own_retry import Again, again_after
 from heyhi.job.slot_end import bury, finish, is_for_good, why_dead
@@ -50,8 +50,10 @@ from heyhi.sweep.held_note import hold
 from heyhi.sweep.manifest import Manifest, check_is_of
 
 common_settings = official.common_settings
-# Results are looked for this often: a look costs some microseconds.
-_LOOK_SECONDS = 1.0
+# Results are looked for this often, soon after something has happened most often: a look costs some microseconds an
+# experiment, and takes no more than its share of the time.
+_LEAST_LOOK_SECONDS, _LOOK_SECONDS = 0.1, 1.0
+_LOOK_SHARE, _QUIET_SHARE = 100.0, 20.0  # times as long as a look took; of the time for which nothing has happened
 _IDLE_SECONDS = 0.1  # with nothing to look for
 # Slurm is asked less often: a call takes its controller as long as us.
 _ASK_SECONDS, _MAX_ASK_SECONDS = 3.0, 120.0
@@ -112,6 +114,8 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._successes = 0
         self.left_by: signal.Signals | None = None  # what has ended this process, where its jobs go on
         self._look_at = 0.0  # at those that only wait to be submitted
+        self._changed_at = 0.0  # when something was submitted or has ended, last
+        self._look_took = 0.0
         self._catches_signals = False
         self._interrupted_at = -TWICE_SECONDS
         self._is_cancelling = False
@@ -138,6 +142,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             return
         self._catch_signals()
         self._look_at_budget()
+        self._changed_at = time.monotonic()
         ready = []
         for job in sorted(ours, key=lambda job: -float(job.priority)):
             self.run_job_pre(job)
@@ -218,13 +223,21 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     @property
     def _look_seconds(self) -> float:
-        return _SHORT_LOOK_SECONDS if self._submitter.is_short else _LOOK_SECONDS
+        if self._submitter.is_short:
+            return _SHORT_LOOK_SECONDS
+        quiet = time.monotonic() - self._changed_at
+        wait = max(_LEAST_LOOK_SECONDS, quiet / _QUIET_SHARE, _LOOK_SHARE * self._look_took)
+        return min(wait, _LOOK_SECONDS)
 
     def _look(self, infos: list[SubmittedJobInfo]) -> list[SubmittedJobInfo]:
         if not infos:  # perhaps nothing of ours is prepared yet
             return []
         self._look_at_budget()
+        began = time.monotonic()
         waiting = self._without_done(self._without_failed(infos))
+        self._look_took = time.monotonic() - began
+        if len(waiting) < len(infos):
+            self._changed_at = began
         self._submitter.work_on()
         note_starving(starves=self._submitter.starves)
         if not waiting or time.monotonic() < self._ask_at:

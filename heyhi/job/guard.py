@@ -7,44 +7,16 @@ found out when a job imports it.
 from __future__ import annotations
 
 import ast
-import contextlib
 import sys
 from collections.abc import Iterator
-from contextvars import ContextVar
 from pathlib import Path
 
 from heyhi.errors import LauncherError
+from heyhi.job.importing import GUARD
 
 _LAUNCHING = ("maybe_launch", "parse_args_and_maybe_launch")
 _ANY_NAME = ("exec", "globals", "vars", "setattr", "locals")  # what may bind names that nobody sees in the source
 _INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-GUARD = 'if __name__ == "__main__":'
-_imported: ContextVar[str] = ContextVar("imported", default="")
-
-
-@contextlib.contextmanager
-def importing(entry: str) -> Iterator[None]:
-    """Import a task file inside: nothing is to be launched by that."""
-    token = _imported.set(entry)
-    try:
-        yield
-    finally:
-        _imported.reset(token)
-
-
-def check_not_importing(what: str) -> None:
-    """Make sure that nothing is launched while a task file is imported.
-
-    Args:
-        what: the function that launches.
-
-    Raises:
-        LauncherError: it is: the call has no guard, and would be made again by each run.
-    """
-    if entry := _imported.get():
-        raise LauncherError(
-            f"heyhi.{what} is called while main is imported as '{entry}', by a run of it: put the call below {GUARD}"
-        )
 
 
 def check_script(main: object, what_for: str) -> None:

@@ -11,7 +11,6 @@ import itertools
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +22,7 @@ from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import REFUSED, End
 from heyhi.files import is_there, utc_now
 from heyhi.job.order import Order
+from heyhi.quick_dataclass import dataclass, field
 from heyhi.slurm.commands import Phase, View
 from heyhi.slurm.request import JobRequest
 

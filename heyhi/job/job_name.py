@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from heyhi.config.identity import SUFFIX, readable_tag
 from heyhi.experiment.folder import Experiment
+from heyhi.regex import regex
 from heyhi.slurm.request import NAME_TAG
 
 _MAX_CHARS = 100
 _CUT = "..."
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_CONTROL = regex(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def job_name(experiments: Sequence[Experiment], pattern: str = "") -> str:

@@ -7,10 +7,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.config.outside import keep
 from heyhi.config.schema import Schema, load_schema
@@ -20,11 +19,13 @@ from heyhi.experiment.modes import DEFAULT_MODE, GO_ON, REDO, Action, action_of
 from heyhi.experiment.names import Status
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
-from heyhi.job.guard import check_not_importing, check_script
+from heyhi.job.guard import check_script
+from heyhi.job.importing import check_not_importing
 from heyhi.profiles import LOCAL, SLURM, snakemake_command
 from heyhi.project import Project, find_project
+from heyhi.quick_dataclass import dataclass
+from heyhi.struct import NamedTuple
 from heyhi.sweep.expand import Expansion, expand
-from heyhi.sweep.file import file_expander
 from heyhi.sweep.label import label_of_words
 from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines, compared_by
 from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of
@@ -165,6 +166,13 @@ def maybe_launch(
     return launch.handle()
 
 
+def _expand_file(project: Project, schema: Schema, path: Path, within: tuple[str, ...]) -> Expansion:
+    """Expand a sweep file of which a config names the best; few do."""
+    from heyhi.sweep.file import expand_sweep_file
+
+    return expand_sweep_file(project, schema, path, within=within)
+
+
 def _warn_of(launch: Launch) -> None:
     """Log how a DONE experiment was made otherwise than it would be today."""
     found = launch.provenance
@@ -233,7 +241,7 @@ class Launch:
             label=label,
             adhoc=named,
             pattern=pattern,
-            expand_file=file_expander(project, schema),
+            expand_file=partial(_expand_file, project, schema),
         )
         if project.settings.validate:
             from heyhi.sweep.validation import validate
@@ -301,7 +309,7 @@ class Launch:
     @property
     def is_for_slurm(self) -> bool:
         """Whether its launcher is slurm."""
-        from heyhi.slurm.request import is_slurm
+        from heyhi.slurm.launcher import is_slurm
 
         return is_slurm(self.task_message)
 
@@ -366,8 +374,6 @@ class Launch:
             grace: of this process, where it is to end when the run is over.
             ready: raises where it can't be started for another reason; called before anything is written.
         """
-        from heyhi.experiment.unclaimed import find_owner
-        from heyhi.job.runner import ending_in, execute, watching_in
         from heyhi.job.task_main import check_main
 
         self.check()
@@ -384,7 +390,11 @@ class Launch:
             self.adhoc.remember()
 
         def make_room() -> None:
-            owner = find_owner(self.experiment.exp_path) if action.stop else None
+            owner = None
+            if action.stop:
+                from heyhi.experiment.unclaimed import find_owner
+
+                owner = find_owner(self.experiment.exp_path)
             if owner is not None:
                 logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
                 owner.stop()
@@ -395,6 +405,8 @@ class Launch:
             code = self._copy_of_code(entry)
             make_room()
             return self._submit(entry, code, log_level)
+        from heyhi.job.runner import ending_in, execute, watching_in  # who submits does without
+
         ranks = self._ranks(main, log_level, host)
         outcome = execute(
             self.experiment,
@@ -446,7 +458,7 @@ class Launch:
 
     def _ranks(self, main: Main, log_level: str, host: Host | None) -> Ranks | None:
         """Return what runs main in several processes; None where this one will do."""
-        from heyhi.slurm.request import local_tasks
+        from heyhi.slurm.launcher import local_tasks
 
         tasks = host.tasks.count if host is not None else local_tasks(self.task_message)
         if tasks == 1:
@@ -493,7 +505,7 @@ class Launch:
         Raises:
             LauncherError: it does.
         """
-        from heyhi.slurm.request import local_tasks
+        from heyhi.slurm.launcher import local_tasks
 
         if not self.is_for_slurm and (tasks := local_tasks(self.task_message)) > 1:
             raise LauncherError(
@@ -524,7 +536,8 @@ class Launch:
                 for another cluster.
         """
         self._check_needs()
-        from heyhi.slurm.request import local_tasks, request_of
+        from heyhi.slurm.launcher import local_tasks
+        from heyhi.slurm.request import request_of
 
         if self.is_for_slurm:
             from heyhi.slurm.cluster import check_clusters

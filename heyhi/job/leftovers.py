@@ -21,23 +21,28 @@ MARK_VARIABLE = "HEYHI_RUN"
 # What gets a SIGTERM has 5 s to end, before it is killed.
 _TRIES, _PAUSE_SECONDS = 50, 0.1
 
-# Functions for bash. `left_by MARK VARIABLE=VALUE…` prints the processes that have the mark, and all these variables;
-# `end_left` takes the same words, and ends them. grep reads the environments of all processes in some milliseconds.
+# Functions for bash. `left_by MARK VARIABLE=VALUE…` sets `left` to the processes that have the mark, and all these
+# variables; `end_left` takes the same words, and ends them. grep reads the environments of all processes in some
+# milliseconds; where nothing is left, as mostly, it is all that is started.
 SHELL = rf"""left_by() {{
   local files variable
-  files=$(grep -lzsE "^{MARK_VARIABLE}=$1(\.[0-9]+)?\$" /proc/[0-9]*/environ)
+  files=$(LC_ALL=C grep -lzsE "^{MARK_VARIABLE}=$1(\.[0-9]+)?\$" /proc/[0-9]*/environ)
   shift
-  for variable; do files=$([ -z "$files" ] || grep -lzsxF -- "$variable" $files); done
-  tr -dc '0-9\n' <<< "$files"
+  for variable; do
+    [ "$files" ] || break
+    files=$(LC_ALL=C grep -lzsxF -- "$variable" $files)
+  done
+  left=${{files//[!0-9$'\n']/}}
 }}
 end_left() {{
   local sign left tries
   for sign in TERM KILL; do
-    left=$(left_by "$@")
+    left_by "$@"
     [ "$left" ] || return 0
     kill -s "$sign" $left 2> /dev/null
     for ((tries = 0; tries < {_TRIES}; tries++)); do
-      [ "$(left_by "$@")" ] || return 0
+      left_by "$@"
+      [ "$left" ] || return 0
       sleep {_PAUSE_SECONDS:g}
     done
   done

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from heyhi.code.import_path import own_modules_last
 from heyhi.errors import ProjectError
-from heyhi.job.guard import importing
+from heyhi.job.importing import importing
 from heyhi.job.task_main import check_main, returned
 
 Main = Callable[..., object]

@@ -12,11 +12,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from heyhi.experiment.owner import read_parent_and_start
 from heyhi.experiment.processes import below_this, ticks
 from heyhi.job_env import get_job_env
+from heyhi.struct import NamedTuple
 
 _SECONDS = 1.0  # between two samples
 _SHARE = 1 / 4000  # of a core, that samples may take, and what is asked about shared memory: the next one waits for it

@@ -6,6 +6,7 @@ file, and passes it on to the run once that listens; so a signal that comes whil
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -40,6 +41,20 @@ def ask_again() -> int:
     if note:
         Path(f"{note}{ASKS}").touch()
     return REQUEUE_EXIT
+
+
+def clear_away() -> None:
+    """Remove what this run and the job's script have told each other, at the end of a run that is done.
+
+    Else the script does, by a process for it; who runs several of a job's experiments sees to theirs itself.
+    """
+    note = Path(os.environ.get(NOTICE_VARIABLE, ""))
+    if not note.name.endswith(f".{os.getppid()}"):  # the script's own has its pid
+        return
+    with contextlib.suppress(OSError):
+        for path in (f"{note}{READY}", note):
+            Path(path).unlink(missing_ok=True)
+        note.parent.rmdir()
 
 
 class Notice:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from heyhi.code.snapshot import Snapshot, code_told
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
 from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS, Project
+from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.search_spec import SearchSpec
 
@@ -112,4 +112,4 @@ class Receipt(NamedTuple):
 @lru_cache(maxsize=16)  # it is asked for with each job that is waited for
 def root_mark(results_root: Path) -> str:
     """Return the mark of a results root, by whatever path it is reached: its jobs have it in their comments."""
-    return hashlib.sha256(str(results_root.resolve()).encode()).hexdigest()[:10]
+    return sha256(str(results_root.resolve()).encode()).hexdigest()[:10]

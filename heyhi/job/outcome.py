@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import History
 from heyhi.job_env import get_job_env
+from heyhi.struct import NamedTuple, Struct
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct):
     """How `execute` ended.
 
     Attributes:

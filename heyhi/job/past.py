@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from heyhi.experiment.death import outside_state
 from heyhi.experiment.records import History
 from heyhi.job.left_out import nodes_to_avoid
+from heyhi.struct import NamedTuple
 
 
 class Past(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import zlib
 from collections.abc import Iterator
@@ -39,7 +38,7 @@ def weigh(ending: Ending, folder: ExperimentDir, experiment: Experiment, schema:
         if most and count >= most:
             times = f"{count} times " if count > 1 else ""
             return Ending("failed", 1, f"requeued {times}without progress")
-    return dataclasses.replace(ending, files=files)
+    return ending._replace(files=files)
 
 
 def fruitless(history: History, files: int) -> int:

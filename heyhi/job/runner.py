@@ -6,7 +6,6 @@ decided elsewhere.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import itertools
@@ -16,7 +15,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,32 +25,26 @@ from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LauncherError, LostClaimError, ManifestError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim, RunClaim
-from heyhi.experiment.death import death_of, outside_state
-from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
-from heyhi.experiment.given import given_to
-from heyhi.experiment.given_files import note_given
 from heyhi.experiment.launch_log import begin_attempt
 from heyhi.experiment.metric_log import Listener, logging_to
-from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, machine_text, read_job
 from heyhi.experiment.records import PRUNED, REQUEUE, End, History, Start, Used
 from heyhi.experiment.result import Encoded, encode
-from heyhi.experiment.status import find_state, held_by
 from heyhi.experiment.unclaimed import owner_of_run
 from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there_now, utc_now, writing
 from heyhi.job.crash import stacks_when_it_crashes
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
-from heyhi.job.given_up import is_given_up
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.kept import KeptFolder
 from heyhi.job.leaving import noting_exit
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.metric_doors import MetricDoors, doors_of, swept_as
-from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
+from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again, clear_away
+from heyhi.job.options import Options, parse_options
 from heyhi.job.outcome import JobClaim, Outcome
 from heyhi.job.place import in_place, link_into
 from heyhi.job.requeues import asked_by, weigh
@@ -61,22 +53,19 @@ from heyhi.job.task_main import returned
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
 from heyhi.job.using import Using
-from heyhi.job.withdrawing import withdraw
 from heyhi.job_env import get_job_env, job_nodes
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
-from heyhi.slurm.commands import View
-from heyhi.streams import guard_streams
-from heyhi.sweep.budget import Budget
-from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
-from heyhi.sweep.held_note import held_by as held_note
-from heyhi.sweep.held_note import hold
+from heyhi.streams import guard_streams, make_room
+from heyhi.struct import Struct
+from heyhi.sweep.continuing import Continuing, Going
 from heyhi.sweep.target import folder_of
 from heyhi.text import shown_streams, streams_as_they_are, take_any_text
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from heyhi.sweep.budget import Budget
     from heyhi.sweep.manifest import Manifest
 
 # A waiting process looks again after 1 s, then less and less often.
@@ -275,8 +264,13 @@ def _claim(
                 return got
             # What we have waited for has failed, and would again. It goes on where it was stopped or killed.
             got.release()
+            from heyhi.experiment.death import death_of  # what isn't needed where all goes well is loaded late
+
             return Outcome(Status.DEAD, death_of(History(folder.attempts())).text, exit_code=1)
         if if_claimed == "leave" and not (job is not None and job.runs_already(got)):
+            from heyhi.experiment.status import held_by
+            from heyhi.slurm.commands import View
+
             return Outcome(held_by(got, View()).status, got.describe())
         if waited_for is None or waited_for.describe() != got.describe():
             _log.info("waiting for %s, which has %s", got.describe(), experiment.exp_id)
@@ -290,7 +284,6 @@ def _is_emptied(folder: ExperimentDir) -> bool:
     return folder.path.exists() and not folder.identity_path.exists()
 
 
-@dataclass
 class _Over:
     """What is left of a run when it is over.
 
@@ -299,8 +292,9 @@ class _Over:
         held: what main has returned or raised. Destructors of what hangs on it may hang, so they run after all else.
     """
 
-    outcome: Outcome | None = None
-    held: list[object] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.outcome: Outcome | None = None
+        self.held: list[object] = []
 
 
 @contextlib.contextmanager
@@ -315,8 +309,7 @@ def _telling(on_over: Callable[[Outcome], None]) -> Iterator[_Over]:
         over.held.clear()
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(Struct):
     """What an attempt needs."""
 
     folder: ExperimentDir
@@ -473,7 +466,7 @@ class _Run:
             code=version.digest,
             metrics_size=metrics.size,
             metrics_tail=metrics.tail,
-            needs=given_to(self.experiment),
+            needs=self._given(),
             changed=self.going.changed,
             is_mixed=self.going.is_mixed,
             asked=asked_by(self.folder, env.job_id),
@@ -484,8 +477,12 @@ class _Run:
             started=self.claim.owner.started,
         )
         if start.is_mixed:
+            from heyhi.experiment.mixed import note_mixed
+
             self._note_in_root(note_mixed)
         if self.experiment.files:
+            from heyhi.experiment.given_files import note_given
+
             self._note_in_root(note_given)
         if (end := unfinished(self.folder.path, history)) is not None:  # it was killed: its note says what it used
             self.folder.append_attempt(end)
@@ -493,6 +490,13 @@ class _Run:
         self.folder.append_attempt(start)
         self.using.begin(start, history)
         return number
+
+    def _given(self) -> dict[str, str]:
+        if not (self.experiment.needs or self.experiment.files):
+            return {}
+        from heyhi.experiment.given import given_to  # most need nothing
+
+        return given_to(self.experiment)
 
     def _code_version(self) -> CodeVersion:
         if self.project is None:
@@ -575,8 +579,7 @@ def ending_in(
     return begin
 
 
-@dataclass(frozen=True)
-class _Leaving:
+class _Leaving(Struct):
     """What goes on record where main leaves the process of its attempt."""
 
     run: _Run
@@ -586,6 +589,8 @@ class _Leaving:
 
     def note_exit(self, code: int) -> int:
         """Put on record that main has ended this process, and return what to end with: 0 is for who has a result."""
+        from heyhi.experiment.exits import exit_text
+
         is_done = self._note(code, exit_text(code), is_over=True)
         with contextlib.suppress(OSError):
             print(f"main has called os._exit({code})", file=sys.stderr, flush=True)
@@ -634,12 +639,16 @@ def _kind(history: History, job_id: str | None, restart_count: int, launcher_att
     if last is None:
         return "first"
     if job_id is not None and job_id == last.job_id and restart_count > last.restart_count:
+        from heyhi.experiment.death import outside_state
+
         has_failed = end is not None and (end.reason in ("failed", "killed") or outside_state(end) in _OWN_ENDS)
         return "retry" if has_failed and launcher_attempt > 1 else "requeue"
     return "retry" if launcher_attempt > 1 else "relaunch"
 
 
 def _reason(ending: Ending) -> str:
+    from heyhi.experiment.death import death_of
+
     reason = PRUNED if ending.reason == PRUNED else ""
     end = End(1, reason, exit_code=ending.exit_code, exception=ending.exception)
     return death_of(History([Start(1), end])).text
@@ -659,33 +668,16 @@ def main(args: Sequence[str] | None = None) -> int:
 
     Its output goes to its log; where it fails, one line on standard error says why and where the log is.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m heyhi.runner",
-        description="Run one experiment of a manifest, as a job does.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("target", help="its result file, as the manifest names it")
-    parser.add_argument("--manifest", type=Path, required=True, help="what `heyhi expand` wrote")
-    parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
-    parser.add_argument("--attempt", type=int, default=1, metavar="N", help="how often the launcher has tried")
-    parser.add_argument("--attempts", type=int, metavar="N", help="how often it does; default: as the launcher says")
-    parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
-    parser.add_argument("--entry", metavar="M:F", help="call this function; default: as before, or the manifest's")
-    parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
-    parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
-    parser.add_argument("--job", metavar="ROOT:NONCE", help="be a job of Slurm's, whose submission has this claim")
-    parser.add_argument("--launch", default="", metavar="NAME", help="launch that it is of")
-    parser.add_argument("--given-up", type=Path, metavar="FILE", help="leave what is given up there")
-    parser.add_argument("--alone", action="store_true", help="be in a job that sees to its own retries")
-    parser.add_argument(
-        CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
-    )
+    make_room()
     guard_streams(goes_on=True)
     take_any_text()
-    options = parser.parse_args(args)
+    options = parse_options(sys.argv[1:] if args is None else args)
     setup_logging(options.log_level)
-    if options.given_up is not None and is_given_up(options.given_up, Path(folder_of(options.target, Path.cwd()))):
-        return 1  # without a word: its last attempt has the last one
+    if options.given_up is not None:
+        from heyhi.job.given_up import is_given_up  # of a launch by Snakemake
+
+        if is_given_up(options.given_up, Path(folder_of(options.target, Path.cwd()))):
+            return 1  # without a word: its last attempt has the last one
     if options.job is None:
         begin_attempt(Path(folder_of(options.target, Path.cwd()), LAUNCH_LOG_NAME))
     with Grace() as grace:
@@ -693,7 +685,7 @@ def main(args: Sequence[str] | None = None) -> int:
     return grace.exit_code
 
 
-def _exit_code(options: argparse.Namespace, grace: Grace) -> int:
+def _exit_code(options: Options, grace: Grace) -> int:
     """Run what was asked for, and return the exit code; say what went wrong."""
     try:
         if options.parent is not None:
@@ -714,7 +706,7 @@ def _exit_code(options: argparse.Namespace, grace: Grace) -> int:
         return int(stop.code or 1)
 
 
-def _run_target(options: argparse.Namespace, grace: Grace) -> int:
+def _run_target(options: Options, grace: Grace) -> int:
     from heyhi.sweep.manifest import Manifest
 
     with Manifest.open(options.manifest) as manifest:
@@ -743,9 +735,12 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
         if job is not None:  # whether it is dead is for Slurm to say
             print(f"{experiment.exp_id}: stopped by a signal (log: {folder.log_path})", file=sys.stderr)
             raise
+        from heyhi.experiment.status import find_state
+
         print(f"{experiment.exp_id}: {find_state(folder.path).line} (log: {folder.log_path})", file=sys.stderr)
         raise
     if outcome.done:
+        clear_away()
         return 0
     if outcome.exit_code == REQUEUE_EXIT and outcome.stopped:
         print(f"{experiment.exp_id}: checkpoint written, to be queued again", file=sys.stderr)
@@ -774,8 +769,7 @@ def _run_slot(command: _Command, manifest: Manifest, slot: Experiment, job: JobC
     return code
 
 
-@dataclass(frozen=True)
-class _Command:
+class _Command(Struct):
     """What the command line and the manifest say of how an experiment is run.
 
     Attributes:
@@ -792,7 +786,7 @@ class _Command:
         budget: of the launch; None where that has none.
     """
 
-    options: argparse.Namespace
+    options: Options
     grace: Grace
     manifest: Path
     own: str
@@ -805,16 +799,14 @@ class _Command:
     budget: Budget | None = None
 
     @classmethod
-    def of(
-        cls, options: argparse.Namespace, grace: Grace, manifest: Manifest, experiment: Experiment, sweep: str
-    ) -> _Command:
+    def of(cls, options: Options, grace: Grace, manifest: Manifest, experiment: Experiment, sweep: str) -> _Command:
         """Read it; all that a search may choose has the launcher of its slot."""
         code_root, schema, project = options.code_root or manifest.code_root, manifest.schema(), manifest.project
         message = getattr(schema.parse_root(experiment.config), experiment.task)
         here = 1 if options.tasks > 1 else _tasks_here(message)
         pin_imports(project, code_root)
         path, tasks = options.manifest.absolute(), max(here, options.tasks)
-        budget = Budget.of(project.state_root, options.launch) if options.launch else None
+        budget = _budget_of(project, options.launch) if options.launch else None
         return cls(options, grace, path, manifest.entry, code_root, schema, project, here, tasks, sweep, budget)
 
     def attempts(self, experiment: Experiment) -> int:
@@ -925,16 +917,26 @@ class _Command:
         folder = ExperimentDir(experiment.exp_path)
         if self.budget is None or not why or folder.has_result():
             return ""
+        from heyhi.sweep.held_note import held_by, hold  # most launches may start all that they have
+
         launch = self.budget.folder.parent
-        if not held_note(launch):  # whoever was to see to that may be gone
+        if not held_by(launch):  # whoever was to see to that may be gone
             with contextlib.suppress(ResultError):  # nothing is started, whether others know why or not
                 hold(launch, why)
         if job is not None:
             claim = Claim.acquire(folder.path, ref=job.ref, replaces=job.follows)
             if isinstance(claim, Claim):
+                from heyhi.job.withdrawing import withdraw
+
                 with claim:
                     withdraw(folder, job.ref.job)
         return why
+
+
+def _budget_of(project: Project, launch: str) -> Budget | None:
+    from heyhi.sweep.budget import Budget  # of what is run by a launch
+
+    return Budget.of(project.state_root, launch)
 
 
 def _tasks_here(task: Message) -> int:
@@ -942,7 +944,7 @@ def _tasks_here(task: Message) -> int:
     launcher = field_named(type_of(task), "launcher")
     if launcher is None or launcher.message_type is None or launcher.is_repeated or not task.HasField("launcher"):
         return 1
-    from heyhi.slurm.request import local_tasks  # most have no launcher chosen, and are spared the import
+    from heyhi.slurm.launcher import local_tasks  # some have no launcher
 
     return local_tasks(task)
 

@@ -100,7 +100,8 @@ def batch_script(
 export {RESULTS_VARIABLE}={shlex.quote(str(results_root))}
 own=$(mktemp -d 2> /dev/null) || own=$PWD
 export {NOTICE_VARIABLE}="$own/.notice.$SLURM_JOB_ID.$$"
-trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}
+trap '{{ : > "${NOTICE_VARIABLE}"; }} 2> /dev/null
+[ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}
 # Slurm tells the run itself; the script stays until it has ended. No trap for CONT, which Slurm sends with each signal:
 # of two that come at once, bash forgets the one of the lower number.
 told=
@@ -117,8 +118,11 @@ code=$?
 end_left "$mark" "SLURM_JOB_ID=$SLURM_JOB_ID"
 {failed}again=
 if [ "$code" = {REQUEUE_EXIT} ] && [ -e "${NOTICE_VARIABLE}{ASKS}" ]; then again=yes; fi
-rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}" "${NOTICE_VARIABLE}{ASKS}"
-[ "$own" = "$PWD" ] || rm -rf -- "$own"
+if [ "$own" = "$PWD" ]; then
+  rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}" "${NOTICE_VARIABLE}{ASKS}"
+elif [ -e "$own" ]; then  # a run that is done has removed it
+  rm -rf -- "$own"
+fi
 if [ "$again" ]; then
   # Incomplete: one that was cancelled just now would come back.
   said=$(scontrol requeue Incomplete "$SLURM_JOB_ID" 2>&1)

@@ -9,12 +9,10 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from heyhi.errors import BusyError, Pruned
 
 
-@dataclass(eq=False)
 class Turn:
     """The run that a process has.
 
@@ -28,13 +26,14 @@ class Turn:
         thread: that main runs in.
     """
 
-    exp_id: str
-    dropped: tuple[str, ...] = ()
-    lost: str = ""
-    pruned: str = ""
-    checkpoint: Callable[[], object] | None = None
-    on_pruned: Callable[[str], None] = lambda why: None
-    thread: int = field(default_factory=threading.get_ident)
+    def __init__(self, exp_id: str) -> None:
+        self.exp_id = exp_id
+        self.dropped: tuple[str, ...] = ()
+        self.lost = ""
+        self.pruned = ""
+        self.checkpoint: Callable[[], object] | None = None
+        self.on_pruned: Callable[[str], None] = lambda why: None
+        self.thread = threading.get_ident()
 
     def raise_if_pruned(self) -> None:
         """End what goes on as if nothing had happened.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.slots import started_dir
 
 
 def withdraw(folder: ExperimentDir, job_id: str) -> bool:
@@ -53,4 +52,6 @@ def _has_started(folder: ExperimentDir, job_id: str) -> bool:
     """Return whether a job has started an experiment, by itself or as what its slot has chosen."""
     if folder.has_result() or any(start.job_id == job_id for start in folder.history().starts):
         return True
+    from heyhi.experiment.slots import started_dir  # most jobs start what they were submitted for
+
     return started_dir(folder, job_id) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import enum
 import os
 import queue
@@ -29,6 +28,7 @@ from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
 from heyhi.job.requeues import written_by_task
 from heyhi.job.script import runner_words
 from heyhi.job_env import job_nodes
+from heyhi.quick_dataclass import replace
 from heyhi.slurm.commands import Job
 from heyhi.slurm.request import JobRequest
 
@@ -88,7 +88,7 @@ class Run:
         """
         self._forget()
         mark = f"{os.environ.get(MARK_VARIABLE) or os.getpid()}.{self.number}"
-        bare = dataclasses.replace(self.request, prefix=(), python="")  # this process is inside of these
+        bare = replace(self.request, prefix=(), python="")  # this process is inside of these
         words = runner_words(self.handover.claims, bare, self.handover.order, self.folder.path, self.handover.attempt)
         # Slurm may not find it any more when this process, of which it is a child, has been killed.
         words += ["--parent", str(os.getpid())]

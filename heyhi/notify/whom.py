@@ -6,25 +6,23 @@ What is shown of one, in messages and records, says where it leads and no more.
 from __future__ import annotations
 
 import os
-import re
 import shlex
-import shutil
-import socket
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from heyhi.errors import NotifyError, suggest
+from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 
 EXPECTED = "a URL (https://…), ntfy:URL, mail:ADDRESS, command:COMMAND or env:NAME"
 NOBODY_SAID = "nobody is told there"
 _WORDS = ("https", "http", "ntfy", "mail", "command", "env")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MAIL = re.compile(
+_NAME = regex(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAIL = regex(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~][A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]*@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 )
-_TOPIC = re.compile(r"/([A-Za-z0-9_-]{1,64})/?")
-_HOOK = re.compile(r"(?:/[^/]+)?/hooks/[a-z0-9]{26}/?")
+_TOPIC = regex(r"/([A-Za-z0-9_-]{1,64})/?")
+_HOOK = regex(r"(?:/[^/]+)?/hooks/[a-z0-9]{26}/?")
 _DISCORD = ("discord.com", "discordapp.com")
 _SLACK = ("hooks.slack.com", "hooks.slack-gov.com")
 _SENDMAIL_PLACES = ("/usr/sbin", "/usr/lib", "/usr/local/sbin")
@@ -112,6 +110,8 @@ def take_from_environment(texts: Iterable[str]) -> None:
 
 def find_sendmail() -> str | None:
     """Return the path of sendmail, by which mail is sent."""
+    import shutil  # most launches tell nobody
+
     places = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *_SENDMAIL_PLACES]
     return shutil.which("sendmail", path=os.pathsep.join(places))
 
@@ -122,6 +122,9 @@ def check_here(whom: Whom) -> None:
     Raises:
         NotifyError: it hasn't.
     """
+    import shutil
+    import socket
+
     if whom.kind == "command":
         name = shlex.split(whom.address)[0]
         if shutil.which(name) is None:

@@ -40,7 +40,7 @@ def main(args: Sequence[str] | None = None) -> int:
     with reporting_errors(), Manifest.open(options.manifest) as manifest:
         before = set(map(_look_at, options.to))
         source = Source.of(manifest)
-        shaped = Shape().apply(gather([source]))
+        shaped = Shape().apply(gather([source], lazily=True))
         paths = [path for path in options.to if not options.in_background or _look_at(path) in before]
         for problem in write_files(paths, shaped, source.project, title_of([manifest])).problems:
             raise problem

@@ -79,7 +79,7 @@ def _find(schema: Schema, task: str, name: str) -> Key | None:
 
 def _value(message: Message, key: Key) -> Any:
     from heyhi.config.keys import Kind, present
-    from heyhi.config.overrides import default_of, in_oneof
+    from heyhi.config.leaves import default_of, in_oneof
 
     if key.kind is Kind.ONEOF:
         return key.chosen(message)

@@ -133,7 +133,7 @@ def _wanted(place: _Place, value: str) -> dict[str, _Leaf]:
 
 
 def _leaves(message: Message, key: str) -> Iterator[tuple[str, _Leaf]]:
-    from heyhi.config.overrides import leaves
+    from heyhi.config.leaves import leaves
     from heyhi.config.values import Special
     from heyhi.report.setting_values import read_list, read_scalar
 

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from heyhi.config.best import Unchosen
 from heyhi.config.comparable import Comparable, changed_defaults
 from heyhi.config.fields import covers
-from heyhi.config.overrides import leaves
+from heyhi.config.leaves import leaves
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import TASK_ONEOF, Schema, set_fields, type_of
 from heyhi.config.translation import Translation

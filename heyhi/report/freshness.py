@@ -38,6 +38,7 @@ IN_BACKGROUND = "--in-background"
 _TABLE_SECONDS, _TABLE_SHARE, _TABLE_WAITS = 20.0, 40.0, 2.0
 # Likewise the looks whether something has changed: each takes some system calls an experiment.
 _LOOK_SECONDS, _LOOK_SHARE, _LOOK_WAITS = 2.0, 100.0, 10.0
+_FIRST_SECONDS = 5.0  # a run that is over sooner needs no other table than that of its end
 _END_SECONDS = 1.0  # for a process to end that was told to, before it is killed
 # Of what is seen of an experiment: whether it has ended, then the parts of a stamp of result and metrics, and those of
 # attempts; what it has used so far is no news.
@@ -84,7 +85,7 @@ class Freshness:
                 return
 
     def _keep(self) -> None:
-        pause = _LOOK_SECONDS
+        pause = _FIRST_SECONDS
         while not self._over.wait(pause):
             began, cpu = time.monotonic(), time.thread_time()
             changed = [one for one in self._watched if one.look()]

@@ -113,6 +113,7 @@ def gather(
     at_best: str | None = None,
     at_best_direction: Direction | None = None,
     progress: Callable[[int], Callable[[], None]] = lambda total: lambda: None,
+    lazily: bool = False,
 ) -> Gathered:
     """Gather several sweeps into one table; an experiment of two of them has one row.
 
@@ -123,6 +124,7 @@ def gather(
         at_best: metric at whose best value the others are taken.
         at_best_direction: which way that is better; default: as its project declares it.
         progress: given how many experiments will be read, returns what is called after each.
+        lazily: whether its table is a `LazyFrame`, for those who only show all of it.
 
     Raises:
         DirectionError: nobody knows which way `at_best` is better.
@@ -141,7 +143,7 @@ def gather(
         )
         for source in sources
     ]
-    found = frame_of(parts, [source.manifest.label for source in sources])
+    found = frame_of(parts, [source.manifest.label for source in sources], lazily=lazily)
     if at_best is not None and not any(at_best in part.outcome for part in parts):
         _check_is_unlogged(at_best, gather(sources).table)
     folders = found["exp_path"].tolist()

@@ -153,12 +153,12 @@ def with_meanings(gathered: Gathered, keys: Iterable[str], shown: Iterable[str] 
         keys: by which they are put together: a result never stands for a key of the configs.
         shown: what is shown or sorted by: a column of the table is meant by its own name.
     """
-    import pandas as pd
-
     keys = set(keys)
     wanted = list(dict.fromkeys([*keys, *(name for name in shown if name not in gathered.table)]))
     if not wanted:
         return gathered
+    import pandas as pd
+
     known = known_in(gathered)
     table, attrs = gathered.table, dict(gathered.table.attrs)
     for name in wanted:

@@ -24,6 +24,7 @@ from heyhi.project import Project
 from heyhi.report.cells import taken
 from heyhi.report.counted import counted_by
 from heyhi.report.kept_curves import KeptCurves, buckets_of
+from heyhi.report.lazy_frame import as_plain
 from heyhi.report.package_kinds import kinds_of
 from heyhi.report.readings import OWN_NAMES, USED
 from heyhi.report.shaped import Shaped
@@ -102,8 +103,8 @@ def page_of(
     hidden = {*shaped.hidden, *_HIDDEN, *(() if is_mean else ("code",))}
     return PageData(
         title=title,
-        table=shown if table is whole else table.drop(columns=["exp_path"], errors="ignore"),
-        whole=shown,
+        table=as_plain(shown if table is whole else table.drop(columns=["exp_path"], errors="ignore")),
+        whole=as_plain(shown),
         members=[[place_of[place] for place in row] for row in shaped.members[:rows]],
         counts=[shaped.counts[place] for place in places],
         groups=[shaped.groups[place] for place in places],

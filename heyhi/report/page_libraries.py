@@ -42,14 +42,20 @@ def read_libraries() -> Libraries:
     tables = _as_global(_packaged("itables", "html/dt_bundle.js"))
     style = _packaged("itables", "html/dt_bundle.css")
     for name, text in (("plotly", plotly), ("itables", tables)):
-        if "</script" in text.lower():
+        if _ends_a_script(text):
             raise PageError(f"the script of the installed {name} can't be put into a page; try another version")
     return Libraries(_compiled_once(plotly), tables, style.replace("</style", "<\\/style"))
 
 
+def _ends_a_script(text: str) -> bool:
+    """Return whether a text has `</script`, in letters of any case; most of what is looked at has 5 MB."""
+    return any(behind[:6].lower() == "script" for behind in text.split("</")[1:])
+
+
 def _as_global(tables: str) -> str:
     """Let the bundle set a global instead of exporting names: a page has no address to import it from."""
-    exports = re.search(r"\bexport\s*\{([^{}]*)\}\s*;?", tables)
+    # Not \b in front, at which each character would be looked at; looked behind it is only where the word stands.
+    exports = re.search(r"export(?<!\wexport)\s*\{([^{}]*)\}\s*;?", tables)
     names = dict(re.findall(r"([\w$]+) as (\w+)", exports[1])) if exports else {}
     wanted = [local for local, name in names.items() if name == "default"]
     if not exports or not wanted:

@@ -83,7 +83,7 @@ def show_sweep(project: Project, manifest: Manifest) -> None:
         HeyhiError: it can't be read.
     """
     source = Source.of(manifest)
-    shaped = Shape().apply(gather([source]))
+    shaped = Shape().apply(gather([source], lazily=True))
     _print(shaped, [source])  # first: the disk may be full, which may be why something has failed
     formats, left_out = without_page(dict.fromkeys(["csv", *project.settings.reports]))
     paths = fixed_files(project, manifest.label, formats)
@@ -107,7 +107,7 @@ def _show_asked(flow: Flow) -> None:
     for target, manifest in flow.asked_in_order:
         targets.setdefault(manifest.path, []).append(target)
     sources = [replace(Source.of(manifests[path]), only=tuple(its)) for path, its in targets.items()]
-    _print(Shape().apply(gather(sources)), sources)
+    _print(Shape().apply(gather(sources, lazily=True)), sources)
 
 
 def _print(shaped: Shaped, sources: Sequence[Source]) -> None:

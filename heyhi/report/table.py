@@ -15,6 +15,7 @@ from heyhi.config.translation import Translation
 from heyhi.experiment.status import no_best
 from heyhi.project import Project
 from heyhi.report.code_names import named_alike
+from heyhi.report.lazy_frame import LazyFrame
 from heyhi.report.meanings import Known, outcome_names, override_name
 from heyhi.report.outcomes import with_results
 from heyhi.report.outline import Outline, filled, is_same_for_all, varying_columns
@@ -65,9 +66,20 @@ def gathered_columns(
     )
 
 
-def frame_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> pd.DataFrame:
-    """Put the experiments of some sources into one table, as `plain_table_of` does."""
-    return _frame(plain_table_of(parts, labels))
+def frame_of(parts: Sequence[Part], labels: Sequence[str] = (), *, lazily: bool = False) -> pd.DataFrame:
+    """Put the experiments of some sources into one table, as `plain_table_of` does.
+
+    Args:
+        parts: of each source.
+        labels: of each.
+        lazily: whether pandas is imported only once something asks for what plain columns can't answer.
+    """
+    plain = plain_table_of(parts, labels)
+    if not lazily:
+        return _frame(plain)
+    lazy: Any = LazyFrame(plain, _attrs(plain), lambda: _frame(plain))  # who reads it need not know
+    frame: pd.DataFrame = lazy
+    return frame
 
 
 def plain_table_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> PlainTable:
@@ -204,8 +216,15 @@ def _frame(table: PlainTable) -> pd.DataFrame:
             if all(issubclass(t, (bool, int, float)) for t in types):
                 data[name] = data[name].infer_objects()
     frame = pd.DataFrame(data)
-    frame.attrs["varying"] = table.varying
-    frame.attrs["constant"] = table.constant
-    frame.attrs["needed"] = table.needed
-    frame.attrs["metrics"] = table.metrics
+    frame.attrs.update(_attrs(table))
     return frame
+
+
+def _attrs(table: PlainTable) -> dict[str, Any]:
+    """Return what is known of a table, as the attributes of a DataFrame."""
+    return {
+        "varying": table.varying,
+        "constant": table.constant,
+        "needed": table.needed,
+        "metrics": table.metrics,
+    }

@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from heyhi.errors import LauncherError
 from heyhi.slurm.commands import Busy, SlurmError, output_of, refusal
 from heyhi.slurm.request import JobRequest, sbatch_options
 from heyhi.slurm.surroundings import clusters_wished_for
+from heyhi.struct import NamedTuple
 
 _SCRIPT = "#!/bin/sh\n"
 _ASSOCIATION_FIELDS = "Cluster,Account,DefaultAccount,Partition,DefaultQOS,MaxWall,MaxSubmitJobs,GrpSubmitJobs"

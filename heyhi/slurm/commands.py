@@ -8,17 +8,17 @@ from __future__ import annotations
 import enum
 import errno
 import os
-import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from heyhi.errors import HeyhiError
+from heyhi.regex import regex
 from heyhi.slurm.refusals import Meaning, is_configured, meaning_of
 from heyhi.slurm.surroundings import environment
+from heyhi.struct import NamedTuple
 
 # How long a command may take: a busy controller answers late, a dead one lets its clients try for a minute.
 _TIMEOUT_SECONDS = 90.0
@@ -28,7 +28,7 @@ _MAX_LINES = 4  # of a command's errors that a message repeats
 _OVERLOADED = (errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.EMFILE)
 MARK = "heyhi:"  # opens the comment of each of our jobs: heyhi:<results root>:<experiment>[,<experiment> …]
 WORKER = "worker"  # stands there instead of experiments where a job runs one after another, whichever it gets
-_ROOT = re.compile(rf"{MARK}([0-9a-f]+):")
+_ROOT = regex(rf"{MARK}([0-9a-f]+):")
 _SEPARATOR = "\x1f"  # between fields: comments and paths hold anything else
 _FIELDS = ("%i", "%T", "%r", "%N", "%Z", "%k")  # of squeue, as `Job` has them; the comment is the last
 _OPENING = _SEPARATOR + MARK
@@ -62,7 +62,7 @@ _RESTING = {
 }
 # … or any more: it is queued again then, or over.
 _ENDING = {"COMPLETING": "is just ending", "STAGE_OUT": "is ending, and its files are copied out"}
-_PREFIXES = re.compile("^(?:error: |fatal: )?(?:allocation failure: )?")
+_PREFIXES = regex("^(?:error: |fatal: )?(?:allocation failure: )?")
 
 
 class SlurmError(HeyhiError):
@@ -167,14 +167,11 @@ def root_in(comment: str) -> str:
     return match.group(1) if match else ""
 
 
-def is_job_id(text: str) -> bool:
-    """Return whether a text can be the id of a job: what is none must not become a word for Slurm's commands."""
-    return text.isascii() and text.isdigit() and len(text) < 20
-
-
 def is_here() -> bool:
     """Return whether this machine has Slurm's commands."""
-    return shutil.which("sbatch") is not None
+    # As `shutil.which`, which takes longer to load than the answer takes.
+    places = (f"{folder}/sbatch" for folder in os.get_exec_path())
+    return any(os.access(place, os.X_OK) and os.path.isfile(place) for place in places)  # noqa: PTH113
 
 
 def list_jobs(ids: Sequence[str]) -> list[Job]:

@@ -7,19 +7,20 @@ otherwise: limits on the number of jobs, and jobs that Slurm takes but never sta
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from google.protobuf.message import Message
 
 from heyhi.errors import LauncherError
+from heyhi.quick_dataclass import replace
 from heyhi.slurm.cluster import Cluster
 from heyhi.slurm.commands import SlurmError, is_here
 from heyhi.slurm.cost import cost_line, cost_of, counted, jobs_of
+from heyhi.slurm.launcher import is_slurm
 from heyhi.slurm.limits import Limit, hint, jobs_there, limit_line, limits_on, places_of, wait_of, would_fit
 from heyhi.slurm.reach import unreachable
-from heyhi.slurm.request import JobRequest, is_slurm, request_of
+from heyhi.slurm.request import JobRequest, request_of
 
 _ANSWER_SECONDS = 5.0  # a person waits
 _ALL_SECONDS = 15.0
@@ -122,7 +123,7 @@ def _refusals(cluster: Cluster, demand: Mapping[JobRequest, int], first: Mapping
     names: dict[JobRequest, str] = {}
     for request, experiments in demand.items():
         # Slurm's answer doesn't depend on these.
-        kind = dataclasses.replace(
+        kind = replace(
             request,
             comment="",
             max_attempts=1,

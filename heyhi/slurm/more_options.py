@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from heyhi.errors import LauncherError
+from heyhi.struct import NamedTuple
 
 
 class _Command(NamedTuple):

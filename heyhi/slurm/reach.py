@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from heyhi.errors import LauncherError
+from heyhi.regex import regex
 from heyhi.slurm.cluster import check_clusters
 from heyhi.slurm.commands import Answer, Busy, SlurmError, answer_of, is_here
 from heyhi.slurm.refusals import Meaning, meaning_of
@@ -19,7 +20,7 @@ from heyhi.slurm.refusals import Meaning, meaning_of
 _ANSWER_SECONDS = 20.0  # that scontrol may take to find out that no controller answers
 _RESTART_SECONDS = 5.0  # that a controller may take to come back
 _PAUSE_SECONDS = 1.0
-_DOWN = re.compile(r"^Slurmctld\(.*?\) (?:at )?(\S+) (?:is|are) \S*DOWN", re.MULTILINE)
+_DOWN = regex(r"^Slurmctld\(.*?\) (?:at )?(\S+) (?:is|are) \S*DOWN", re.MULTILINE)
 
 
 def check_reachable(

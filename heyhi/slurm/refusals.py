@@ -11,23 +11,25 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from heyhi.regex import regex
+
 # Slurm puts the limit that a job meets in a line of its own, by the name that squeue has for it as a reason.
-_LIMIT_NAME = re.compile(r"(?:^|: |; )((?:QOS|Assoc|Max|Min|Grp)[A-Z]\w*)(?=;|$)")
+_LIMIT_NAME = regex(r"(?:^|: |; )((?:QOS|Assoc|Max|Min|Grp)[A-Z]\w*)(?=;|$)")
 # Of these, a job that ends lets another one in (QOSMaxSubmitJobPerUserLimit, AssocGrpSubmitJobsLimit …), or soon.
-_FULL = re.compile("SubmitJob|MaxJobCount")
+_FULL = regex("SubmitJob|MaxJobCount")
 # And of these only the user's own.
-_FULL_OF_OWN = re.compile("^(?:QOSMaxSubmitJobPerUserLimit|AssocMaxSubmitJobLimit)$")
+_FULL_OF_OWN = regex("^(?:QOSMaxSubmitJobPerUserLimit|AssocMaxSubmitJobLimit)$")
 # Said of every limit, of a number of jobs or of what one job asks for; sites and old versions say no more than this.
 _SOME_LIMIT = "job submit limit"
 # The controller is away for a moment, or what it needs is.
-_AWAY = re.compile(
+_AWAY = regex(
     "contact slurm controller|controller not responding|in standby|timed out|zero bytes|connection|transport endpoint"
     "|temporarily un|authentication credential|authentication error|munge|I/O error writing|can ?not allocate memory"
     "|missing socket",
     re.IGNORECASE,
 )
 # sbatch finds no cluster: for a moment, or because there is none.
-_NO_CONFIGURATION = re.compile("configuration (source|file)|fetch config", re.IGNORECASE)
+_NO_CONFIGURATION = regex("configuration (source|file)|fetch config", re.IGNORECASE)
 _PLACES = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
 
 

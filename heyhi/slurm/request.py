@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 
 from heyhi.config.duration import FORMS, parse_hours
+from heyhi.config.messages import message_class
 from heyhi.config.schema import field_named, is_map, type_of
 from heyhi.errors import LauncherError, suggest
+from heyhi.quick_dataclass import dataclass, replace
+from heyhi.regex import regex
 from heyhi.slurm.commands import MARK
+from heyhi.slurm.launcher import chosen, is_slurm, number
 from heyhi.slurm.more_options import extra_words, split_words, srun_words, without_exclude
 
 _MAX_COMMENT = 1024  # bytes
@@ -27,11 +28,10 @@ _MAX_GB = 1e6
 _MAX_SIGNAL = 65_535  # seconds: Slurm has 16 bits for them
 _MAX_ATTEMPTS = 1000
 _MAX_REQUEUES = 1_000_000
-_MAX_LOCAL_TASKS = 1000
 _MAX_PACK = 59  # identity hashes that a comment holds
-_HASHES = re.compile(rf"{MARK}[0-9a-f]+:([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
-NAME_TAG = re.compile(r"%\((\w*)\)s")  # in `job_name`
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HASHES = regex(rf"{MARK}[0-9a-f]+:([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
+NAME_TAG = regex(r"%\((\w*)\)s")  # in `job_name`
+_CONTROL = regex(r"[\x00-\x1f\x7f]")
 # Values of launcher.slurm's fields where neither the config nor its proto has one.
 _DEFAULTS: dict[str, int | float | bool] = {
     "num_gpus": 0,
@@ -84,7 +84,7 @@ SLURM_FIELDS = frozenset(
     (*_DEFAULTS, *_TEXTS, "constraint", "constraints", "setup", *(name for line in _KINDS_OF_GPU for name, _ in line))
 )
 NAME_TAGS = ("cfg_folder", "cfg", "redefines", "exp_id", "task")  # what `job_name` may have
-_GPU_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_GPU_TYPE = regex(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class JobRequest:
             timeouts: earlier attempts that hit their time limit.
             exclude: nodes that the next one must not run on.
         """
-        return dataclasses.replace(
+        return replace(
             self,
             mem_gb_per_node=self.mem_gb_per_node and _grown(self.mem_gb_per_node, self.oom_mem_factor, oom, _MAX_GB),
             hours=_grown(self.hours, self.timeout_hours_factor, timeouts, _MAX_HOURS),
@@ -210,16 +210,6 @@ def _grown(value: float, factor: float, times: int, most: float) -> float:
         return min(value * factor**times, max(value, most))
     except OverflowError:
         return most
-
-
-def is_slurm(task: Message) -> bool:
-    """Return whether a task's launcher is Slurm."""
-    return _chosen(task, "slurm") is not None
-
-
-def is_local(task: Message) -> bool:
-    """Return whether a task's launcher is this machine."""
-    return _chosen(task, "local") is not None
 
 
 def request_of(task: Message) -> JobRequest:
@@ -238,30 +228,17 @@ def request_of(task: Message) -> JobRequest:
     Raises:
         LauncherError: a field has a value that no job can have.
     """
-    slurm = _chosen(task, "slurm")
+    slurm = chosen(task, "slurm")
     if slurm is not None:
         return _slurm_request(type_of(slurm), slurm.SerializePartialToString(deterministic=True))
-    local = _chosen(task, "local")
-    cpus = _number(local, "cpus", 1, "launcher.local") if local is not None else 1
+    local = chosen(task, "local")
+    cpus = number(local, "cpus", 1, "launcher.local") if local is not None else 1
     return _request({**_DEFAULTS, "cpus_per_gpu": _at_least("launcher.local.cpus", cpus, 1)}, {})
 
 
 def gpus_of(task: Message) -> int:
     """Return how many GPUs a task's launcher asks for in all: only Slurm's does, wherever it is run."""
     return request_of(task).gpus if is_slurm(task) else 0
-
-
-def local_tasks(task: Message) -> int:
-    """Return in how many processes of this machine a task's local launcher wants its main to run.
-
-    Raises:
-        LauncherError: in none.
-    """
-    local = _chosen(task, "local")
-    tasks = _number(local, "tasks", 1, "launcher.local") if local is not None else 1
-    if not 1 <= tasks <= _MAX_LOCAL_TASKS:
-        raise LauncherError(f"launcher.local.tasks={tasks}: must be at least 1, and at most {_MAX_LOCAL_TASKS}")
-    return int(tasks)
 
 
 def plain_request(*, hours: float, mem_gb: float) -> JobRequest:
@@ -277,7 +254,7 @@ def plain_request(*, hours: float, mem_gb: float) -> JobRequest:
 @lru_cache(maxsize=256)
 def _slurm_request(kind: Descriptor, data: bytes) -> JobRequest:
     """Read a launcher; its text is the key, since most experiments of a large sweep have the same one."""
-    slurm = GetMessageClass(kind).FromString(data)
+    slurm = message_class(kind).FromString(data)
     numbers = {name: _number(slurm, name, default) for name, default in _DEFAULTS.items()}
     texts = {name: _text(slurm, name) for name in _TEXTS}
     texts["constraint"] = _constraint(slurm)
@@ -423,34 +400,10 @@ def _at_least(name: str, value: Any, least: int) -> Any:
     return value
 
 
-def _chosen(task: Message, kind: str) -> Message | None:
-    """Return the launcher of a kind where the task has chosen it."""
-    message = task
-    for name in ("launcher", kind):
-        field = field_named(type_of(message), name)
-        if field is None or field.message_type is None or field.is_repeated or not message.HasField(name):
-            return None
-        message = getattr(message, name)
-    return message
-
-
-def _number(message: Message, name: str, default: int | float | bool, where: str = "launcher.slurm") -> Any:
-    field = field_named(type_of(message), name)
-    if field is None:
-        return default
-    value = getattr(message, name)
-    if isinstance(default, bool):
-        if not isinstance(value, bool):
-            raise LauncherError(f"{where}.{name} must be a bool in the proto: it says yes or no")
-        return value
-    if isinstance(value, bool) or not isinstance(value, int if isinstance(default, int) else (int, float)):
-        kind = "whole number (int32)" if isinstance(default, int) else "number (double)"
-        raise LauncherError(f"{where}.{name} must be a {kind} in the proto")
-    if field.has_presence:
-        is_unset = not message.HasField(name) and not field.has_default_value
-    else:  # proto3: zero may be unset; where no job can be asked for with zero, it is
-        is_unset = not value and (name in _NEVER_ZERO or _MINIMUM.get(name, 1) > 0)
-    return default if is_unset else value
+def _number(slurm: Message, name: str, default: int | float | bool) -> Any:
+    # proto3: where no job can be asked for with zero, zero is unset.
+    is_never_zero = name in _NEVER_ZERO or _MINIMUM.get(name, 1) > 0
+    return number(slurm, name, default, "launcher.slurm", is_never_zero=is_never_zero)
 
 
 def _text(message: Message, name: str) -> str:

@@ -7,7 +7,6 @@ itself, and its user may have set how Slurm's commands print or choose. Neither 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 
 # How the cluster is reached, and the user's wishes about where and on whose account jobs run.
@@ -27,14 +26,45 @@ _KEPT = frozenset(
 # Each of Slurm's commands has variables of its own (SQUEUE_PARTITION, SACCT_FORMAT, SCANCEL_STATE, SINFO_SORT …), by
 # which a list lacks jobs or looks otherwise; a job around this one has left the rest.
 _OF_SLURM = (
-    "(?:SLURMD?|SBATCH|SQUEUE|SCANCEL|SACCT|SACCTMGR|SALLOC|SATTACH|SBCAST|SCONTROL|SDIAG|SINFO|SPRIO|SREPORT|SRUN"
-    "|SSHARE|SSTAT|STRIGGER)_"
+    "SLURM_",
+    "SLURMD_",
+    "SBATCH_",
+    "SQUEUE_",
+    "SCANCEL_",
+    "SACCT_",
+    "SACCTMGR_",
+    "SALLOC_",
+    "SATTACH_",
+    "SBCAST_",
+    "SCONTROL_",
+    "SDIAG_",
+    "SINFO_",
+    "SPRIO_",
+    "SREPORT_",
+    "SRUN_",
+    "SSHARE_",
+    "SSTAT_",
+    "STRIGGER_",
 )
 # What mpirun, srun and torchrun tell a rank of itself; settings of MPI's (OMPI_MCA_btl) are the user's.
-_OF_RANKS = (
-    "OMPI_(?!MCA_)|OMPI_MCA_(?:orte|ess|prte|pmix)|PMI2?_|PMIX_(?!MCA_)|PRTE_(?!MCA_)|MPI_LOCAL|MV2_COMM_|HYDI?_"
-    "|TORCHELASTIC_|(?:RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|NODE_RANK|GROUP_RANK|GROUP_WORLD_SIZE|ROLE_RANK"
-    "|ROLE_WORLD_SIZE|ROLE_NAME|MASTER_ADDR|MASTER_PORT)$"
+_OF_RANKS = ("OMPI_", "PMI_", "PMI2_", "PMIX_", "PRTE_", "MPI_LOCAL", "MV2_COMM_", "HYD_", "HYDI_", "TORCHELASTIC_")
+_OF_MPI_USERS = ("OMPI_MCA_", "PMIX_MCA_", "PRTE_MCA_")
+_OF_MPI_RANKS = ("OMPI_MCA_orte", "OMPI_MCA_ess", "OMPI_MCA_prte", "OMPI_MCA_pmix")
+_OF_A_RANK = frozenset(
+    {
+        "RANK",
+        "WORLD_SIZE",
+        "LOCAL_RANK",
+        "LOCAL_WORLD_SIZE",
+        "NODE_RANK",
+        "GROUP_RANK",
+        "GROUP_WORLD_SIZE",
+        "ROLE_RANK",
+        "ROLE_WORLD_SIZE",
+        "ROLE_NAME",
+        "MASTER_ADDR",
+        "MASTER_PORT",
+    }
 )
 # What a run of HeyHi's tells what it starts itself (HEYHI_NOTICE, HEYHI_CLAIM).
 _OF_RUNS = "HEYHI_"
@@ -57,8 +87,9 @@ def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def _is_ours(name: str) -> bool:
-    # Compiled once, when first needed: each run imports this, and few ask Slurm.
-    return any(re.match(pattern, name) for pattern in (_OF_SLURM, _OF_RANKS, _OF_RUNS))
+    if name.startswith(_OF_MPI_USERS):
+        return name.startswith(_OF_MPI_RANKS)
+    return name in _OF_A_RANK or name.startswith((*_OF_SLURM, *_OF_RANKS, _OF_RUNS))
 
 
 def leave_job() -> bool:

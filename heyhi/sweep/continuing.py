@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.records import History
 from heyhi.files import parse_json, read_bounded
 from heyhi.project import SCHEDULING_KEYS, Project, Settings
+from heyhi.struct import NamedTuple
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.config.difference import ABSENT, flat_of, one_line
+from heyhi.struct import NamedTuple
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema

@@ -7,14 +7,14 @@ shell; in double quotes it is a JSON string, which the field that it is for read
 from __future__ import annotations
 
 import json
-import re
-from typing import NamedTuple
 
 from heyhi.errors import SweepError
+from heyhi.regex import regex
+from heyhi.struct import NamedTuple
 
 _OPENING, _CLOSING = "([{", ")]}"
 _BEFORE_QUOTE = "([{<:,= \t"  # in brackets: a quote behind something else is a character like any other
-_LIKE_A_CALL = re.compile(r"\w+\(")
+_LIKE_A_CALL = regex(r"\w+\(")
 _EMPTY = "write '' for an empty text"
 
 

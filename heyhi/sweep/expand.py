@@ -9,10 +9,9 @@ import contextlib
 import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.config.base import Base
 from heyhi.config.best import Best, taken_over
@@ -28,17 +27,18 @@ from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME, is_winner, result
 from heyhi.experiment.winners import known_winners, winner_id, winner_path
 from heyhi.files import is_there, read_bounded
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import unknown_fields
-from heyhi.sweep.doubles import Double, double_lines
+from heyhi.struct import NamedTuple
 from heyhi.sweep.left_out import LeftOut
 from heyhi.sweep.size import check_size
-from heyhi.sweep.twins import Twins, alike_lines
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from heyhi.config.frozen import FrozenConfig
+    from heyhi.sweep.doubles import Double
     from heyhi.sweep.search_spec import SearchSpec
 
 Point = tuple[str | Path, Overrides]
@@ -513,6 +513,8 @@ class _Gather:
         if planned is not None:
             other = composed.message.SerializeToString(deterministic=True)
             if other != planned.config:
+                from heyhi.sweep.doubles import Double  # there are hardly ever any
+
                 self._doubles.append(Double(exp_id, planned.task, planned.config, other))
         if exp_id in self.own:
             if not is_less:
@@ -603,7 +605,10 @@ class _Gather:
     def warnings(self) -> list[str]:
         """List what is odd about the points, though they can be run."""
         found = [*self.composer.warnings, *self.contests.warnings, *list(self._unknown)[:_MAX_SHOWN]]
-        found += double_lines(self.composer.schema, self._doubles)
+        if self._doubles:
+            from heyhi.sweep.doubles import double_lines
+
+            found += double_lines(self.composer.schema, self._doubles)
         if self._repeated:
             count = len(self._repeated)
             found.append(
@@ -611,6 +616,8 @@ class _Gather:
                 f" e.g. {self._repeated[0]}: it runs once"
             )
         if len(self.own) > 1:
+            from heyhi.sweep.twins import Twins, alike_lines  # who runs one experiment does without
+
             # What the best of a sweep gives is nobody's oversight: it may well be what another one has anyhow.
             own = [
                 (p.exp_id, p.identity, p.config) for p in map(self.planned.__getitem__, self.own) if not p.as_written

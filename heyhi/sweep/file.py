@@ -9,18 +9,19 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, NoneType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
 from heyhi.errors import SweepError, suggest
 from heyhi.files import files_below, is_file
 from heyhi.project import Project
+from heyhi.quick_dataclass import replace
+from heyhi.struct import NamedTuple
 from heyhi.sweep.expand import ExpandFile, Expansion, Point, expand
 from heyhi.sweep.label import label_of
 from heyhi.sweep.own_code import own_code

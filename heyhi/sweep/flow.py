@@ -33,7 +33,8 @@ from heyhi.extras import missing
 from heyhi.files import is_there, replace_bytes, writing
 from heyhi.profiles import LOCAL, snakemake_command
 from heyhi.project import Project, find_project
-from heyhi.slurm.request import JobRequest, is_slurm, request_of
+from heyhi.slurm.launcher import is_slurm
+from heyhi.slurm.request import JobRequest, request_of
 from heyhi.sweep.budget import BUDGET_SETTING
 from heyhi.sweep.canaries import CANARY_SETTING
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted

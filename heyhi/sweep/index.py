@@ -18,10 +18,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
+from heyhi.struct import NamedTuple
 from heyhi.sweep import database
 from heyhi.sweep.known import (
     KNOWN_NAME,

@@ -18,11 +18,13 @@ import json
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from heyhi.errors import UnknownError
 from heyhi.files import parse_json, read_bounded, replace_bytes, replace_file, writing
 from heyhi.project import Project
+from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 
 KNOWN_NAME = "known"  # folders in the state root
 LAUNCHES_NAME = "launches"
@@ -136,11 +138,9 @@ def note_known(project: Project, experiments: Needs) -> Noted:
     Raises:
         ResultError: it can't be written.
     """
-    import hashlib
-
     plain = {exp_id: sorted(experiments[exp_id]) for exp_id in sorted(experiments)}
     data = (json.dumps({"experiments": plain}, separators=(",", ":")) + "\n").encode()
-    path = project.state_root / KNOWN_NAME / f"{hashlib.sha256(data).hexdigest()[:_DIGITS]}{SUFFIX}"
+    path = project.state_root / KNOWN_NAME / f"{sha256(data).hexdigest()[:_DIGITS]}{SUFFIX}"
     with contextlib.suppress(OSError):
         if read_bounded(path) == data:  # else it is damaged
             return Noted(path, is_new=False)
@@ -175,10 +175,8 @@ def read_known(path: Path) -> dict[str, list[str]]:
         OSError: it can't be read.
         ValueError: it is damaged.
     """
-    import hashlib
-
     data = read_bounded(path)
-    if hashlib.sha256(data).hexdigest()[:_DIGITS] != path.name.removesuffix(SUFFIX):
+    if sha256(data).hexdigest()[:_DIGITS] != path.name.removesuffix(SUFFIX):
         raise ValueError("it was changed: it holds something else than when it got its name")
     try:
         found = parse_json(data)["experiments"]

@@ -6,21 +6,25 @@ only is a label as it is, any other one gets a digest.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heyhi.project import Project
-from heyhi.sweep.search_spec import SearchSpec
+from heyhi.regex import regex
+from heyhi.sha import sha256
+
+if TYPE_CHECKING:
+    from heyhi.sweep.search_spec import SearchSpec
 
 _MAX_LABEL = 80
 _MAX_TOGETHER = 120
 _DIGEST = 6  # hex digits
-_PLAIN_PART = re.compile(r"[A-Za-z0-9_]+")
-_ENDS_AS_DIGEST = re.compile(rf"-[0-9a-f]{{{_DIGEST}}}")
-_OTHERS = re.compile(r"[^A-Za-z0-9._]+")
+_PLAIN_PART = regex(r"[A-Za-z0-9_]+")
+_ENDS_AS_DIGEST = regex(rf"-[0-9a-f]{{{_DIGEST}}}")
+_OTHERS = regex(r"[^A-Za-z0-9._]+")
 
 
 def label_of(project: Project, path: str) -> str:
@@ -100,4 +104,4 @@ def _with_digest(readable: str, content: object) -> str:
 
 
 def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:_DIGEST]
+    return sha256(json.dumps(content).encode()).hexdigest()[:_DIGEST]

@@ -9,12 +9,12 @@ refused, as it is on a command line without a sweep. What contradicts what is fo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from heyhi.config.compose import Composer
 from heyhi.config.contradictions import Contradiction
 from heyhi.config.overrides import Overrides, keys_and_values, shown_value
+from heyhi.quick_dataclass import dataclass, field
 
 _Place = tuple[str, tuple[str, ...], int]  # config, keys of the overrides, place of one
 

@@ -20,13 +20,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, ManifestError, NeedsError, NoProjectError
 from heyhi.experiment.names import STATE_NAME, WINNERS_NAME, is_winner, result_of
 from heyhi.files import is_there
-from heyhi.profiles import LOCAL, snakemake_command
 from heyhi.project import PROJECT_KEY, Project, Settings, find_project
+from heyhi.struct import NamedTuple
 from heyhi.sweep import database
 from heyhi.sweep.target import exp_id_of, folder_of, folders_at, target_of, targets_at
 from heyhi.text import shell_line, shell_word
@@ -653,6 +653,8 @@ class Manifest:
         """
         for folder in map(str, experiment.needs):
             if is_winner(folder) and not is_there(result_of(folder)):
+                from heyhi.profiles import LOCAL, snakemake_command  # most configs are complete
+
                 best = self.best_of(folder)
                 target = self._targets([experiment.exp_id])[0]
                 raise NeedsError(

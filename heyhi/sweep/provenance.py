@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +21,7 @@ from heyhi.experiment.folder import last_sources
 from heyhi.experiment.given import find_stale, stale_text
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.project import SCHEDULING_KEYS, Project
+from heyhi.quick_dataclass import dataclass, field
 from heyhi.sweep.drift import DriftCheck
 
 if TYPE_CHECKING:

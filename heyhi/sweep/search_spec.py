@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from heyhi.errors import ManifestError
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.names import SEARCH_ID_DIGITS
+from heyhi.quick_dataclass import asdict, dataclass
+from heyhi.sha import sha256
 from heyhi.sweep.elements import element_text
 from heyhi.text import number_text
 
@@ -110,7 +110,7 @@ class SearchSpec:
     def search_id(self) -> str:
         """16 hex digits over what makes it this search; more trials, or more at once, are of the same one."""
         data = {k: v for k, v in asdict(self).items() if k not in ("trials", "parallel", "learn_from")}
-        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:SEARCH_ID_DIGITS]
+        return sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:SEARCH_ID_DIGITS]
 
     def valued(self, value: float) -> str:
         """Write a value of its metric as people are shown it: `loss=0.25`."""

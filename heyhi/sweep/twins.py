@@ -5,7 +5,6 @@ What counts in a config says `comparable`. Of those that are DONE, what was foun
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from heyhi.config.scheduling import Scheduling
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import CONFIG_NAME, RESULT_NAME, is_slot
 from heyhi.files import read_bounded
+from heyhi.sha import sha256
 from heyhi.sweep.target import exp_ids_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Twins:
         self._schema = schema
         patterns = project.settings.identity_ignore
         self._comparable = Comparable(Scheduling(patterns))
-        self._rule = hashlib.sha256(json.dumps([schema.digest, *patterns]).encode()).hexdigest()[:16]
+        self._rule = sha256(json.dumps([schema.digest, *patterns]).encode()).hexdigest()[:16]
 
     def among(self, experiments: Sequence[tuple[str, Identity, bytes]]) -> list[list[str]]:
         """Return the exp ids of those of a sweep that are alike, in groups.
@@ -118,7 +118,7 @@ class Twins:
         task = next((name for name in self._schema.tasks if root.HasField(name)), "")
         lines = self._comparable.lines(getattr(root, task)) if task else {}
         text = json.dumps([task, sorted(lines.items())])
-        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
+        return sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
     def _digest_on_disk(self, exp_path: str) -> str:
         try:

@@ -15,11 +15,13 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from heyhi.errors import ManifestError
 from heyhi.experiment.names import SEARCHES_NAME
 from heyhi.project import PROJECT_KEY, Project
+from heyhi.sha import sha256
+from heyhi.struct import NamedTuple
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
     APPLICATION_ID,
@@ -180,11 +182,9 @@ def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
 
 def _digested(meta: dict[str, str], blobs: Sequence[bytes], contents: Iterable[RowContent]) -> tuple[list[_Row], str]:
     """Digest all that makes a job what it is: the time of writing is no part of it."""
-    import hashlib
-
-    digest = hashlib.sha256(json.dumps([FORMAT, meta]).encode())
+    digest = sha256(json.dumps([FORMAT, meta]).encode())
     for blob in blobs:
-        digest.update(hashlib.sha256(blob).digest())
+        digest.update(sha256(blob).digest())
     rows = []
     for content in contents:
         data = row_bytes(content)

@@ -29,6 +29,22 @@ def test_a_goal_may_be_about_wall_time_too() -> None:
     assert Row("x", slower, cost(1), at_most=1.5, both=True).verdict == "met"
 
 
+def test_wall_time_may_have_a_goal_of_its_own() -> None:
+    def row(wall: float) -> Row:
+        return Row("x", Cost(cpu=7, wall=wall), Cost(cpu=1, wall=1), at_most=7.5, at_most_wall=3)
+
+    assert (row(3).verdict, row(3.1).verdict, row(3).goal) == ("met", "NOT MET", "at most 7.5 (3)")
+
+
+def test_lost_is_the_time_in_which_slots_do_no_work_while_more_waits() -> None:
+    from benchmarks.slurm import lost_in
+
+    assert lost_in([(0, 1), (0, 1), (1, 2), (1, 2)], slots=2) == 0
+    # Between the first start and the last: one slot waits from 1 to 1.5, the other from 1 to 2.
+    assert lost_in([(0, 1), (0, 1), (1.5, 2.5), (2, 3)], slots=2) == 1.5
+    assert lost_in([(0, 5), (0, 1), (3, 4)], slots=2) == 2
+
+
 def test_where_the_peer_is_to_be_slower_the_ratio_is_the_other_way_round() -> None:
     assert Row("x", cost(1), cost(600), at_least=500).verdict == "met"
     assert Row("x", cost(1), cost(400), at_least=500).verdict == "NOT MET"

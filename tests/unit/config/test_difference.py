@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from heyhi.config.difference import Difference
 from heyhi.config.frozen import flatten
-from heyhi.config.overrides import default_of
+from heyhi.config.leaves import default_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import children, copy_of, oneof_of, set_fields
 from heyhi.config.values import bytes_text

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heyhi.config.keys import Kind, find_key, schema_keys, split_key
-from heyhi.config.overrides import cast_value, leaves, override_lines, split_override
+from heyhi.config.leaves import leaves
+from heyhi.config.overrides import cast_value, override_lines, split_override
 from heyhi.config.values import NULL, SELECT, scalar_text
 from heyhi.errors import OverrideError
 

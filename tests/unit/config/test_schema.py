@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import heyhi.config.schema
+import heyhi.config.compiling
 from heyhi.config.compose import Composer
 from heyhi.config.frozen import flatten, freeze
 from heyhi.config.schema import Schema, load_comments, load_schema
@@ -45,7 +45,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> bytes:
         raise AssertionError("compiled anew")
 
-    monkeypatch.setattr(heyhi.config.schema, "_compile", refuse)
+    monkeypatch.setattr(heyhi.config.compiling, "_compile", refuse)
 
 
 def test_an_unchanged_schema_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -345,11 +345,48 @@ def test_jobs_of_other_rules_are_asked_about_as_seldom_as_the_official_executor_
 def test_nothing_waits_for_an_executor_that_has_nothing_to_look_for(bench: Callable[[int], Bench]) -> None:
     few = bench(3)
     few.look()
+    few.now += 60
+    few.look()
     assert few.executor.next_seconds_between_status_checks == 1
 
     few.executor.active_jobs.clear()
     few.look()
     assert few.executor.next_seconds_between_status_checks < 0.5
+
+
+def test_an_end_is_seen_soon_where_others_have_just_come(bench: Callable[[int], Bench]) -> None:
+    three = bench(3)
+    _, folder = three.any_job()
+    pauses = []
+
+    def look() -> float:
+        three.look()
+        pauses.append(three.executor.next_seconds_between_status_checks)
+        return pauses[-1]
+
+    assert look() == pytest.approx(0.1)
+    while look() < 1:  # the longer nothing happens, the less often
+        three.now += pauses[-1]
+    assert pauses == sorted(pauses) and 10 < len(pauses) < 100
+    assert three.asked < 12  # Slurm is asked no more often for that
+
+    (folder / "result.json").touch()
+    assert look() == pytest.approx(0.1)
+
+
+def test_a_look_that_takes_long_is_made_less_often(
+    bench: Callable[[int], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three = bench(3)
+    is_done = heyhi.job.submitter.Task.is_done
+
+    def slow(task: Any) -> bool:
+        three.now += 0.001
+        return bool(is_done.fget(task))  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(heyhi.job.submitter.Task, "is_done", property(slow))
+    three.look()
+    assert three.executor.next_seconds_between_status_checks == pytest.approx(0.3)
 
 
 def test_a_folder_that_was_removed_is_not_waited_for(bench: Callable[[int], Bench]) -> None:

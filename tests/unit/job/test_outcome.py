@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 
 import pytest
@@ -18,8 +17,8 @@ def claimed(job: str = "7", *, host: str = "", runs: bool = False) -> Owner:
     if not runs:
         child = subprocess.Popen(["true"])
         child.wait()
-        owner = dataclasses.replace(owner, pid=child.pid)
-    return dataclasses.replace(owner, host=host) if host else owner
+        owner = owner._replace(pid=child.pid)
+    return owner._replace(host=host) if host else owner
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def run(
     for name, line in {"sleep": "exit 0", **commands}.items():
         (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {shlex.quote(str(tmp_path))}/calls\n{line}\n')
         (programs / name).chmod(0o755)
-    for name in ("bash", "sh", "mktemp", "rm", "rmdir", "touch", "grep", "tr"):
+    for name in ("bash", "sh", "mktemp", "rm", "rmdir", "touch", "grep"):
         if not (programs / name).exists():
             (programs / name).symlink_to(f"/bin/{name}")
     script = tmp_path / "slurm_script"
@@ -52,6 +53,28 @@ def test_what_a_killed_run_leaves_in_the_folder_of_the_script_goes_with_it(tmp_p
     leave = f'touch "${NOTICE_VARIABLE}.3{READY}"; kill -9 $$'
     done = run(tmp_path, ["bash", "-c", leave], mktemp=f"/bin/mkdir {tmp_path}/tmp/own; echo {tmp_path}/tmp/own")
     assert "rmdir" not in done.stderr and "rm:" not in done.stderr
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_where_a_run_has_cleared_away_the_script_starts_nothing_for_that(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    code = "from heyhi.job.notice import Notice, clear_away; Notice().listen(); clear_away()"
+    own = f"/bin/mkdir {tmp_path}/tmp/own; echo {tmp_path}/tmp/own"
+    done = run(tmp_path, [sys.executable, "-c", code], mktemp=own, rm="exit 0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list((tmp_path / "tmp").iterdir()) == []
+    assert not any(call.startswith("rm ") for call in calls(tmp_path))
+
+
+def test_one_of_several_runs_of_a_job_leaves_what_the_others_need(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    code = (
+        f"import os; os.environ['{NOTICE_VARIABLE}'] += '.0';"
+        "from heyhi.job.notice import Notice, clear_away; Notice().listen(); clear_away();"
+        "print(*os.listdir('tmp/own'))"
+    )
+    done = run(tmp_path, [sys.executable, "-c", code], mktemp=f"/bin/mkdir {tmp_path}/tmp/own; echo {tmp_path}/tmp/own")
+    assert done.stdout.endswith(f".0{READY}\n")
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

@@ -99,6 +99,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     for folder in run.folders:
         folder.mkdir(parents=True)
     set_maker(run, monkeypatch)
+    monkeypatch.setattr(freshness, "_FIRST_SECONDS", 0.01)
     monkeypatch.setattr(freshness, "_LOOK_SECONDS", 0.01)
     monkeypatch.setattr(freshness, "_TABLE_SECONDS", 0.01)
     monkeypatch.setattr(freshness, "_TABLE_SHARE", 1.0)
@@ -182,6 +183,7 @@ def test_what_takes_a_core_for_long_is_done_less_often(
 def test_as_it_is_meant_a_table_takes_at_most_some_hundredths_of_a_core() -> None:
     assert 1 / freshness._TABLE_SHARE + 1 / freshness._LOOK_SHARE <= 0.035
     assert freshness._TABLE_SECONDS >= 20
+    assert freshness._FIRST_SECONDS >= 5  # a short run has none to pay for
 
 
 def test_a_result_that_leaves_nothing_to_run_needs_none_as_the_end_comes(run: Run, fresh: Freshness) -> None:

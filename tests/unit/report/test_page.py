@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 
 from heyhi.errors import ExtraError
+from heyhi.report import page_libraries
 from heyhi.report.page import Detail, PageData, render_page, write_page
 from heyhi.report.page_curves import curves_of
 from heyhi.report.page_libraries import PageError
@@ -191,3 +192,25 @@ def test_thousand_experiments_of_a_thousand_lines_are_written_in_five_seconds(tm
     )
     write_page(tmp_path / "report.html", page)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("a</script>", True),
+        ("</SCript x", True),
+        ("</ script", False),
+        ("</scrip", False),
+        ("<script>", False),
+        ("", False),
+    ],
+)
+def test_a_script_that_would_end_its_element_is_found(text: str, ends: bool) -> None:
+    assert page_libraries._ends_a_script(text) is ends
+
+
+def test_of_a_bundle_the_default_export_becomes_a_global() -> None:
+    bundle = "let reexport={a:1};var $t=2;export{x as y,$t as default};//end"
+    assert page_libraries._as_global(bundle) == "let reexport={a:1};var $t=2;globalThis.DataTable=$t;//end"
+    with pytest.raises(PageError, match="exports no default"):
+        page_libraries._as_global("export{x as y}")

@@ -17,7 +17,8 @@ from heyhi.config.compose import Composer
 from heyhi.config.schema import load_schema
 from heyhi.errors import LauncherError
 from heyhi.project import SCHEDULING_KEYS, Project, Settings
-from heyhi.slurm.request import JobRequest, comment_text, hashes_in, is_slurm, request_of, sbatch_options
+from heyhi.slurm.launcher import is_slurm
+from heyhi.slurm.request import JobRequest, comment_text, hashes_in, request_of, sbatch_options
 
 Make = Callable[..., Message]
 

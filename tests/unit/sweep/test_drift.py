@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from heyhi.config.compose import Composed, Composer
-from heyhi.config.overrides import default_of
+from heyhi.config.leaves import default_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, children, copy_of, load_schema, oneof_of, set_fields
 from heyhi.errors import HeyhiError, IdentityError
