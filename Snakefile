@@ -6,6 +6,10 @@ from heyhi.job.interrupt import Interrupt
 
 interrupt = Interrupt(workflow)  # first: it says what Ctrl-C does, and the rest takes some time
 
+from heyhi.sweep.collection import RareCollection
+
+collection = RareCollection()
+
 from heyhi.control.hearing import Hearing
 from heyhi.job.rounds import look_when_needed
 from heyhi.report.freshness import Freshness
@@ -45,6 +49,7 @@ rule all:
 
 # What is run is on record from here on, unless it would lack something; a dry run only looks.
 onstart:
+    collection.end()
     foresee(flow)
     flow.note_launch()
     look_when_needed(workflow)
