@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _NAME = "logging"
+_HOME = "heyhi.logs"  # which sets it up, and may be what loads it: then it settles that when it is loaded itself
+_left: list[Callable[[], object]] = []
 
 
 class _Later:
@@ -46,6 +48,12 @@ def when_loaded(set_up: Callable[[], object]) -> None:
         sys.meta_path.insert(0, cast("Any", _Watch(set_up)))
 
 
+def settle() -> None:
+    """Call what is left to be called."""
+    while _left:
+        _left.pop()()
+
+
 class _Watch:
     """What finds `logging` when it is first asked for, and has a function called when that is loaded."""
 
@@ -64,7 +72,9 @@ class _Watch:
 
         def load_and_set_up(module: ModuleType) -> None:
             load(module)
-            set_up()
+            _left.append(set_up)
+            if _HOME not in sys.modules or hasattr(sys.modules[_HOME], "setup_logging"):
+                settle()
 
         spec.loader.exec_module = load_and_set_up  # type: ignore[method-assign]
         return spec

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from heyhi.job_env import get_job_env
+from heyhi.loggers import settle
 from heyhi.text import readable
 
 
@@ -103,3 +104,6 @@ def _add(handler: logging.Handler, level: str | int, label: str | None) -> None:
     # Not lower than somebody asks for: libraries make no texts of messages that nobody wants.
     ours = [one.level for one in root.handlers if isinstance(one, _StderrHandler | _FileHandler)]
     root.setLevel(min(ours))
+
+
+settle()

@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, dataclass_transform
 
 if TYPE_CHECKING:
+    from inspect import Signature
     from typing import NamedTuple as NamedTuple
 else:
     try:
@@ -73,11 +74,28 @@ else:
             made = {key: value for key, value in content.items() if key not in defaults}
             made |= {field: _tuplegetter(index, "") for index, field in enumerate(fields)}
             made |= {"__slots__": (), "__match_args__": fields, "_fields": fields, "_field_defaults": defaults}
-            made["__new__"] = FunctionType(code, template.__globals__, "__new__", tuple(defaults.values()))
+            made["__new__"] = new = FunctionType(code, template.__globals__, "__new__", tuple(defaults.values()))
+            new.__annotations__ = content.get("__annotations__", {})
             return type(name, (_Tuple,), made)
 
     class NamedTuple(metaclass=_TupleMaker):
         """What typing's NamedTuple is as a base class, less its look at the annotations."""
+
+
+class _Signature:
+    """The signature of a struct's class, made when it is asked for: by `help`, or by a page of docs."""
+
+    def __get__(self, one: object, kind: type[Struct]) -> Signature:
+        from inspect import Parameter, Signature
+
+        parameters = []
+        for name in kind._fields:
+            annotation = next(
+                c.__annotations__[name] for c in kind.__mro__ if name in vars(c).get("__annotations__", {})
+            )
+            default = getattr(kind, name, Parameter.empty)
+            parameters.append(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation))
+        return Signature(parameters, return_annotation=None)
 
 
 @dataclass_transform(frozen_default=True)
@@ -86,6 +104,7 @@ class Struct:
 
     _fields: ClassVar[tuple[str, ...]] = ()
     _required: ClassVar[frozenset[str]] = frozenset()
+    __signature__ = _Signature()
 
     def __init_subclass__(cls) -> None:
         own = [name for name, kind in vars(cls).get("__annotations__", {}).items() if not kind.startswith("ClassVar")]

@@ -50,6 +50,19 @@ log.warning("x")
     assert _run(code, tmp_path) == "False\nset up 30\nTrue -1\n"
 
 
+@pytest.mark.parametrize("first", ["logging", "heyhi.logs", "logging.config"])
+def test_whoever_loads_it_first_it_has_our_handler(tmp_path: Path, first: str) -> None:
+    code = f"""
+def set_up():
+    from heyhi.logs import setup_logging
+    setup_logging("ERROR")
+when_loaded(set_up)
+import {first}, logging
+print([type(one).__name__ for one in logging.getLogger().handlers], logging.getLogger().level)
+"""
+    assert _run(code, tmp_path) == "['_StderrHandler'] 40\n"
+
+
 def test_what_cannot_be_logged_is_printed(tmp_path: Path) -> None:
     code = """
 import builtins

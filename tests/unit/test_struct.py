@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import typing
 from functools import cached_property
@@ -60,6 +61,10 @@ def test_it_is_read_only_and_copied_with_changes() -> None:
         del point.y
     assert point._replace(y=5) == Point(1, 5) and point == Point(1)
     assert repr(point) == "Point(x=1, y=2, name='')"
+
+
+def test_its_signature_names_its_fields() -> None:
+    assert str(inspect.signature(Far)) == "(x: 'int', y: 'int' = 2, name: 'str' = '', away: 'int' = 7) -> None"
 
 
 def test_it_is_copied_and_pickled() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from heyhi.experiment import used
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import PRUNED, REQUEUE, End, History, Start, Submission, Used
 from heyhi.experiment.used import Sums, note_used, seconds_between, sums_of, unfinished, used_in_job
@@ -68,7 +67,7 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(job_id)
         return Use(90.0, 3.0)
 
-    monkeypatch.setattr(used, "use_of", use_of)
+    monkeypatch.setattr("heyhi.slurm.commands.use_of", use_of)
     return asked
 
 
