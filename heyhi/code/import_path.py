@@ -44,6 +44,19 @@ def own_modules_last(root: Path) -> None:
         sys.path[:] = [*(path for path in sys.path if path not in there), there[0]]
 
 
+@contextlib.contextmanager
+def own_modules_out(root: Path) -> Iterator[None]:
+    """Find none of a project's own modules inside: libraries are loaded, which look for some that aren't there."""
+    real = os.path.realpath(root)
+    before = list(sys.path)
+    with contextlib.suppress(OSError):  # a relative one, in a working directory that was removed
+        sys.path[:] = [path for path in before if os.path.realpath(path) != real]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
 def pin_imports(project: Project, code_root: Path) -> None:
     """Find a project's modules in the copy of its code that runs, in this process and in those that it starts.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heyhi.code.import_path import own_modules_out
 from heyhi.errors import HeyhiError
 from heyhi.files import replace_file, writing
 from heyhi.project import Project
@@ -23,6 +24,9 @@ from heyhi.text import data_output
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# By formats that pandas and the like write: where a usual run ends, these aren't loaded yet.
+_BY_LIBRARIES = {"xlsx": write_xlsx, "parquet": write_parquet}
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,9 @@ def write_table(path: Path, shaped: Shaped, project: Project, title: str, *, ask
         return
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    if suffix == "xlsx":
-        write_xlsx(shaped.table, path)
-    elif suffix == "parquet":
-        write_parquet(shaped.table, path)
+    if suffix in _BY_LIBRARIES:
+        with own_modules_out(project.root):
+            _BY_LIBRARIES[suffix](shaped.table, path)
     elif suffix == "html":
         write_html(path, shaped, project, title)
     else:
