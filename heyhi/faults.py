@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 _MOST_KEPT = 24  # texts: of those that were said just now
 _MIN_TEXT, _MAX_TEXT = 8, 4000  # characters of one: what is shorter stands in other messages by chance

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.errors import ResultError, UnknownError
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 # What a record or a note may have: far more than any that HeyHi writes.
 MOST_BYTES = 64 << 20

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from heyhi.quick_dataclass import dataclass
 from heyhi.regex import regex
-from heyhi.struct import Struct
 
 PREFIX_VARIABLE = "HEYHI_PREFIX"  # words that each task of a job begins with
 SRUN_VARIABLE = "HEYHI_SRUN"  # more options for srun
@@ -19,7 +19,8 @@ _HOSTS = regex(r"(?:\[[^\]]*\]|[^,\[])+")
 _FIRST_HOST = regex(r"(?:\[[^\]]*\]|[^,\[])*")
 
 
-class JobEnv(Struct):
+@dataclass(frozen=True)
+class JobEnv:
     """The facts of a job.
 
     Attributes:
@@ -65,7 +66,8 @@ class JobEnv(Struct):
         return hosts_of(self.nodelist) or [self.hostname]
 
 
-class Tasks(Struct):
+@dataclass(frozen=True)
+class Tasks:
     """Tasks that somebody else has started at once, each with the same command: by srun or torchrun.
 
     Attributes:

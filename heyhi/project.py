@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.errors import NoProjectError, NotifyError, ProjectError, suggest
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple
 
 RESULTS_VARIABLE = "HH_EXP_DIR"  # environment variable that names the results root
 STATE_NAME = ".heyhi"  # of a results root: what HeyHi keeps for itself, copies of the code among it

@@ -3,17 +3,22 @@
 That would take a third of the time in which a command starts. It has what is used here: fields with defaults, classes
 that are frozen, or compared by who they are. An object takes some microseconds more to make: of what there is a million
 of, the standard library's are the better ones.
+
+Who asks a class what it is as a dataclass (the standard library's functions, `inspect`, `help`) is answered by a
+standard one with the same fields, which is made then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar, dataclass_transform, overload
 
 _Class = TypeVar("_Class", bound=type)
 _Object = TypeVar("_Object")
 _Made = TypeVar("_Made")
 _FIELDS = "__quick_fields__"  # of a class: all its fields by name
+_OPTIONS = "__quick_options__"  # what `dataclass` was told of it
 _NOTHING = object()
 
 
@@ -43,13 +48,13 @@ def field(
     return Field(default, default_factory, repr, compare)
 
 
-def replace(one: _Object, **changed: Any) -> _Object:
+def replace(one: _Object, /, **changed: Any) -> _Object:
     """Return a copy of an object with other values of some fields."""
     kind = type(one)
     return kind(**{name: getattr(one, name) for name in getattr(kind, _FIELDS)} | changed)
 
 
-def asdict(one: object) -> dict[str, Any]:
+def asdict(one: object, /) -> dict[str, Any]:
     """Return the fields of an object by name, and those of objects in them likewise."""
     return {name: _plain(getattr(one, name)) for name in getattr(type(one), _FIELDS)}
 
@@ -96,11 +101,12 @@ def _make(kind: type, *, frozen: bool, eq: bool) -> None:
             delattr(kind, name)  # a default is filled in, not looked up
         fields[name] = told if isinstance(told, Field) else Field(told, None, repr=True, compare=True)
     methods: dict[str, Any] = {"__init__": _initialiser(fields, hasattr(kind, "__post_init__")), "__repr__": _repr}
+    methods["__replace__"] = replace  # which `copy.replace` calls
     if eq:
         methods |= _comparison([name for name, one in fields.items() if one.compare], frozen=frozen)
     if frozen:
         methods |= {"__setattr__": _refuse_to_set, "__delattr__": _refuse_to_delete}
-    methods |= {_FIELDS: fields, "__match_args__": tuple(fields), "__dataclass_fields__": _StandardFields()}
+    methods |= {_FIELDS: fields, _OPTIONS: {"frozen": frozen, "eq": eq}, "__match_args__": tuple(fields), **_STANDARD}
     for name, method in methods.items():
         if name not in own:
             setattr(kind, name, method)
@@ -112,7 +118,7 @@ def _initialiser(fields: dict[str, Field], has_more: bool) -> Callable[..., None
     factories = {name: one.factory for name, one in fields.items() if one.factory is not None}
 
     def __init__(self: Any, *args: object, **kwargs: object) -> None:  # noqa: N807
-        given = dict(zip(names, args, strict=False)) | kwargs
+        given = dict(zip(names, args, strict=False), **kwargs)
         state = defaults | given
         for name, factory in factories.items():
             if name not in state:
@@ -137,7 +143,7 @@ def _comparison(names: list[str], *, frozen: bool) -> dict[str, Any]:
     def __eq__(self: Any, other: object) -> bool:  # noqa: N807
         if type(other) is not type(self):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in names)
+        return [getattr(self, name) for name in names] == [getattr(other, name) for name in names]
 
     def __hash__(self: Any) -> int:  # noqa: N807
         return hash(tuple([getattr(self, name) for name in names]))
@@ -146,24 +152,62 @@ def _comparison(names: list[str], *, frozen: bool) -> dict[str, Any]:
 
 
 def _refuse_to_set(self: object, name: str, value: object) -> None:
-    raise AttributeError(f"{type(self).__qualname__} is read only: '{name}' can't be set")
+    _check_open(self, name, "set")
+    object.__setattr__(self, name, value)
 
 
 def _refuse_to_delete(self: object, name: str) -> None:
-    raise AttributeError(f"{type(self).__qualname__} is read only: '{name}' can't be deleted")
+    _check_open(self, name, "deleted")
+    object.__delattr__(self, name)
 
 
-class _StandardFields:
-    """What functions of the standard library ask a class for, which make up their own of it."""
+def _check_open(one: object, name: str, what: str) -> None:
+    """Refuse what is read only; a class that only inherits may have attributes of its own."""
+    kind = type(one)
+    if _FIELDS in vars(kind) or name in getattr(kind, _FIELDS):
+        from dataclasses import FrozenInstanceError
 
-    def __get__(self, one: object, kind: type) -> dict[str, Any]:
-        import dataclasses
+        raise FrozenInstanceError(f"{kind.__qualname__} is read only: '{name}' can't be {what}")
 
-        found: dict[str, Any] = {}
-        for name, own in getattr(kind, _FIELDS).items():
-            told = {"default": own.default} if own.default is not _NOTHING else {}
-            told |= {"default_factory": own.factory} if own.factory is not None else {}
-            made: Any = dataclasses.field(repr=own.repr, compare=own.compare, **told)
-            made.name, made.type, made._field_type = name, None, vars(dataclasses)["_FIELD"]
-            found[name] = made
-        return found
+
+@cache
+def _standard(kind: type) -> Any:
+    """Return a standard dataclass with the same fields."""
+    import dataclasses
+
+    annotations: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        annotations |= vars(base).get("__annotations__", {})
+    fields = []
+    for name, own in getattr(kind, _FIELDS).items():
+        told = {"default": own.default} if own.default is not _NOTHING else {}
+        told |= {"default_factory": own.factory} if own.factory is not None else {}
+        fields.append((name, annotations[name], dataclasses.field(repr=own.repr, compare=own.compare, **told)))
+    return dataclasses.make_dataclass(kind.__name__, fields, **getattr(kind, _OPTIONS))
+
+
+class _OfStandard:
+    """An attribute of a class that the standard dataclass has."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, one: object, kind: type) -> Any:
+        return getattr(_standard(kind), self._name)
+
+
+class _Signature:
+    """The signature of a class, which tells no more than `*args, **kwargs` by itself."""
+
+    def __get__(self, one: object, kind: type) -> Any:
+        if one is not None or kind.__init__.__module__ != __name__:  # type: ignore[misc]
+            raise AttributeError("__signature__")  # of an object that can be called, or a class with its own
+        from inspect import signature
+
+        return signature(_standard(kind))
+
+
+_STANDARD: dict[str, object] = {name: _OfStandard(name) for name in ("__dataclass_fields__", "__dataclass_params__")}
+_STANDARD["__signature__"] = _Signature()

@@ -9,8 +9,8 @@ from heyhi.code.git import SHOWN_AS_IS, CodeVersion, GitError, ask_git, read_ver
 from heyhi.code.versions import is_code, list_code_now, read_list
 from heyhi.errors import HeyhiError
 from heyhi.project import Project
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple
 
 EDITED, NEW, GONE = "edited", "new", "gone"
 _MOST_NAMES = 3

@@ -15,7 +15,7 @@ from heyhi.code.secret_files import Secrets
 from heyhi.errors import SnapshotError
 from heyhi.loggers import get_logger
 from heyhi.project import Project
-from heyhi.struct import Struct
+from heyhi.quick_dataclass import dataclass
 
 GIT_SECONDS = 60
 # Folders that programs make for themselves: they change with each run, and nobody means to copy them.
@@ -23,7 +23,8 @@ _MADE = frozenset(("__pycache__", ".git", ".snakemake", ".ipynb_checkpoints", "n
 _log = get_logger(__name__)
 
 
-class CodeFiles(Struct):
+@dataclass(frozen=True)
+class CodeFiles:
     """The files of a project that are its code.
 
     Attributes:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 # A repository on a slow network file system must not hold up a run.
 SECONDS = 10

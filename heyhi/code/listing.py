@@ -19,8 +19,8 @@ from heyhi.errors import SnapshotError
 from heyhi.files import parse_json, read_bounded, write_temp
 from heyhi.loggers import get_logger
 from heyhi.project import Project
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sha import sha256
-from heyhi.struct import NamedTuple
 
 MAX_BYTES = 200_000_000
 MAX_FILES = 20_000

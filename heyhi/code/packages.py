@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.files import parse_json, read_bounded, user_cache, write_temp
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sha import sha256
-from heyhi.struct import NamedTuple
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution

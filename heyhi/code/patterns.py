@@ -10,7 +10,7 @@ from pathlib import Path
 
 from heyhi.errors import SnapshotError
 from heyhi.project import Project
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 IGNORE_NAME = ".gitignore"
 _MOST_BYTES = 1_000_000

@@ -18,9 +18,9 @@ from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, scan_co
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import read_by_digest, replace_file, writing
 from heyhi.project import Project
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
 from heyhi.sha import sha256
-from heyhi.struct import NamedTuple
 
 _FOLDER_NAME = "versions"
 _PAUSE_SECONDS = 3600

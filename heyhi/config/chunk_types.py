@@ -15,7 +15,7 @@ from heyhi.config.messages import message_class
 from heyhi.config.prototxt import parse_for
 from heyhi.config.schema import Schema, element, is_map_entry, message_type, types_below
 from heyhi.errors import ConfigError
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 
 class Reading(NamedTuple):

@@ -17,7 +17,7 @@ from heyhi.config.leaves import default_of, entry_text, quote_segment
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, element, is_map, oneof_of, set_fields, type_of
 from heyhi.config.values import SELECT, scalar_text
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 
 class _Facts(NamedTuple):

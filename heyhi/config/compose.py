@@ -70,7 +70,7 @@ from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, Ove
 from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 from heyhi.text import shell_word
 
 _ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number

@@ -21,8 +21,8 @@ from heyhi.config.schema import element, is_map, map_key, oneof_of, set_fields
 from heyhi.config.value_tree import Items, Members, Node, Text, read_value
 from heyhi.config.values import NULL, SELECT, Value, cast_scalar, checked_string, describe_type, scalar_text, shorten
 from heyhi.errors import OverrideError
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple
 
 _BARE = regex(r"[A-Za-z0-9_./@:+-]+")
 

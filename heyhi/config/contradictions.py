@@ -12,7 +12,7 @@ from heyhi.config.keys import Key, Kind, choices
 from heyhi.config.renames import once_named
 from heyhi.config.values import NULL, shorten
 from heyhi.errors import OverrideError
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 
 class Contradiction(NamedTuple):

@@ -22,7 +22,7 @@ from heyhi.config.shown_list import shown_bytes, shown_values
 from heyhi.config.translation import Translation
 from heyhi.config.values import SELECT, bytes_text, shorten
 from heyhi.errors import HeyhiError
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 ABSENT = "absent"
 _MAX_LIST = 200  # characters of a list that are shown

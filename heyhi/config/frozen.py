@@ -31,7 +31,7 @@ from heyhi.config.schema import (
 )
 from heyhi.config.special import Special
 from heyhi.errors import suggest
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 
 class Frozen:

@@ -14,9 +14,9 @@ from typing import Any
 
 from heyhi.errors import IdentityError, suggest
 from heyhi.project import Project
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
 from heyhi.sha import sha256
-from heyhi.struct import NamedTuple
 
 IDENTITY_VERSION = 2
 DEFAULT_PATTERN = "%(prefix)s/%(cfg_folder)s/%(cfg)s/%(redefines)s_%(redefines_hash)s"

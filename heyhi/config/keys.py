@@ -31,7 +31,8 @@ from heyhi.config.values import (
     shorten,
 )
 from heyhi.errors import OverrideError, suggest
-from heyhi.struct import Struct
+from heyhi.quick_dataclass import dataclass
+from heyhi.quick_dataclass import field as _attribute
 
 _MAX_SEGMENTS = 90  # protobuf reads no message that is nested deeper than 100 levels
 _MAX_KEYS = 5000  # that are looked through for a near one
@@ -47,7 +48,8 @@ class Kind(enum.Enum):
     ONEOF = "oneof"
 
 
-class Step(Struct):
+@dataclass(frozen=True)
+class Step:
     """One part of a key: a field, and what of it where it is a list or a map."""
 
     field: FieldDescriptor
@@ -76,7 +78,8 @@ class Step(Struct):
         return found.name if found is not None else None
 
 
-class Key(Struct):
+@dataclass(frozen=True)
+class Key:
     """A key that was found in the schema.
 
     Attributes:
@@ -93,10 +96,7 @@ class Key(Struct):
     oneof: str = ""
     choices: tuple[FieldDescriptor, ...] = ()
     first_oneof: str = ""
-    renamed: tuple[Pair, ...] = ()
-
-    def _content(self) -> tuple[Any, ...]:
-        return super()._content()[:-1]  # the same by whatever names it was found
+    renamed: tuple[Pair, ...] = _attribute(default=(), compare=False)  # the same by whatever names it was found
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from heyhi.config.schema import INCLUDES, element, is_map, oneof_of, set_fields, type_of
 from heyhi.config.special import SELECT
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

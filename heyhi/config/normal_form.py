@@ -29,7 +29,7 @@ from heyhi.config.templates import OPEN, names_folder, unprotected
 from heyhi.config.values import NULL, SELECT, Special, Value, first_scalar_text
 from heyhi.config.written import Content, Element, WrittenList, WrittenMap, WrittenMessage, WrittenScalar
 from heyhi.errors import OverrideError
-from heyhi.quick_dataclass import dataclass
+from heyhi.quick_dataclass import dataclass, replace
 
 _Steps = tuple[Step, ...]
 
@@ -153,7 +153,7 @@ def _message_lines(one: WrittenMessage, steps: _Steps, here: Message | None, *, 
         else:
             yield from _field_lines(content, steps, Step(field), here, is_known=is_known)
     for name in sorted(one.cleared if not is_known else ()):
-        yield _special(one.cleared[name]._replace(steps=steps), NULL)
+        yield _special(replace(one.cleared[name], steps=steps), NULL)
 
 
 def _field_lines(

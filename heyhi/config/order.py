@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from heyhi.config.keys import Key, choices, lists, prefixes
 from heyhi.config.values import NULL, Special, Value
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 
 class Line(NamedTuple):

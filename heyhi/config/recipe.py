@@ -23,7 +23,7 @@ from heyhi.config.schema import Schema
 from heyhi.config.values import INT_RANGES, Special, Value, double_text, shorten
 from heyhi.errors import HeyhiError, OverrideError
 from heyhi.quick_dataclass import dataclass, field
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 
 class Write(NamedTuple):

@@ -15,7 +15,7 @@ from heyhi.config.schema import INCLUDES, field_named, is_map, is_map_entry
 from heyhi.config.values import cast_scalar
 from heyhi.errors import OverrideError
 from heyhi.quick_dataclass import dataclass, field
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 _MAX_TOLD = 10  # of one file
 # What becomes of what stands twice: of one thing, and of several.

@@ -16,8 +16,8 @@ from heyhi.config.messages import file_names, message_class, pool_of
 from heyhi.config.renames import may_have_earlier_names
 from heyhi.errors import SchemaError
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass
 from heyhi.sha import sha256
-from heyhi.struct import Struct
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor_pool import DescriptorPool
@@ -27,7 +27,8 @@ INCLUDES = "includes"  # a message's field of what it includes: merged and gone 
 _OUR_POOL = "heyhi/private"  # a file without content in each pool of ours, by which its messages are known
 
 
-class Schema(Struct):
+@dataclass(frozen=True)
+class Schema:
     """The compiled protos of a project, and the classes of their messages.
 
     Attributes:

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from heyhi.errors import HeyhiError, NeedsError, OverrideError, suggest
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple
 from heyhi.text import shorten
 
 OPEN = "{{"

@@ -14,8 +14,8 @@ from google.protobuf import text_encoding
 
 from heyhi.config.values import shorten
 from heyhi.errors import OverrideError
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple
 
 MAX_TEXT = 1_000_000  # characters of a value
 MAX_DEPTH = 90  # protobuf reads no message that is nested deeper than 100 levels

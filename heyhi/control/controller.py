@@ -547,7 +547,7 @@ def main(folder: Path, telling: int) -> int:
             json.dump(str(error), answer)
             raise
         owner = claim if isinstance(claim, Owner) else claim.owner
-        json.dump([isinstance(claim, Claim), owner._asdict()], answer)
+        json.dump([isinstance(claim, Claim), asdict(owner)], answer)
     if isinstance(claim, Owner):
         return 0
     with claim:

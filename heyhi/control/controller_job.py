@@ -132,7 +132,7 @@ def _submit_first(project: Project, spec: ControllerSpec, controller: Controller
             kind = type(error) if isinstance(error, Busy) else LauncherError
             raise kind(_refused(project.settings, str(error))) from None
         claim.hand_over(job_id)
-    return Started(controller._replace(owner=claim.owner._replace(job=job_id)), True)
+    return Started(controller._replace(owner=dataclasses.replace(claim.owner, job=job_id)), True)
 
 
 def _controller(project: Project, spec: ControllerSpec) -> Controller:

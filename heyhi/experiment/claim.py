@@ -26,7 +26,8 @@ from heyhi.experiment.names import CLAIM_NAME, JOB_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
 from heyhi.experiment.processes import ticks
 from heyhi.files import age_of, is_there, is_there_now, write_temp, writing
-from heyhi.struct import NamedTuple
+from heyhi.quick_dataclass import asdict, replace
+from heyhi.quick_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from heyhi.slurm.commands import Queue
@@ -176,9 +177,9 @@ class Claim:
             ResultError: the id can't be written down; the job is found by its comment then.
         """
         self._stop.set()
-        owner = self.owner._replace(job=job)
+        owner = replace(self.owner, job=job)
         with writing(self._link):
-            temp = write_temp(self._link.with_name(CLAIM_NAME), json.dumps(owner._asdict()) + "\n")
+            temp = write_temp(self._link.with_name(CLAIM_NAME), json.dumps(asdict(owner)) + "\n")
             try:
                 # Unless the job has been faster, and is over.
                 held = read_link(self._link)

@@ -25,7 +25,7 @@ from heyhi.errors import ClaimError, UnknownError
 from heyhi.experiment.names import CLAIM_NAME
 from heyhi.experiment.owner import Owner
 from heyhi.files import forget, open_regular, parse_json, write_temp, writing
-from heyhi.struct import Struct
+from heyhi.quick_dataclass import asdict, dataclass
 from heyhi.text import shell_line
 
 _MOST_BYTES = 10_000  # of a claim file: far more than any has
@@ -36,7 +36,8 @@ _LOOK_AGAIN_SECONDS = (0.05, 0.2)
 _FIND_AGAIN_SECONDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
-class Link(Struct):
+@dataclass(frozen=True)
+class Link:
     """One file of the chain; `owner` is None where it can't be read."""
 
     path: Path
@@ -129,11 +130,10 @@ def read_link(path: Path) -> Link | None:
         raise unreadable(path, error) from None
     try:
         values = parse_json(data)
+        kinds = Owner.__annotations__  # of its fields by name; they are the names of types here
         # Those with a default are younger than some claims.
-        owner = Owner(**{n: values[n] for n in Owner._fields if n in values or not hasattr(Owner, n)})
-        # The types of the fields are their names here.
-        kinds = Owner.__annotations__.items()
-        if any(type(getattr(owner, name)).__name__ != kind for name, kind in kinds) or not owner.is_sound:
+        owner = Owner(**{name: values[name] for name in kinds if name in values})
+        if any(type(getattr(owner, name)).__name__ != kind for name, kind in kinds.items()) or not owner.is_sound:
             raise ValueError
     except (ValueError, KeyError, TypeError):
         # Its nonce must be one that no other file ever has.
@@ -154,7 +154,7 @@ def mend(path: Path) -> str:
 def make_link(path: Path, owner: Owner) -> bool:
     """Create a claim file if there is none of this name, and return whether this call did."""
     with writing(path):
-        temp = write_temp(path.with_name(CLAIM_NAME), json.dumps(owner._asdict()) + "\n")
+        temp = write_temp(path.with_name(CLAIM_NAME), json.dumps(asdict(owner)) + "\n")
         try:
             path.hardlink_to(temp)
         except FileExistsError:

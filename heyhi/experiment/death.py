@@ -14,8 +14,8 @@ from heyhi.experiment.names import ATTEMPTS_NAME, RESULT_NAME
 from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, Start
 from heyhi.experiment.slots import slot_dirs_of
 from heyhi.files import is_there, read_end
+from heyhi.quick_tuple import NamedTuple
 from heyhi.slurm.commands import Job, View
-from heyhi.struct import NamedTuple
 from heyhi.text import readable
 
 _LOG_END = 20_000  # bytes of a job's log in which Slurm's last words are looked for

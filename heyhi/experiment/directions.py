@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Literal
 
 from heyhi.errors import HeyhiError
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple
 
 Direction = Literal["min", "max"]
 

@@ -13,8 +13,8 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.launch_log import of_last_attempt
 from heyhi.experiment.records import Start
 from heyhi.files import read_end
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple
 
 # What the shell of a run writes into its launch.log where a signal has ended that, or it ended badly and is DONE.
 ENDED = "--- ended with exit code "

@@ -58,8 +58,8 @@ from heyhi.files import (
 )
 from heyhi.loggers import get_logger
 from heyhi.project import PROJECT_KEY
+from heyhi.quick_dataclass import dataclass, field
 from heyhi.sha import sha256
-from heyhi.struct import Struct
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
@@ -93,11 +93,11 @@ MANY_BYTES = 1 << 20  # more than any record has that is to be read at once
 MOST_RESULT_BYTES = 256 << 20
 _TAIL_BYTES = 1 << 16
 _START_MARK = b'"event": "start"'
-_NOTHING: Mapping[str, Any] = {}
 _log = get_logger(__name__)
 
 
-class Experiment(Struct):
+@dataclass(frozen=True)
+class Experiment:
     """What is to be run, as it was composed.
 
     Attributes:
@@ -119,12 +119,9 @@ class Experiment(Struct):
     task: str
     config: bytes
     needs: tuple[Path, ...] = ()
-    resources: Mapping[str, int | str] = _NOTHING
-    roots: Mapping[str, str] = _NOTHING
+    resources: Mapping[str, int | str] = field(default_factory=dict)
+    roots: Mapping[str, str] = field(default_factory=dict, compare=False)  # the same wherever they were
     files: tuple[str, ...] = ()
-
-    def _content(self) -> tuple[Any, ...]:
-        return (*super()._content()[:-2], self.files)  # the same wherever its roots were
 
     @property
     def cfg_folder(self) -> Path | None:

@@ -29,7 +29,8 @@ from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME
 from heyhi.experiment.owner import Owner, is_running, read_parent_and_start
 from heyhi.experiment.processes import BEAT_NAME, kill_started_since
 from heyhi.files import read_end, write_temp
-from heyhi.struct import NamedTuple
+from heyhi.quick_dataclass import asdict
+from heyhi.quick_tuple import NamedTuple
 
 _LOOK_SECONDS = 1.0
 _ALERT_SECONDS, _ALERT_LOOK_SECONDS = 10.0, 0.1  # after a claim was put back
@@ -92,7 +93,7 @@ class Heartbeat:
         found = os.stat(link)  # noqa: PTH116
         self._touched, self._file = found.st_mtime, (found.st_ino, found.st_size)
         # A file that was put back is known by its size: its inode may be that of the one that was removed.
-        self._text = json.dumps({**owner._asdict(), "put_back": True}) + "\n"
+        self._text = json.dumps({**asdict(owner), "put_back": True}) + "\n"
         self._home = _inode_of(self._folder)
         self._next = time.monotonic() + spans.beat
         self._misses = 0
@@ -368,7 +369,7 @@ class BeatProcess:
     def _spawn(self, writer: int) -> int:
         told = json.dumps(
             {
-                "owner": self._heartbeat.owner._asdict(),
+                "owner": asdict(self._heartbeat.owner),
                 "link": str(self._heartbeat.link),
                 "below": [str(path) for path in self._heartbeat.below],
                 "spans": self._heartbeat.spans,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from heyhi.errors import ClaimError
 from heyhi.files import utc_now
+from heyhi.quick_dataclass import dataclass
+from heyhi.quick_tuple import NamedTuple
 from heyhi.slurm.job_id import is_job_id
-from heyhi.struct import NamedTuple, Struct
 
 if TYPE_CHECKING:
     from heyhi.slurm.commands import Job, Queue
@@ -23,7 +24,8 @@ BACK = "back"
 _MOST_TEXT = 200  # of what a claim says: part of a file name has room for 255 bytes
 
 
-class Owner(Struct):
+@dataclass(frozen=True)
+class Owner:
     """Who has a claim.
 
     Attributes:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from heyhi.quick_tuple import NamedTuple
 from heyhi.slurm.job_id import is_job_id
-from heyhi.struct import NamedTuple
 from heyhi.text import one_line, readable
 
 if TYPE_CHECKING:

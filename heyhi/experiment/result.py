@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from heyhi.loggers import get_logger
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple, Struct
 
 MAX_ARRAY_ITEMS = 10_000
 MAX_DEPTH = 100
@@ -149,9 +149,7 @@ class _Encoder:
             return self._text(value, key, f"raised {type(error).__name__}")
 
     def _plain_container(self, value: Any, key: str, above: tuple[int, ...]) -> Any:
-        if isinstance(value, Struct):
-            value = value._asdict()
-        elif hasattr(type(value), "__dataclass_fields__"):
+        if hasattr(type(value), "__dataclass_fields__"):
             from dataclasses import fields  # who has made the class has it loaded
 
             # Not asdict(): it copies what it finds, tensors on a device too.

@@ -28,7 +28,7 @@ from heyhi.experiment.names import (
     result_of,
 )
 from heyhi.files import age_of
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 from heyhi.text import MAX_LINE, one_line, readable, shorten
 
 if TYPE_CHECKING:

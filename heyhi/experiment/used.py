@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from heyhi.experiment.names import USED_NAME
 from heyhi.experiment.records import NOT_KNOWN, PRUNED, REQUEUE, End, History, Start, Used
 from heyhi.files import parse_json, read_bounded, replace_file, utc_now
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 from heyhi.text import readable
 
 if TYPE_CHECKING:

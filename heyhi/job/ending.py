@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 from heyhi.errors import HeyhiError, LostClaimError, MetricError, Pruned, ResultError
 from heyhi.experiment.names import Status
@@ -24,7 +24,7 @@ from heyhi.job.raised import said_by_argparse, text_of, traceback_of
 from heyhi.job.tee import flush_all
 from heyhi.job.turn import current_turn
 from heyhi.loggers import get_logger
-from heyhi.struct import Struct
+from heyhi.quick_dataclass import dataclass
 from heyhi.text import MAX_LINE, one_line, readable, shown_streams
 
 # SIGHUP comes when a terminal or an ssh connection is closed.
@@ -47,7 +47,8 @@ class Terminated(SystemExit):
     """A signal asked this process to end."""
 
 
-class Ending(Struct):
+@dataclass(frozen=True)
+class Ending:
     """How an attempt ended, as its end record says."""
 
     reason: Literal["done", "failed", "terminated", "requeue", "pruned"]
@@ -56,12 +57,9 @@ class Ending(Struct):
     files: int = 0
     node: str = ""  # of the rank that was the cause, where that is known
 
-    if not TYPE_CHECKING:  # which knows what the fields are
-
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            # Whatever makes one: what a task or a rank has said may be of any length.
-            self.__dict__["exception"] = one_line(self.exception)
+    def __post_init__(self) -> None:
+        # Whatever makes one: what a task or a rank has said may be of any length.
+        object.__setattr__(self, "exception", one_line(self.exception))
 
     @property
     def is_hurried(self) -> bool:

@@ -17,7 +17,7 @@ from heyhi.errors import LauncherError
 from heyhi.job.guard import is_bound_on_import
 from heyhi.job.importing import GUARD
 from heyhi.project import Project
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 _SCRIPTS = ("__main__", "__mp_main__")  # the latter in processes that multiprocessing has spawned
 

@@ -23,7 +23,7 @@ from heyhi.job.importing import check_not_importing
 from heyhi.profiles import LOCAL, SLURM, snakemake_command
 from heyhi.project import Project, find_project
 from heyhi.quick_dataclass import dataclass
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.label import label_of_words
 from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of

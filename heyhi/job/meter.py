@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from heyhi.experiment.owner import read_parent_and_start
 from heyhi.experiment.processes import below_this, ticks
 from heyhi.job_env import get_job_env
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 _SECONDS = 1.0  # between two samples
 _SHARE = 1 / 4000  # of a core, that samples may take, and what is asked about shared memory: the next one waits for it

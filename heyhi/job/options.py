@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sweep.continuing import CONTINUE_OPTION
 
 

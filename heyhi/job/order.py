@@ -12,8 +12,8 @@ from heyhi.code.snapshot import Snapshot, code_told
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
 from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS, Project
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sha import sha256
-from heyhi.struct import NamedTuple
 from heyhi.sweep.manifest import Manifest
 
 if TYPE_CHECKING:

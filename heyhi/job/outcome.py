@@ -7,10 +7,12 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import History
 from heyhi.job_env import get_job_env
-from heyhi.struct import NamedTuple, Struct
+from heyhi.quick_dataclass import dataclass
+from heyhi.quick_tuple import NamedTuple
 
 
-class Outcome(Struct):
+@dataclass(frozen=True)
+class Outcome:
     """How `execute` ended.
 
     Attributes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from heyhi.experiment.death import outside_state
 from heyhi.experiment.records import History
 from heyhi.job.left_out import nodes_to_avoid
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 
 class Past(NamedTuple):

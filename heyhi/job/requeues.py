@@ -15,6 +15,7 @@ from heyhi.experiment.names import is_record
 from heyhi.experiment.records import REQUEUE, History, Start
 from heyhi.files import read_bounded
 from heyhi.job.ending import Ending
+from heyhi.quick_dataclass import replace
 
 # The run's time is short then. What is larger, or beyond, goes by its time: a new one counts as progress.
 _MAX_FILES, _MAX_FILE_BYTES, _MAX_BYTES = 10_000, 1 << 24, 1 << 26
@@ -38,7 +39,7 @@ def weigh(ending: Ending, folder: ExperimentDir, experiment: Experiment, schema:
         if most and count >= most:
             times = f"{count} times " if count > 1 else ""
             return Ending("failed", 1, f"requeued {times}without progress")
-    return ending._replace(files=files)
+    return replace(ending, files=files)
 
 
 def fruitless(history: History, files: int) -> int:

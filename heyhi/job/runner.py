@@ -54,8 +54,8 @@ from heyhi.job.using import Using
 from heyhi.job_env import get_job_env, job_nodes
 from heyhi.loggers import get_logger, when_loaded
 from heyhi.project import SCHEDULING_KEYS, Project
+from heyhi.quick_dataclass import dataclass
 from heyhi.streams import guard_streams, make_room
-from heyhi.struct import Struct
 from heyhi.sweep.continuing import Continuing, Going
 from heyhi.sweep.target import folder_of
 from heyhi.text import shown_streams, streams_as_they_are, take_any_text
@@ -307,7 +307,8 @@ def _telling(on_over: Callable[[Outcome], None]) -> Iterator[_Over]:
         over.held.clear()
 
 
-class _Run(Struct):
+@dataclass(frozen=True)
+class _Run:
     """What an attempt needs."""
 
     folder: ExperimentDir
@@ -586,7 +587,8 @@ def ending_in(
     return begin
 
 
-class _Leaving(Struct):
+@dataclass(frozen=True)
+class _Leaving:
     """What goes on record where main leaves the process of its attempt."""
 
     run: _Run
@@ -793,7 +795,8 @@ def _run_slot(command: _Command, manifest: Manifest, slot: Experiment, job: JobC
     return code
 
 
-class _Command(Struct):
+@dataclass(frozen=True)
+class _Command:
     """What the command line and the manifest say of how an experiment is run.
 
     Attributes:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from heyhi.errors import NotifyError, suggest
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple
 
 EXPECTED = "a URL (https://…), ntfy:URL, mail:ADDRESS, command:COMMAND or env:NAME"
 NOBODY_SAID = "nobody is told there"

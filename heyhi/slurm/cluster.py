@@ -16,10 +16,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from heyhi.errors import LauncherError
+from heyhi.quick_tuple import NamedTuple
 from heyhi.slurm.commands import Busy, SlurmError, output_of, refusal
 from heyhi.slurm.request import JobRequest, sbatch_options
 from heyhi.slurm.surroundings import clusters_wished_for
-from heyhi.struct import NamedTuple
 
 _SCRIPT = "#!/bin/sh\n"
 _ASSOCIATION_FIELDS = "Cluster,Account,DefaultAccount,Partition,DefaultQOS,MaxWall,MaxSubmitJobs,GrpSubmitJobs"

@@ -15,10 +15,10 @@ from datetime import datetime
 from typing import ClassVar
 
 from heyhi.errors import HeyhiError
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
 from heyhi.slurm.refusals import Meaning, is_configured, meaning_of
 from heyhi.slurm.surroundings import environment
-from heyhi.struct import NamedTuple
 
 # How long a command may take: a busy controller answers late, a dead one lets its clients try for a minute.
 _TIMEOUT_SECONDS = 90.0

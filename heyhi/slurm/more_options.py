@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from heyhi.errors import LauncherError
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 
 class _Command(NamedTuple):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from heyhi.experiment.records import Used
 from heyhi.files import parse_json, read_bounded, writing
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sweep.held_note import HELD_BACK
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
 

@@ -14,7 +14,7 @@ from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.records import History
 from heyhi.files import parse_json, read_bounded
 from heyhi.project import SCHEDULING_KEYS, Project, Settings
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema

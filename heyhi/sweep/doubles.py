@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from heyhi.config.difference import ABSENT, flat_of, one_line
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 
 from heyhi.errors import SweepError
+from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
-from heyhi.struct import NamedTuple
 
 _OPENING, _CLOSING = "([{", ")]}"
 _BEFORE_QUOTE = "([{<:,= \t"  # in brackets: a quote behind something else is a character like any other

@@ -28,9 +28,9 @@ from heyhi.experiment.winners import known_winners, winner_id, winner_path
 from heyhi.files import is_there, read_bounded
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field, replace
+from heyhi.quick_tuple import NamedTuple
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import unknown_fields
-from heyhi.struct import NamedTuple
 from heyhi.sweep.left_out import LeftOut
 from heyhi.sweep.size import check_size
 

@@ -21,7 +21,7 @@ from heyhi.errors import SweepError, suggest
 from heyhi.files import files_below, is_file
 from heyhi.project import Project
 from heyhi.quick_dataclass import replace
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sweep.expand import ExpandFile, Expansion, Point, expand
 from heyhi.sweep.label import label_of
 from heyhi.sweep.own_code import own_code

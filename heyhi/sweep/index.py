@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.loggers import get_logger
 from heyhi.project import Project
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sweep import database
 from heyhi.sweep.known import (
     KNOWN_NAME,

@@ -23,8 +23,8 @@ from typing import Any
 from heyhi.errors import UnknownError
 from heyhi.files import parse_json, read_bounded, replace_bytes, replace_file, writing
 from heyhi.project import Project
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sha import sha256
-from heyhi.struct import NamedTuple
 
 KNOWN_NAME = "known"  # folders in the state root
 LAUNCHES_NAME = "launches"

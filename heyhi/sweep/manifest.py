@@ -26,7 +26,7 @@ from heyhi.errors import HeyhiError, ManifestError, NeedsError, NoProjectError
 from heyhi.experiment.names import STATE_NAME, WINNERS_NAME, is_winner, result_of
 from heyhi.files import is_there
 from heyhi.project import PROJECT_KEY, Project, Settings, find_project
-from heyhi.struct import NamedTuple
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sweep import database
 from heyhi.sweep.target import exp_id_of, folder_of, folders_at, target_of, targets_at
 from heyhi.text import shell_line, shell_word

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from heyhi.errors import ManifestError
 from heyhi.experiment.names import SEARCHES_NAME
 from heyhi.project import PROJECT_KEY, Project
+from heyhi.quick_tuple import NamedTuple
 from heyhi.sha import sha256
-from heyhi.struct import NamedTuple
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
     APPLICATION_ID,

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
+import inspect
 import os
+import pickle
 from pathlib import Path
 
 import pytest
 
 from heyhi.job_env import (
+    JobEnv,
     first_host,
     get_job_env,
     get_slurm_job_id,
@@ -36,6 +41,22 @@ def test_outside_slurm_a_process_is_alone() -> None:
     assert env.hostname and not env.is_slurm and not is_on_slurm() and is_master()
     assert get_slurm_job_id() is None and get_slurm_master() == "localhost"
     reset_slurm_cache()
+
+
+def test_the_facts_are_a_dataclass() -> None:
+    env = get_job_env()
+    names = [one.name for one in dataclasses.fields(env)]
+    assert dataclasses.is_dataclass(env) and names == list(inspect.signature(JobEnv).parameters)
+    assert names[:3] == ["hostname", "job_id", "rank"] and "global_rank" not in names
+    assert dataclasses.asdict(env) == {name: getattr(env, name) for name in names}
+    assert JobEnv(**dataclasses.asdict(env)) == JobEnv(*dataclasses.astuple(env)) == env
+    other = dataclasses.replace(env, rank=1)
+    assert (other.global_rank, env.rank) == (1, 0) and other != env
+    for same in (get_job_env(), copy.copy(env), copy.deepcopy(env), pickle.loads(pickle.dumps(env))):
+        assert (same, hash(same), repr(same)) == (env, hash(env), repr(env))
+    assert repr(env).startswith(f"JobEnv(hostname={env.hostname!r}, job_id=None, rank=0, world_size=1,")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        env.rank = 1  # type: ignore[misc]
 
 
 def test_a_slurm_task_knows_its_job_and_rank(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import pickle
+import subprocess
+import sys
+import textwrap
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -108,3 +112,91 @@ def test_the_standard_library_takes_it_for_one_of_its_own() -> None:
     match _Point(1, ("a",)):
         case _Point(x, names):
             assert (x, names) == (1, ("a",))
+
+
+@dataclasses.dataclass(frozen=True)
+class _StandardPoint:
+    x: int
+    names: tuple[str, ...] = ()
+    kind: ClassVar[str] = "point"
+
+
+@dataclasses.dataclass(frozen=True)
+class _StandardPlace(_StandardPoint):
+    path: Path = Path()
+    notes: dict[str, int] = dataclasses.field(default_factory=dict, compare=False, repr=False)
+
+
+def test_it_is_described_as_a_standard_one_is() -> None:
+    def described(kind: type) -> list[dict[str, object]]:
+        names = ("name", "type", "default", "default_factory", "init", "repr", "hash", "compare", "metadata", "kw_only")
+        return [{name: getattr(one, name) for name in names} for one in dataclasses.fields(kind)]
+
+    for ours, standard in ((_Point, _StandardPoint), (_Place, _StandardPlace)):
+        assert described(ours) == described(standard)
+        assert inspect.signature(ours) == inspect.signature(standard)
+        assert repr(ours.__dataclass_params__) == repr(standard.__dataclass_params__)  # type: ignore[attr-defined]
+    assert str(inspect.signature(_Point)) == "(x: 'int', names: 'tuple[str, ...]' = ()) -> None"
+    assert not _Open.__dataclass_params__.frozen  # type: ignore[attr-defined]
+
+
+def test_a_class_that_has_its_own_signature_keeps_it() -> None:
+    class Named(_Point):
+        def __init__(self, name: str) -> None:
+            super().__init__(1, (name,))
+            self.length = len(name)  # which is no field
+
+    assert str(inspect.signature(Named)) == "(name: 'str') -> 'None'"
+    assert (Named("abc").names, Named("abc").length) == (("abc",), 3)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Named("abc").x = 2  # type: ignore[misc]
+
+
+def test_a_standard_one_may_inherit_from_it() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Far(_Place):
+        away: int = 7
+
+    far = Far(1, away=9)
+    assert (far.x, far.notes, dataclasses.replace(far, away=8).away) == (1, {}, 8)
+    assert [one.name for one in dataclasses.fields(Far)] == list(inspect.signature(Far).parameters)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        far.x = 2  # type: ignore[misc]
+    with pytest.raises(TypeError, match="cannot inherit non-frozen"):
+        dataclasses.dataclass(type("Open", (_Place,), {}))
+
+
+def test_what_is_the_same_object_is_equal_though_it_is_not_equal_to_itself() -> None:
+    nan = float("nan")
+    assert _Open(nan) == _Open(nan)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["", "a line\nand another"])
+def test_what_is_done_after_it_is_made_may_set_what_is_frozen(text: str) -> None:
+    @dataclass(frozen=True)
+    class Line:
+        text: str
+
+        def __post_init__(self) -> None:
+            object.__setattr__(self, "text", self.text.partition("\n")[0])
+
+    line = Line(text)
+    assert line.text == text.partition("\n")[0] == replace(line, text=text).text
+    assert (line, hash(line)) == (Line(text), hash(Line(text)))
+
+
+def test_no_class_loads_the_standard_ones_until_it_is_asked() -> None:
+    code = """
+        from __future__ import annotations
+        import sys
+        from heyhi.quick_dataclass import dataclass, asdict, replace
+
+        @dataclass(frozen=True)
+        class Point:
+            x: int
+
+        asdict(replace(Point(1), x=2)), hash(Point(3)), repr(Point(4)), Point(5) == Point(5)
+        assert not {"dataclasses", "inspect"} & sys.modules.keys()
+        assert hasattr(Point, "__dataclass_fields__") and "dataclasses" in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)

@@ -193,9 +193,9 @@ def build(root: Path, cache: Path) -> None:
         (folder / "controller.json").write_text(json.dumps(asdict(spec)))
         folder.with_name(f"{spec.name}.log").write_text("snakemake: nothing to be done\n")
         if sweep == "many":
-            (folder / "claim.json").write_text(json.dumps(Owner.this_process("controller")._asdict()))
+            (folder / "claim.json").write_text(json.dumps(asdict(Owner.this_process("controller"))))
     (lives,) = (project.results_root / "p/work").glob("seed=4_*")
-    (lives / "claim.json").write_text(json.dumps(Owner.this_process("process")._asdict()))
+    (lives / "claim.json").write_text(json.dumps(asdict(Owner.this_process("process"))))
     (dead,) = (project.results_root / "p/work").glob("seed=2_*")
     said("note", str(dead), "not of any use", "--exclude")
     note_mixed(project.results_root, f"p/work/{dead.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -105,9 +106,9 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 def write_claim(folder: Path, age: float = 0.0, **changes: object) -> Owner:
     """Write a claim as if another had made it, touched some seconds ago."""
-    owner = Owner.this_process("process")._replace(**changes)  # type: ignore[arg-type]
+    owner = dataclasses.replace(Owner.this_process("process"), **changes)  # type: ignore[arg-type]
     path = folder / CLAIM_NAME
-    path.write_text(json.dumps(owner._asdict()))
+    path.write_text(json.dumps(dataclasses.asdict(owner)))
     os.utime(path, (time.time() - age,) * 2)
     return owner
 
@@ -307,7 +308,7 @@ def test_a_damaged_claim_of_what_was_submitted_stays_in_the_way(tmp_path: Path) 
     ids=repr,
 )
 def test_a_claim_that_nobody_can_have_made_is_damaged(tmp_path: Path, odd: dict[str, object]) -> None:
-    owner = Owner.this_process("process")._asdict()
+    owner = dataclasses.asdict(Owner.this_process("process"))
     (tmp_path / CLAIM_NAME).write_text(json.dumps({**owner, **odd}))
     for ask in (read_owner, Claim.acquire):
         with pytest.raises(ClaimError, match=r"claim.json: is damaged"):
@@ -368,8 +369,8 @@ def test_an_owner_that_was_taken_for_dead_and_touches_its_claim_in_time_keeps_it
 
 def test_an_owner_that_lost_its_claim_leaves_the_new_one_alone(tmp_path: Path) -> None:
     mine = acquired(tmp_path)
-    other = mine.owner._replace(nonce="1f")
-    (tmp_path / f"claim.{mine.owner.nonce}.json").write_text(json.dumps(other._asdict()))
+    other = dataclasses.replace(mine.owner, nonce="1f")
+    (tmp_path / f"claim.{mine.owner.nonce}.json").write_text(json.dumps(dataclasses.asdict(other)))
     assert not mine.is_held()
     mine.release()
     assert read_owner(tmp_path) == other
@@ -397,8 +398,8 @@ def test_an_owner_learns_that_it_lost_its_claim(tmp_path: Path, monkeypatch: pyt
     if how == "removed":
         (tmp_path / CLAIM_NAME).unlink()
     else:
-        other = mine.owner._replace(nonce="1f")
-        (tmp_path / f"claim.{mine.owner.nonce}.json").write_text(json.dumps(other._asdict()))
+        other = dataclasses.replace(mine.owner, nonce="1f")
+        (tmp_path / f"claim.{mine.owner.nonce}.json").write_text(json.dumps(dataclasses.asdict(other)))
     assert told.wait(10)
     assert how in reasons[0]
     mine.release()
@@ -497,10 +498,10 @@ def test_an_owner_that_ignores_the_request_is_killed(tmp_path: Path, spawn: Spaw
 def test_only_a_process_of_this_host_can_be_stopped() -> None:
     own = Owner.this_process("process")
     with pytest.raises(ClaimError, match="stop it there"):
-        own._replace(host="elsewhere").stop()
+        dataclasses.replace(own, host="elsewhere").stop()
     with pytest.raises(ClaimError, match="this process"):
         own.stop()
-    own._replace(pid=1, started=7).stop()  # pid 1 is another process now: left alone
+    dataclasses.replace(own, pid=1, started=7).stop()  # pid 1 is another process now: left alone
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -175,8 +176,8 @@ def test_a_submission_that_never_started_keeps_the_config_of_the_attempt_before(
 
 def test_the_roots_are_those_of_each_config(tmp_path: Path) -> None:
     folder = ExperimentDir(tmp_path / "e")
-    first = make_experiment(folder.path)._replace(roots={"project_root": "/a", "results_root": "/a/r"})
-    second = make_experiment(folder.path, lr=0.9)._replace(roots={"project_root": "/b"})
+    first = dataclasses.replace(make_experiment(folder.path), roots={"project_root": "/a", "results_root": "/a/r"})
+    second = dataclasses.replace(make_experiment(folder.path, lr=0.9), roots={"project_root": "/b"})
     folder.prepare(first, SCHEMA)
     folder.append_attempt(Start(1, config=digest_of(first)))
     folder.prepare(second, SCHEMA)
@@ -698,7 +699,9 @@ def test_an_experiment_outside_of_the_results_root_has_its_trash_beside_it(tmp_p
 
 
 def test_the_trash_is_that_of_the_results_root_on_record_where_none_is_given(tmp_path: Path) -> None:
-    experiment = make_experiment(tmp_path / "r" / "p" / "e")._replace(roots={"results_root": f"{tmp_path}/r"})
+    experiment = dataclasses.replace(
+        make_experiment(tmp_path / "r" / "p" / "e"), roots={"results_root": f"{tmp_path}/r"}
+    )
     folder = ExperimentDir(experiment.exp_path)
     folder.prepare(experiment, SCHEMA)
     gone = folder.wipe(IDENTITY)
@@ -947,7 +950,7 @@ def test_an_experiment_knows_its_target(tmp_path: Path) -> None:
     assert experiment.target == tmp_path / "e" / "result.json"
     assert ExperimentDir(tmp_path / "p" / "e", tmp_path).exp_id == "p/e"
     assert ExperimentDir(tmp_path / "e").exp_id == str(tmp_path / "e")
-    assert experiment._replace(needs=(tmp_path,)).needs == (tmp_path,)
+    assert dataclasses.replace(experiment, needs=(tmp_path,)).needs == (tmp_path,)
     assert (tmp_path / CLAIM_NAME).exists() is False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_of_the_best_of_a_sweep_its_result_counts_where_its_folder_is_used_and_n
     users = []
     for name, text in (("text", f"\n\x09{best.path}/model.npz"), ("include", "lr")):
         folder = made(tmp_path, f"p/{name}", {"y": 1})
-        one = user(tmp_path, chosen)._replace(config=text.encode())
+        one = dataclasses.replace(user(tmp_path, chosen), config=text.encode())
         folder.append_attempt(Start(1, needs=given_to(one)))
         users.append(str(folder.path))
     text = users[0]

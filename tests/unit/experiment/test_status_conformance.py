@@ -126,8 +126,8 @@ class Lab:
     def write_claim(self, **values: Any) -> None:
         """Write the claim of another process, by default of one that is gone."""
         self.first.path.mkdir(parents=True, exist_ok=True)
-        owner = Owner.this_process("process")._replace(**{"started": 1, **values})
-        self.first.claim_path.write_text(json.dumps(owner._asdict()))
+        owner = dataclasses.replace(Owner.this_process("process"), **{"started": 1, **values})
+        self.first.claim_path.write_text(json.dumps(dataclasses.asdict(owner)))
 
     def claim_for_job(self, kind: str = SUBMISSION) -> None:
         self.write_claim(kind=kind, job="7", root=JOBS, mark=self.experiment(self.first).identity.digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 
 import pytest
@@ -17,8 +18,8 @@ def claimed(job: str = "7", *, host: str = "", runs: bool = False) -> Owner:
     if not runs:
         child = subprocess.Popen(["true"])
         child.wait()
-        owner = owner._replace(pid=child.pid)
-    return owner._replace(host=host) if host else owner
+        owner = dataclasses.replace(owner, pid=child.pid)
+    return dataclasses.replace(owner, host=host) if host else owner
 
 
 @pytest.mark.parametrize(

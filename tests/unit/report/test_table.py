@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -131,8 +132,9 @@ def test_metrics_give_their_last_and_their_best_value(project: Project) -> None:
 
 def test_only_what_varies_has_a_column_and_the_config_too(project: Project) -> None:
     same = experiment(project, "a", "lr=0.1", "seed=1", "name=x")
-    other = experiment(project, "b", "lr=0.1", "seed=2", 'text="-a,b"')._replace(
-        identity=Identity("conf/other", ("lr=0.1", "seed=2"))
+    other = dataclasses.replace(
+        experiment(project, "b", "lr=0.1", "seed=2", 'text="-a,b"'),
+        identity=Identity("conf/other", ("lr=0.1", "seed=2")),
     )
     table = collect([same, other], project=project)
     assert list(table["cfg"]) == ["conf/c02_sup_train/sl.prototxt", "conf/other"]

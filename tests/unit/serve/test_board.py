@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -216,8 +217,8 @@ def test_of_many_that_run_one_whose_process_has_died_is_seen_by_the_next_look(
             sweep.start(number)
             owner = Owner.this_process("process")
             if number == 1:
-                owner = owner._replace(pid=process.pid, started=started[1])
-            (folder.path / "claim.json").write_text(json.dumps(owner._asdict()))
+                owner = replace(owner, pid=process.pid, started=started[1])
+            (folder.path / "claim.json").write_text(json.dumps(asdict(owner)))
         sweep.age()
         looked(board := sweep.board())
         assert {row[0] for row in whole(board)["runs"]["rows"]} == {"RUNNING"}
@@ -253,7 +254,7 @@ def test_of_many_each_is_looked_at_closely_in_its_turn(sweep: Sweep, monkeypatch
     look_at_few_at_a_time(monkeypatch)
     for number, folder in enumerate(sweep.folders):
         sweep.start(number)
-        (folder.path / "claim.json").write_text(json.dumps(Owner.this_process("process")._asdict()))
+        (folder.path / "claim.json").write_text(json.dumps(asdict(Owner.this_process("process"))))
     sweep.age()
     looked(board := sweep.board())
     claim = sweep.folders[3].path / "claim.json"

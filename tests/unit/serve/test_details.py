@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> Iterat
         task(seed, fails)
     here = find_project(root)
     append(folder(here, 4), {"event": "end", "attempt": 1, "reason": "pruned", "exception": "ended at step 3"})
-    (folder(here, 3).path / "claim.json").write_text(json.dumps(Owner.this_process("process")._asdict()))
+    (folder(here, 3).path / "claim.json").write_text(json.dumps(asdict(Owner.this_process("process"))))
     launch(here, run, "local")
     yield here
 

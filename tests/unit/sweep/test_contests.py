@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -215,7 +216,7 @@ def yield_sweep():
     with pytest.raises(NeedsError, match=r"needs the best of .*tune\.py, which isn't chosen yet"):
         manifest.check_complete(manifest.experiment(manifest.targets[0]))
     folder = ExperimentDir(Path(taken.folder), project.results_root)
-    folder.prepare(manifest.experiment(manifest.targets[0])._replace(identity=identity), sweeps.schema)
+    folder.prepare(dataclasses.replace(manifest.experiment(manifest.targets[0]), identity=identity), sweeps.schema)
     [said] = DriftCheck(project, sweeps.schema).drift(folder.path, taken.config, then="none")
     assert said.endswith("tune.py isn't chosen yet"), said
     sweeps.choose("p/x", "lr=0.1")

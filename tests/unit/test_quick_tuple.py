@@ -1,0 +1,42 @@
+"""A named tuple whose class is made quickly is what that of typing is."""
+
+from __future__ import annotations
+
+import pickle
+import typing
+
+import pytest
+
+from heyhi.quick_tuple import NamedTuple
+
+
+class Pair(NamedTuple):
+    """Two of something."""
+
+    first: int
+    second: str = "b"
+
+    @property
+    def text(self) -> str:
+        """Both."""
+        return f"{self.first}{self.second}"
+
+    @classmethod
+    def of(cls, first: int) -> Pair:
+        """Make one."""
+        return cls(first)
+
+
+def test_a_named_tuple_is_what_that_of_typing_is() -> None:
+    class Plain(typing.NamedTuple):
+        first: int
+        second: str = "b"
+
+    pair = Pair(1)
+    assert (pair, *pair) == ((1, "b"), 1, "b") == (Plain(1), *Plain(1)) and pair.text == Pair.of(1).text == "1b"
+    assert (Pair._fields, Pair._field_defaults) == (Plain._fields, Plain._field_defaults)
+    assert (Pair.__module__, Pair.__qualname__, Pair.__doc__) == (__name__, "Pair", "Two of something.")
+    assert typing.get_type_hints(Pair) == typing.get_type_hints(Plain) == {"first": int, "second": str}
+    assert pickle.loads(pickle.dumps(pair)) == pair._replace() and repr(pair) == "Pair(first=1, second='b')"
+    with pytest.raises(TypeError):
+        Pair()  # type: ignore[call-arg]
