@@ -4,6 +4,7 @@ What is imported from here is loaded on first use, so that `import heyhi` and `h
 """
 
 # Python 3.6 reads all of this file, or it would not come to the line below: so no annotations from __future__.
+import gc
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any
@@ -114,7 +115,14 @@ __all__ = [*_HOME_OF, *_FOLDERS]
 
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
-        found = getattr(importlib.import_module(f"heyhi.{_HOME_OF[name]}"), name)
+        # As `heyhi.collector` has it, which some names do without.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            found = getattr(importlib.import_module(f"heyhi.{_HOME_OF[name]}"), name)
+        finally:
+            if collects:
+                gc.enable()
         if name in _EACH_STEP:
             globals()[name] = found
         return found

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 def expand(args: argparse.Namespace) -> int:
     """Compose and check what is named, write it down, and print a target a line."""
+    from heyhi.collector import paused_collection
     from heyhi.project import find_project
-    from heyhi.sweep.expand import paused_collection
     from heyhi.sweep.target import target_of
 
     project = find_project()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.cli.task_words import Words, read_words
 from heyhi.cli.whose import may_change
+from heyhi.collector import paused_collection
 from heyhi.errors import ModeError, UnknownError, reporting_errors
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, action_of
 from heyhi.experiment.names import Status
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from heyhi.job.grace import Grace
     from heyhi.job.launch import Launch, Main
     from heyhi.job.meeting import Host
+    from heyhi.project import Project
     from heyhi.sweep.provenance import Provenance
 
     Arguments = argparse.Namespace | Words
@@ -80,17 +82,31 @@ def _run_command(args: Arguments, main: Main) -> int:
     is_only_shown = args.print or args.print_flat or args.print_flat_all
     may_change(project, is_dry_run=is_only_shown or mode == "dryrun")
     if is_only_shown:
-        from heyhi.cli.shown_config import print_config
-
         flat = "all" if args.print_flat_all else "set" if args.print_flat else None
-        print_config(project, args.cfg, args.overrides, flat)
+        with paused_collection():
+            from heyhi.cli.shown_config import print_config
+
+            print_config(project, args.cfg, args.overrides, flat)
         return 0
     if mode != "dryrun":
         go_on()
+    with paused_collection():
+        launch = _prepared(args, project)
+    asked = mode  # what all tasks say alike: only the first one may know of the run before
+    if launch.adhoc is not None and launch.adhoc.is_again and args.mode is None:
+        mode = "start_continue"
+    from heyhi.job.grace import Grace
+
+    with Grace() as grace:
+        grace.exit_code = _run_with_others(args, asked, mode, launch, main, grace)
+    return grace.exit_code
+
+
+def _prepared(args: Arguments, project: Project) -> Launch:
     from heyhi.cli.options import redo_in
     from heyhi.job.launch import Launch  # printing a config can do without
 
-    launch = Launch.prepare(
+    return Launch.prepare(
         project,
         args.cfg,
         args.overrides,
@@ -100,14 +116,6 @@ def _run_command(args: Arguments, main: Main) -> int:
         continue_drifted=args.continue_drifted,
         redo_drifted=redo_in(args),
     )
-    asked = mode  # what all tasks say alike: only the first one may know of the run before
-    if launch.adhoc is not None and launch.adhoc.is_again and args.mode is None:
-        mode = "start_continue"
-    from heyhi.job.grace import Grace
-
-    with Grace() as grace:
-        grace.exit_code = _run_with_others(args, asked, mode, launch, main, grace)
-    return grace.exit_code
 
 
 def _run_with_others(args: Arguments, asked: str, mode: str, launch: Launch, main: Main, grace: Grace) -> int:
@@ -168,9 +176,11 @@ def _run(args: Arguments, mode: str, launch: Launch, main: Main, grace: Grace, h
         if not launch.action(mode, state).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {state.status.value} by now: nothing was wiped")
     print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
-    started = launch.start(
-        main, action, args.log_level, host, grace, ready=_check_slurm if launch.is_for_slurm else None
-    )
+    # Who submits runs nothing of the user's.
+    with paused_collection() if launch.is_for_slurm else contextlib.nullcontext():
+        started = launch.start(
+            main, action, args.log_level, host, grace, ready=_check_slurm if launch.is_for_slurm else None
+        )
     if started.refused:  # it has logged something only now
         print(f"{launch.experiment.exp_path}: {launch.state.text}\n{started.refused}")
         return 1

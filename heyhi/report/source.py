@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.code.import_path import own_modules_first
+from heyhi.collector import paused_collection
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.experiment.directions import Directions
@@ -20,7 +21,7 @@ from heyhi.project import Project
 from heyhi.report.foreseen import sheet_named_by
 from heyhi.report.parts import AtBest, Part, Plan, Progress, read_part
 from heyhi.report.read import Collector, Reader
-from heyhi.sweep.expand import composable, paused_collection
+from heyhi.sweep.expand import composable
 from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.kept_expansion import RememberedExpansion

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.collector import paused_collection
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import NOTES_NAME, Status
 from heyhi.report.configs import Configs
@@ -27,7 +28,6 @@ from heyhi.serve.notices import Notices
 from heyhi.serve.shown_sources import ShownSources
 from heyhi.serve.wire import as_json, key_of
 from heyhi.slurm.aside import Aside
-from heyhi.sweep.expand import paused_collection
 from heyhi.sweep.own_code import stdout_to_stderr
 from heyhi.sweep.target import exp_id_of
 

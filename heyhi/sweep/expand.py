@@ -6,13 +6,13 @@ Where points come from is left to `points` and `file`; what is expanded is writt
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heyhi.collector import paused_collection
 from heyhi.config.base import Base
 from heyhi.config.best import Best, taken_over
 from heyhi.config.compose import Composed, Composer
@@ -309,18 +309,6 @@ def _is_experiment(folder: Path) -> bool:
     with contextlib.suppress(UnknownError):
         return is_there(ExperimentDir(folder).identity_path)
     return False
-
-
-@contextlib.contextmanager
-def paused_collection() -> Iterator[None]:
-    """Keep the cyclic garbage collector from walking over all of a large sweep's rows again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 ExpandFile = Callable[[Path, tuple[str, ...]], Expansion]

@@ -82,8 +82,8 @@ def write_manifest(
         ManifestError: the results root can't be written, or is full.
         ResultError: likewise, where a config outside of the project is to be kept.
     """
+    from heyhi.collector import paused_collection
     from heyhi.config.outside import keep
-    from heyhi.sweep.expand import paused_collection
 
     if folder is None:
         keep(project, expansion.outside)
