@@ -1,22 +1,20 @@
 """What a script does when another process imports it: which names it has then, and whether it launches anything.
 
 `if __name__ == "__main__":` keeps what is below it from that. Only what is plain from the source is said; what isn't is
-found out when a job imports it.
+found out when a job imports it. Most scripts are plain line by line; the others are parsed.
 """
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from heyhi.errors import LauncherError
 from heyhi.job.importing import GUARD
 
 _LAUNCHING = ("maybe_launch", "parse_args_and_maybe_launch")
-_ANY_NAME = ("exec", "globals", "vars", "setattr", "locals")  # what may bind names that nobody sees in the source
-_INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_GUARD_LINES = (GUARD.encode(), GUARD.replace('"', "'").encode())
+_QUOTES = (b'"""', b"'''")
 
 
 def check_script(main: object, what_for: str) -> None:
@@ -32,84 +30,56 @@ def check_script(main: object, what_for: str) -> None:
     if getattr(main, "__module__", None) != "__main__":
         return
     file = getattr(sys.modules.get("__main__"), "__file__", None)
-    tree = _parsed(Path(file)) if isinstance(file, str) else None
-    for call in _calls(tree.body) if tree is not None else ():
-        name = _called(call)
-        if name in _LAUNCHING:
-            raise LauncherError(
-                f"{what_for}: {file}:{call.lineno}: {name} is called whenever this file is imported, as each run of it"
-                f" does: put the call below {GUARD}"
-            )
+    source = _source(Path(file)) if isinstance(file, str) else None
+    if source is None or _launches_below_guard(source):
+        return
+    from heyhi.job.script_tree import first_call  # loads `ast`
+
+    if (found := first_call(source, _LAUNCHING)) is not None:
+        name, line = found
+        raise LauncherError(
+            f"{what_for}: {file}:{line}: {name} is called whenever this file is imported, as each run of it"
+            f" does: put the call below {GUARD}"
+        )
 
 
 def is_bound_on_import(path: Path, name: str) -> bool:
     """Return whether a script has a name when it is imported, not only when it is run; True where nobody can tell."""
-    tree = _parsed(path)
-    return tree is None or _binds(tree.body, name)
+    if (source := _source(path)) is None:
+        return True
+    plain = (
+        f"def {name}(".encode(),
+        f"async def {name}(".encode(),
+        f"class {name}:".encode(),
+        f"class {name}(".encode(),
+    )
+    lines = source.splitlines()
+    place = next((place for place, line in enumerate(lines) if line.startswith(plain)), None)
+    if place is not None and _is_code(lines[:place]):
+        return True
+    from heyhi.job.script_tree import binds  # loads `ast`
+
+    return binds(source, name)
 
 
-def _parsed(path: Path) -> ast.Module | None:
+def _source(path: Path) -> bytes | None:
     try:
-        return ast.parse(path.read_bytes())
-    except (OSError, ValueError, SyntaxError, RecursionError):
+        return path.read_bytes()
+    except (OSError, ValueError):
         return None
 
 
-def _binds(body: list[ast.stmt], name: str) -> bool:
-    return any(_may_bind(node, name) for node in _outer(body, has_tests=True))
-
-
-def _may_bind(node: ast.AST, name: str) -> bool:
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return node.name == name or any(isinstance(n, ast.Global) and name in n.names for n in ast.walk(node))
-    if isinstance(node, ast.Name):
-        return node.id == name and isinstance(node.ctx, ast.Store)
-    if isinstance(node, ast.alias):
-        return node.name == "*" or (node.asname or node.name.partition(".")[0]) == name
-    if isinstance(node, ast.Call):
-        return _called(node) in _ANY_NAME
-    return isinstance(node, (ast.MatchAs, ast.MatchStar, ast.ExceptHandler)) and node.name == name
-
-
-def _calls(body: list[ast.stmt]) -> Iterator[ast.Call]:
-    """Yield the calls that are made on import in any case."""
-    return (node for node in _outer(body, has_tests=False) if isinstance(node, ast.Call))
-
-
-def _outer(nodes: list[ast.stmt], *, has_tests: bool) -> Iterator[ast.AST]:
-    """Yield what is in a module's own body and is not below a guard; without what other tests decide, if asked so."""
-    left: list[ast.AST] = list(reversed(nodes))
-    while left:
-        node = left.pop()
-        if isinstance(node, ast.If):
-            kept = _kept(node) if has_tests or _is_guard(node.test, ast.NotEq) else []
-            left += reversed(kept)
-            continue
-        yield node
-        if not isinstance(node, _INNER):
-            left += reversed(list(ast.iter_child_nodes(node)))
-
-
-def _kept(node: ast.If) -> list[ast.AST]:
-    """Return what of an `if` may be done on import."""
-    if _is_guard(node.test, ast.Eq):
-        return [*node.orelse]
-    if _is_guard(node.test, ast.NotEq):
-        return [*node.body]
-    return [node.test, *node.body, *node.orelse]
-
-
-def _is_guard(test: ast.expr, kind: type[ast.cmpop]) -> bool:
-    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) and kind is ast.Eq:
-        return any(_is_guard(value, kind) for value in test.values)
-    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], kind):
+def _launches_below_guard(source: bytes) -> bool:
+    """Return whether a guard is the last statement of a script, and nothing above it launches."""
+    lines = source.splitlines()
+    place = next((place for place in reversed(range(len(lines))) if lines[place].rstrip() in _GUARD_LINES), None)
+    if place is None or not all(line[:1] in b" \t" for line in lines[place + 1 :]):
         return False
-    sides = [test.left, *test.comparators]
-    names = [side.id for side in sides if isinstance(side, ast.Name)]
-    texts = [side.value for side in sides if isinstance(side, ast.Constant)]
-    return names == ["__name__"] and texts == ["__main__"]
+    speaking = [line for line in lines[:place] if b"maybe_launch" in line]
+    imports = all(line.startswith((b"from ", b"import ")) and b";" not in line for line in speaking)
+    return imports and _is_code(lines[:place])
 
 
-def _called(call: ast.Call) -> str:
-    function = call.func
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+def _is_code(above: list[bytes]) -> bool:
+    """Return whether what follows some lines is code, not part of a text of several lines."""
+    return not any(sum(line.count(quotes) for line in above) % 2 for quotes in _QUOTES)

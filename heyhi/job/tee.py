@@ -215,6 +215,6 @@ def flush_all(*streams: object) -> None:
             stream.flush()  # type: ignore[union-attr]
     # What C libraries have printed waits in buffers of their own.
     with contextlib.suppress(ImportError, OSError, AttributeError):
-        import ctypes
+        from _ctypes import call_function, dlopen, dlsym  # as in `alarm`
 
-        ctypes.CDLL(None).fflush(None)
+        call_function(dlsym(dlopen(None, 0), "fflush"), (None,))  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ LOADED = (
 )
 NOT_LOADED = {
     "argparse",
+    "ast",
     "dataclasses",
     "google.protobuf.descriptor_pb2",
     "google.protobuf.text_format",
