@@ -64,6 +64,7 @@ onsuccess:
     show(flow)
     hearing.end()
     flow.end()
+    flow.leave_if_gone()
 
 
 onerror:

@@ -64,13 +64,14 @@ class _Watch:
         """Find it where Python has it, not among a project's modules: HeyHi would have loaded it before these."""
         if name != _NAME:
             return None
-        sys.meta_path[:] = [one for one in sys.meta_path if one is not self]
         spec = PathFinder.find_spec(name, [os.path.dirname(os.__file__)])  # noqa: PTH120
         if spec is None or spec.loader is None:
             return None
         set_up, load = self._set_up, spec.loader.exec_module
 
         def load_and_set_up(module: ModuleType) -> None:
+            # Not before: somebody may only have asked where it is.
+            sys.meta_path[:] = [one for one in sys.meta_path if one is not self]
             load(module)
             _left.append(set_up)
             if _HOME not in sys.modules or hasattr(sys.modules[_HOME], "setup_logging"):

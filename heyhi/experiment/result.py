@@ -26,6 +26,7 @@ MAX_TEXT = 10_000
 MAX_DROPPED = 20
 # Python refuses to write longer ints in decimal (sys.set_int_max_str_digits: 4,300 digits are 14,284 bits).
 _MAX_INT_BITS = 14_000
+_FIELD = "_FIELD"  # what dataclasses calls a field that is neither a ClassVar nor an InitVar
 # What is not a value, whatever its text: that is gone with the process, or names nothing that could be found again.
 _NO_VALUES = (
     types.FunctionType,
@@ -150,10 +151,10 @@ class _Encoder:
 
     def _plain_container(self, value: Any, key: str, above: tuple[int, ...]) -> Any:
         if hasattr(type(value), "__dataclass_fields__"):
-            from dataclasses import fields  # who has made the class has it loaded
-
-            # Not asdict(): it copies what it finds, tensors on a device too.
-            value = {f.name: getattr(value, f.name) for f in fields(value)}
+            # Not asdict(): it copies what it finds, tensors on a device too. Not fields(), either, which knows its own by
+            # an object of its module: a task may have had that loaded anew.
+            fields = type(value).__dataclass_fields__.values()
+            value = {f.name: getattr(value, f.name) for f in fields if str(f._field_type) == _FIELD}
         if isinstance(value, Mapping):
             return self._mapping(value, key, above)
         if isinstance(value, (set, frozenset)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource  # not late: a task may have a module of that name
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -141,8 +142,6 @@ class _Own(NamedTuple):
 
 
 def _own_use(below: Iterable[int]) -> _Own:
-    import resource  # of no use before a run has ended
-
     own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime + sum(map(_cpu_of, below))
     return _Own(cpu, _high_water() or own.ru_maxrss << 10, children.ru_maxrss << 10)

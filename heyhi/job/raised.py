@@ -36,12 +36,12 @@ def traceback_of(error: BaseException, seconds: float = _SECONDS) -> str:
         below = below.tb_next
     frames = below or error.__traceback__
     try:
-        import traceback  # most runs end well
-    except (OSError, MemoryError):  # the task has left no descriptor or no memory
+        from traceback import format_exception, format_tb  # most runs end well
+    except Exception:  # the task has left no descriptor, no memory or no sys.path, or has a module of that name
         return f"{_HEAD}{_frames(frames)}{type(error).__qualname__}: {text_of(error, seconds)}\n"
-    made = _made(lambda: "".join(traceback.format_exception(type(error), error, frames)), seconds)
+    made = _made(lambda: "".join(format_exception(type(error), error, frames)), seconds)
     if made is None:
-        head = f"{_HEAD}{''.join(traceback.format_tb(frames))}"
+        head = f"{_HEAD}{''.join(format_tb(frames))}"
         made = f"{head}{type(error).__qualname__}: (its text could not be made within {seconds:g} s)\n"
     if len(made) <= _MAX_TRACE:
         return made

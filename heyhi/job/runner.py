@@ -24,6 +24,7 @@ from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LauncherError, LostClaimError, ManifestError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim, RunClaim
+from heyhi.experiment.exits import exit_text  # where a task leaves the process, nothing may be left to load
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.launch_log import begin_attempt
 from heyhi.experiment.metric_log import Listener, logging_to
@@ -598,8 +599,6 @@ class _Leaving:
 
     def note_exit(self, code: int) -> int:
         """Put on record that main has ended this process, and return what to end with: 0 is for who has a result."""
-        from heyhi.experiment.exits import exit_text
-
         is_done = self._note(code, exit_text(code), is_over=True)
         with contextlib.suppress(OSError):
             print(f"main has called os._exit({code})", file=sys.stderr, flush=True)

@@ -133,6 +133,7 @@ class Flow:
         self._opened: dict[Path, Manifest] = {}
         self._asked: dict[str, Manifest] = {}  # by target
         self._validated: set[str] = set()  # targets
+        self._left_out: set[str] = set()  # targets that were DONE, and are no jobs
         self._reported: dict[Path, Manifest] = {}  # by its path
         self._requests: dict[str, JobRequest | None] = {}  # by target, where the engine is another one
         self._graph = Graph(workflow, self.project.root, lambda target: self._find_target(target).node)
@@ -428,8 +429,15 @@ class Flow:
         if self._is_unknown(node.target):
             why = self._look(node.target).line
             raise UnknownError(f"{node.target}: {why}; nothing is started: leave it out to run others")
-        needs = [*self._in_graph(node.needs), *self._bests(known)] if node.needs else []
+        needs = [*self._needed(node), *self._bests(known)] if node.needs else []
         return [*needs, *self._files(node)] if node.files else needs
+
+    def _needed(self, node: Node) -> list[str]:
+        """Return the needs of an experiment that are in the graph: all where it is to run, so that it runs with all."""
+        return self._in_graph(node.needs) if self._is_done(node.target) else self._touchable(node.needs)
+
+    def _is_done(self, target: str) -> bool:
+        return os.access(self.project.root / target, os.F_OK)
 
     def _bests(self, known: _Known) -> list[str]:
         """Return the best experiments whose folders one is given and that aren't DONE: they may be made anew now."""
@@ -471,9 +479,27 @@ class Flow:
 
     # --- what is in the graph
 
+    def leave_if_gone(self) -> None:
+        """End Snakemake with 1 where what was DONE at its start, and so no job, isn't any more: it can't see that.
+
+        Raises:
+            SystemExit: so it is.
+        """
+        gone = sorted(target for target in self._left_out if not self._is_done(target))
+        if gone:
+            more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+            with shown_streams():
+                print(
+                    f"error: {gone[0]}{more}: DONE when this run began, and not any more; run it again",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            raise SystemExit(1)
+
     def _in_graph(self, targets: Sequence[str], since: float | None = None) -> list[str]:
         """Return what of some targets a rule waits for; what is left out for it was asked for all the same."""
         found, left_out = self._graph.parted(targets, since)
+        self._left_out.update(left_out)
         while left_out:
             target = left_out.pop()
             if target not in self._asked and not is_winner_target(target):
