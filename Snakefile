@@ -10,10 +10,6 @@ from heyhi.sweep.collection import RareCollection
 
 collection = RareCollection()
 
-from heyhi.control.hearing import Hearing
-from heyhi.job.rounds import look_when_needed
-from heyhi.report.freshness import Freshness
-from heyhi.report.show import foresee, show
 from heyhi.sweep.flow import Flow
 
 min_version("9.27")
@@ -23,8 +19,6 @@ report: "workflows/report/sweep.rst"
 
 
 flow = Flow(workflow, config)
-fresh = Freshness()
-hearing = Hearing()
 
 
 include: "workflows/experiment.smk"
@@ -47,8 +41,16 @@ rule all:
         "all of the sweep is done: {input.table} {input.page}"
 
 
-# What is run is on record from here on, unless it would lack something; a dry run only looks.
+# What is run is on record from here on, unless it would lack something; a dry run only looks, and so does a run with
+# nothing to do: it does without what is loaded here, all at once, so that its end is of the same version.
 onstart:
+    global fresh, hearing, show
+    from heyhi.control.hearing import Hearing
+    from heyhi.job.rounds import look_when_needed
+    from heyhi.report.freshness import Freshness
+    from heyhi.report.show import foresee, show
+
+    fresh, hearing = Freshness(), Hearing()
     collection.end()
     foresee(flow)
     flow.note_launch()

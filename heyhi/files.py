@@ -22,6 +22,9 @@ MOST_DEPTH = 200
 _MARK = b"\xef\xbb\xbf"  # with which some editors begin a text in UTF-8
 _TOO_DEEP = f"lists and objects lie in one another more than {MOST_DEPTH} deep"
 _NESTED = (dict, list)
+# Without O_NONBLOCK, who opens a FIFO waits for somebody who writes; for a file it means nothing.
+_TO_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_FEW_BYTES = 1 << 13
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -255,9 +258,8 @@ def open_sized(path: Path | str) -> tuple[int, int]:
     Raises:
         OSError: likewise.
     """
-    # Without it, who opens a FIFO waits for somebody who writes; for a file it means nothing.
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        handle = os.open(path, _TO_READ)
     except FileNotFoundError:
         if os.path.islink(path):  # noqa: PTH114 (never raises)
             # Nothing is absent there: the disk that it leads to may be.
@@ -312,6 +314,23 @@ def read_bounded(path: Path | str, most: int = MOST_BYTES) -> bytes:
     finally:
         os.close(handle)
     raise OSError(errno.EFBIG, f"it is larger than the {most >> 20} MB that such a file may have", str(path))
+
+
+def read_lines(path: str, most: int = MOST_BYTES) -> bytes:
+    """Read a file of whole lines, as `read_bounded` does: faster where it is small and nothing is odd about it.
+
+    Raises:
+        OSError: likewise.
+    """
+    data = b""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, _TO_READ)
+        try:
+            data = os.read(handle, _FEW_BYTES)  # of a file all there is, if that isn't more
+        finally:
+            os.close(handle)
+    # Else it is larger, or a part of one, or no file: nobody has written to a FIFO, and a device has no end.
+    return data if data.endswith(b"\n") and len(data) < _FEW_BYTES else read_bounded(path, most)
 
 
 def _read_on(handle: int, most: int) -> bytes:

@@ -52,6 +52,7 @@ from heyhi.files import (
     open_to_append,
     parse_json,
     read_bounded,
+    read_lines,
     replace_file,
     write_temp,
     writing,
@@ -781,7 +782,11 @@ def last_sources(exp_path: str) -> Sources | None:
     Raises:
         UnknownError: the file can't be read.
     """
-    data = _read_record(f"{exp_path}/{ATTEMPTS_NAME}") or b""
+    path = f"{exp_path}/{ATTEMPTS_NAME}"
+    try:
+        data = read_lines(path, MANY_BYTES)
+    except OSError:  # larger than what is read at once, or nothing that is read: which it is, is said there
+        data = _read_record(path) or b""
     record = _last_start_line(data)
     if record is not None:
         return Sources.from_dict(record)

@@ -173,8 +173,14 @@ class Sources(NamedTuple):
     def from_dict(cls, record: Mapping[str, Any]) -> Sources:
         """Read it from a line of attempts.jsonl."""
         get = record.get
-        found = (_text(get("commit")), get("dirty") is True, _digest(get("config")), _text(get("code")))
-        return cls(*found, _texts_by_name(get("needs")))
+        commit, config, code, needs = get("commit"), get("config"), get("code"), get("needs")
+        return cls(
+            "" if commit is None else _text(commit),
+            get("dirty") is True,
+            config if type(config) is str and config.isalnum() and config.isascii() else _digest(config),
+            "" if code is None else _text(code),
+            _texts_by_name(needs) if needs else {},
+        )
 
     @classmethod
     def of(cls, start: Start) -> Sources:

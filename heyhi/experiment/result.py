@@ -151,8 +151,8 @@ class _Encoder:
 
     def _plain_container(self, value: Any, key: str, above: tuple[int, ...]) -> Any:
         if hasattr(type(value), "__dataclass_fields__"):
-            # Not asdict(): it copies what it finds, tensors on a device too. Not fields(), either, which knows its own by
-            # an object of its module: a task may have had that loaded anew.
+            # Not asdict(): it copies what it finds, tensors on a device too. Not fields(), either, which knows its own
+            # by an object of its module: a task may have had that loaded anew.
             fields = type(value).__dataclass_fields__.values()
             value = {f.name: getattr(value, f.name) for f in fields if str(f._field_type) == _FIELD}
         if isinstance(value, Mapping):

@@ -25,7 +25,7 @@ from heyhi.errors import HeyhiError, NeedsError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME, is_winner, result_of
 from heyhi.experiment.winners import known_winners, winner_id, winner_path
-from heyhi.files import is_there, read_bounded
+from heyhi.files import is_there, read_lines
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.quick_tuple import NamedTuple
@@ -297,7 +297,7 @@ def _holds(exp_path: str, identity: Identity) -> bool:
     import orjson  # most sweeps that are expanded are new, and need none
 
     try:
-        data = orjson.loads(read_bounded(f"{exp_path}/{IDENTITY_NAME}"))
+        data = orjson.loads(read_lines(f"{exp_path}/{IDENTITY_NAME}"))
         held = (data["cfg"], tuple(data["overrides"]), data["version"])
     except (OSError, ValueError, TypeError, KeyError):
         return False

@@ -22,6 +22,7 @@ from heyhi.files import (
     parse_json,
     read_bounded,
     read_end,
+    read_lines,
     remove_below,
 )
 
@@ -73,6 +74,8 @@ def test_what_is_no_file_is_not_read_whole_and_says_what_it_is(tmp_path: Path) -
     }.items():
         with pytest.raises(OSError, match=why):
             read_bounded(tmp_path / name)
+        with pytest.raises(OSError, match=why):
+            read_lines(str(tmp_path / name))
     assert read_bounded(tmp_path / "record") == b"as it is\n"
     assert read_end(tmp_path / "fifo", 10) == read_end(tmp_path / "endless", 10) == ""
 
@@ -84,6 +87,20 @@ def test_a_file_that_does_not_say_how_large_it_is_is_read_no_further_than_it_may
         read_bounded(status, 100)
     (tmp_path / "record").write_bytes(b"x" * 100)
     assert read_bounded(tmp_path / "record", 100) == b"x" * 100
+
+
+@pytest.mark.parametrize("data", [b"", b"x\n", b"no end", b"x\n" * 4095, b"x\n" * 4096, b"x\n" * 50_000])
+def test_lines_are_read_to_the_last_however_many_there_are(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "record").write_bytes(data)
+    assert read_lines(str(tmp_path / "record")) == data
+
+
+def test_lines_are_read_no_further_than_they_may_be(tmp_path: Path) -> None:
+    (tmp_path / "record").write_bytes(b"x\n" * 50_000)
+    with pytest.raises(OSError, match="it is larger than"):
+        read_lines(str(tmp_path / "record"), 99_999)
+    with pytest.raises(FileNotFoundError):
+        read_lines(str(tmp_path / "nothing"))
 
 
 @pytest.mark.parametrize(

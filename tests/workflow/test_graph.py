@@ -115,6 +115,24 @@ def test_a_need_that_is_done_is_known_all_the_same_and_one_that_isnt_runs_first(
     assert jobs(tiny, target) == {"experiment": 2, "total": 2}
 
 
+def test_who_starts_nothing_loads_nothing_of_a_run(tiny: Tiny) -> None:
+    (tiny.root / "workflows").mkdir(exist_ok=True)
+    (tiny.root / "workflows/own.smk").write_text(
+        "import atexit, sys\n"
+        "of_a_run = ('heyhi.report.write', 'heyhi.report.gather', 'heyhi.control.hearing', 'heyhi.notify.sending')\n"
+        "atexit.register(lambda: print('loaded:', *[name for name in of_a_run if name in sys.modules]))\n"
+    )
+
+    def loaded(*args: str) -> list[str]:
+        said = tiny.snakemake(*args)
+        assert said.returncode == 0, said.stderr
+        return re.findall(r"^loaded:(.*)$", said.stdout, re.MULTILINE)
+
+    assert loaded("--dry-run") == [""]
+    assert any("heyhi.report.write" in line for line in loaded())
+    assert loaded() == [""]  # with nothing to do
+
+
 @pytest.mark.parametrize("is_dry", [True, False])
 def test_two_sweeps_are_each_asked_for_by_their_tables(tiny: Tiny, is_dry: bool) -> None:
     assert tiny.snakemake().returncode == 0
