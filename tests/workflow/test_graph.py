@@ -147,3 +147,28 @@ def test_two_sweeps_are_each_asked_for_by_their_tables(tiny: Tiny, is_dry: bool)
         assert tiny.snakemake(*tables).returncode == 0
         assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3", "work 4"]
         assert jobs(tiny, *tables) == {}
+
+
+def test_what_is_no_job_and_is_removed_meanwhile_costs_the_run_its_success(tiny: Tiny) -> None:
+    (tiny.root / "conf/looks.py").write_text(
+        "def yield_sweep():\n    for x in (5, 6):\n"
+        '        yield "conf/look.prototxt", {"x": x, "at": "{{exp conf/work.prototxt x=9}}"}\n'
+    )
+    looks = ("--config", "sweep=conf/looks.py")
+    (first, second) = tiny.heyhi("expand", "conf/looks.py").splitlines()
+    assert tiny.snakemake(*looks).returncode == 0
+    task = (tiny.root / "run.py").read_text()
+
+    def remove_meanwhile(path: Path) -> None:
+        (tiny.root / first).unlink()
+        (tiny.root / "run.py").write_text(
+            f"import os\nif os.path.exists({str(path)!r}):\n    os.unlink({str(path)!r})\n{task}"
+        )
+
+    remove_meanwhile(tiny.root / second)
+    ran = tiny.snakemake(*looks)
+    assert ran.returncode == 1, ran.stdout
+    assert f"error: {second}: DONE when this run began, and not any more" in ran.stdout + ran.stderr
+    (tiny.root / "run.py").write_text(task)
+    ran = tiny.snakemake(*looks)
+    assert ran.returncode == 0, ran.stderr

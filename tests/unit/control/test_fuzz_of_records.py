@@ -235,7 +235,7 @@ def said(*command: str) -> Said:
                 code = main(command)
         except SystemExit as stop:
             code = stop.code
-    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    texts = [stream.buffer.getvalue().decode(errors="replace") for stream in (out, err)]  # type: ignore[attr-defined]
     return Said(code if isinstance(code, int) else int(code is not None), *texts)
 
 
