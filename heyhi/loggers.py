@@ -30,8 +30,8 @@ class _Later:
     def __getattr__(self, name: str) -> Any:
         try:
             import logging
-        except (OSError, MemoryError):  # a task has left no descriptor or no memory
-            return lambda text, *args, **_: print(text % args, file=sys.stderr)
+        except (ImportError, OSError, MemoryError):  # a task has left no descriptor or no memory, or nothing to load by
+            return lambda text, *args, **_: None if name == "debug" else print(text % args, file=sys.stderr)
         return getattr(logging.getLogger(self._name), name)
 
 

@@ -19,13 +19,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from heyhi.files import open_to_append
+from heyhi.job.alarm import Alarm  # not late: a task may leave nothing to load it by
 from heyhi.job.tee import flush_all
-
-if TYPE_CHECKING:
-    from heyhi.job.alarm import Alarm
 
 # What sets the seconds; and what does where another has the experiment by then.
 SETTING, LOST = "[tool.heyhi] end_grace", "another has the experiment"
@@ -149,8 +147,6 @@ class Grace:
         return [fd for fd in (self._said, self._log) if fd >= 0]
 
     def _new_alarm(self, targets: Sequence[int], exit_code: int, more: str = "") -> Alarm:
-        from heyhi.job.alarm import Alarm  # loads ctypes, which a command that runs nothing can do without
-
         words = "".join(f"{shlex.quote(line)} " for line in self._lines([_UNKNOWN]))
         to = " ".join(f"/proc/{self._process}/fd/{fd}" for fd in targets)
         command = f"for to in {to}; do printf '%s\\n' {words}>> $to; done{more}" if to else f":{more}"

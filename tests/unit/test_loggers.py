@@ -50,6 +50,16 @@ log.warning("x")
     assert _run(code, tmp_path) == "False\nset up 30\nTrue -1\n"
 
 
+def test_it_is_set_up_when_it_is_loaded_after_somebody_has_asked_where_it_is(tmp_path: Path) -> None:
+    code = """
+import importlib.util
+when_loaded(lambda: print("set up"))
+print(importlib.util.find_spec("logging") is not None)
+import logging
+"""
+    assert _run(code, tmp_path) == "True\nset up\n"
+
+
 @pytest.mark.parametrize("first", ["logging", "heyhi.logs", "logging.config"])
 def test_whoever_loads_it_first_it_has_our_handler(tmp_path: Path, first: str) -> None:
     code = f"""

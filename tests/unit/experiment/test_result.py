@@ -5,6 +5,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import importlib
 import json
 import logging
 import math
@@ -15,7 +16,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -188,6 +189,18 @@ def test_a_bare_object_is_an_empty_result() -> None:
     assert encode([Plain(), Plain()]) == ("{}\n", ("result",))
     text, dropped = encode([1, Plain(), 2])
     assert json.loads(text) == {"result": [1, None, 2]} and dropped == ("result.1",)
+
+
+def test_a_dataclass_is_kept_also_where_dataclasses_was_loaded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclasses.dataclass
+    class Point:
+        kind: ClassVar[str] = "point"
+        a: int
+        b: dataclasses.InitVar[int] = 2
+
+    monkeypatch.delitem(sys.modules, "dataclasses")
+    importlib.import_module("dataclasses")
+    assert decoded({"p": Point(1)}) == {"p": {"a": 1}}
 
 
 def test_an_object_in_a_dataclass_or_a_set_or_as_a_key_is_dropped_alone() -> None:

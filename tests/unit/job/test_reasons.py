@@ -19,6 +19,11 @@ class Odd(BaseException):
     def __str__(self):
         raise SystemExit(0)
 
+def write(name, text):
+    with open(name, "w") as file:
+        file.write(text)
+    sys.path.insert(0, ".")
+
 class Late:
     def __del__(self):
         raise ValueError("in a destructor")
@@ -101,6 +106,26 @@ def test_in_ranks_it_is_the_same(task_lab: Any) -> None:
     assert find_state(task_lab.folder().path).reason == f"exit code 3: {SAID.format(3)}"
 
 
+TAKEN_AWAY = {
+    "its way to modules": "sys.path.clear(); raise ValueError('boom')",
+    "what finds them": "sys.meta_path.clear(); raise ValueError('boom')",
+    "what tells of errors": "write('traceback.py', 'raise 1'); raise ValueError('boom')",
+    "what counts its use": "write('resource.py', ''); raise ValueError('boom')",
+}
+
+
+@pytest.mark.parametrize("raises", TAKEN_AWAY.values(), ids=TAKEN_AWAY.keys())
+def test_a_task_that_fails_and_has_taken_away_what_python_loads_modules_by_is_on_record(
+    task_lab: Any, raises: str
+) -> None:
+    code, _, err = task_lab.run(MAIN.format(raises))
+    assert code == 1, err
+    folder = task_lab.folder()
+    assert find_state(folder.path) == (Status.DEAD, "exit code 1: ValueError: boom"), err
+    assert len(folder.attempts()) == 2 and not folder.claim_path.exists()
+    assert "ValueError: boom" in folder.log_path.read_text() and ", in main" in folder.log_path.read_text()
+
+
 def test_what_fails_in_a_thread_or_a_destructor_fails_no_run_and_is_in_the_log(task_lab: Any) -> None:
     leave = "late = Late(); del late; t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join(); return {'x': 1}"
     assert task_lab.run(MAIN.format(leave)) == (0, "", "")
@@ -124,6 +149,8 @@ IN_A_THREAD = "t = threading.Thread(target=os._exit, args=(4,)); t.start(); t.jo
         ("os._exit(0)", 1, "exit code 0, before main returned"),
         ("os._exit(3)", 3, "exit code 3"),
         (IN_A_THREAD, 4, "exit code 4"),
+        ("sys.meta_path.clear(); os._exit(7)", 7, "exit code 7"),  # nothing is left to load
+        ("sys.path.clear(); os._exit(7)", 7, "exit code 7"),
         (f"{SAVE}os._exit(0)", 0, ""),
         (f"{SAVE}os._exit(3)", 3, ""),
         ("os.fork() or os._exit(0); os.wait(); return {'x': 1}", 0, ""),
