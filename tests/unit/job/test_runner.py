@@ -395,7 +395,7 @@ NOT_LOADED = {
     *("logging", "tomllib", "traceback", "unittest"),
     *(f"google.protobuf.{name}" for name in ("descriptor_pb2", "descriptor_pool", "message_factory", "text_format")),
     *(f"heyhi.config.{name}" for name in ("compiling", "compose", "keys", "overrides", "templates", "values")),
-    *(f"heyhi.experiment.{name}" for name in ("death", "exits", "given", "slots", "status", "winners")),
+    *(f"heyhi.experiment.{name}" for name in ("death", "given", "slots", "status", "winners")),
     *(f"heyhi.job.{name}" for name in ("guard", "launch", "pack", "queue_again", "ranks", "slot", "step", "worker")),
     *("heyhi.slurm.commands", "heyhi.slurm.request", "heyhi.sweep.expand", "heyhi.sweep.budget", "heyhi.profiles"),
     *("heyhi.search", "heyhi.trackers", "heyhi.control", "heyhi.cli", "heyhi.report"),
