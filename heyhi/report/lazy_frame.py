@@ -24,6 +24,12 @@ def as_plain(table: pd.DataFrame) -> pd.DataFrame | PlainTable:
     return given.plain if isinstance(given, LazyFrame) else table
 
 
+def as_frame(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the DataFrame of a table that may be one of these: for what takes nothing else."""
+    given: Any = table
+    return given.frame if isinstance(given, LazyFrame) else table
+
+
 class LazyFrame:
     """Columns that answer as a DataFrame would.
 

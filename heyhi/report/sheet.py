@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.errors import suggest
 from heyhi.project import Project
+from heyhi.report.lazy_frame import as_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ def export_sheet(
     from heyhi.sheets.export import save_pandas_table
 
     done = save_pandas_table(
-        table,
+        as_frame(table),
         sheet[0],
         sheet[1],
         links=sheet_links(project, table.columns if known is None else known),

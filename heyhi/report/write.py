@@ -16,6 +16,7 @@ from heyhi.files import replace_file, writing
 from heyhi.project import Project
 from heyhi.report.destination import is_standard_output, suffix_of
 from heyhi.report.export import write_parquet, write_xlsx
+from heyhi.report.lazy_frame import as_frame
 from heyhi.report.page_data import write_html
 from heyhi.report.shaped import Shaped
 from heyhi.report.sheet import export_sheet
@@ -84,7 +85,7 @@ def write_table(path: Path, shaped: Shaped, project: Project, title: str, *, ask
         path.parent.mkdir(parents=True, exist_ok=True)
     if suffix in _BY_LIBRARIES:
         with own_modules_out(project.root):
-            _BY_LIBRARIES[suffix](shaped.table, path)
+            _BY_LIBRARIES[suffix](as_frame(shaped.table), path)
     elif suffix == "html":
         write_html(path, shaped, project, title)
     else:
