@@ -96,6 +96,8 @@ class Canaries:
             forget_held(self._folder)
             if self._told is not None:
                 return 128 + self._told if code is None or code <= 0 else code
+            for one in self._watched:  # once more: they may be well since the last look before the end of their run
+                one.look()
             if not any(one.passed for one in self._watched):
                 self._hold()
                 return 1
