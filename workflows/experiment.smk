@@ -26,9 +26,9 @@ rule experiment:
     message:
         "run {wildcards.exp}"
     shell:
-        "set -- {wildcards.exp:q} {output.result:q}; [ -d \"$1\" ] || mkdir -p \"$1\";"
-        " exec 2>> \"$1/launch.log\"; code=0;"
-        f" {flow.python} -m heyhi.runner \"$2\" --manifest {{resources.manifest:q}} --attempt {{resources.tries}}"
+        'set -- {wildcards.exp:q} {output.result:q}; [ -d "$1" ] || mkdir -p "$1";'
+        ' exec 2>> "$1/launch.log"; code=0;'
+        f' {flow.python} -m heyhi.runner "$2" --manifest {{resources.manifest:q}} --attempt {{resources.tries}}'
         f"{flow.options}"
         " || code=$?; if [ $code = 0 ]; then exit 0; fi;"
         ' done=; if [ -f "$2" ]; then done=yes; fi;'
