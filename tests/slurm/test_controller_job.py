@@ -387,8 +387,8 @@ def test_a_setting_makes_launches_on_slurm_do_so_and_no_others(lab: Lab, cluster
     until(lambda: lab.statuses()[1]["status"] == "DONE" and not _controllers(cluster))
 
     job = _begun(lab)[0][1]
-    asked: Any = cluster.run("sacct", "-n", "-X", "-P", "-j", job, "-o", "Partition,ReqMem,Timelimit,ReqCPUS").strip()
-    assert asked == "long|700M|00:30:00|1"
+    asked = ("sacct", "-n", "-X", "-P", "-j", job, "-o", "Partition,ReqMem,Timelimit,ReqCPUS")
+    until(lambda: cluster.run(*asked).strip() == "long|700M|00:30:00|1")  # accounts come a little late
     lab.sweep({"x": 2})
     assert "started controller pid" in lab.heyhi("launch", "--profile", "local").stdout
     until(lambda: lab.statuses("conf/sweep.py")[2]["status"] == "DONE")
