@@ -30,7 +30,7 @@ class _Later:
     def __getattr__(self, name: str) -> Any:
         try:
             import logging
-        except (ImportError, OSError, MemoryError):  # a task has left no descriptor or no memory, or nothing to load by
+        except Exception:  # a task has left no descriptor, no memory or no sys.path, or has modules of those names
             return lambda text, *args, **_: None if name == "debug" else print(text % args, file=sys.stderr)
         return getattr(logging.getLogger(self._name), name)
 

@@ -77,7 +77,7 @@ def ask_git(root: Path, *args: str, seconds: float = SECONDS, most: int | None =
         NoRepositoryError: there is no git, no folder, or no repository.
         GitError: git refuses, or takes longer.
     """
-    if not is_in_repository(root):  # git would say so, too
+    if not _is_in_repository(root):  # git would say so, too: a process less, where nobody uses it
         raise NoRepositoryError(f"{root}: is in no git repository")
     return _ask(root, _without_filters(root), args, seconds, most)
 
@@ -86,8 +86,6 @@ def _ask(
     root: Path, settings: Sequence[tuple[str, str]], args: Sequence[str], seconds: float, most: int | None
 ) -> bytes:
     """Run git in a folder with some settings more."""
-    if not _is_in_repository(root):  # a process less, where nobody uses git
-        raise NoRepositoryError("not a git repository (or any of the parent directories): .git")
     env = {k: v for k, v in os.environ.items() if k not in _HIDDEN}
     # No lock is taken: another process may be committing. Messages are in English, to be told apart. What a repository
     # lacks isn't fetched: it names the program for that, too.
@@ -182,16 +180,11 @@ def top_of(root: Path) -> Path:
     return root
 
 
-def is_in_repository(root: Path) -> bool:
+def _is_in_repository(root: Path) -> bool:
     """Return whether git would find a repository that a folder lies in, which may be damaged.
 
     As git looks for one that it is told nothing of: `_HIDDEN` are taken away, and one without a work tree is none.
     """
-    return os.path.lexists(top_of(root) / ".git")
-
-
-def _is_in_repository(root: Path) -> bool:
-    """Return whether git may find a repository around a folder; one without a work tree is none for us."""
     return os.path.lexists(top_of(root) / ".git")
 
 

@@ -29,27 +29,9 @@ _HASH_DIGITS = 32  # of 64: lists are many, and nobody forges a file to be taken
 # names in small letters, since to compile a pattern of all these takes longer than to list a small project.
 _SOURCE = frozenset(
     (
-        *(
-            "py",
-            "pyi",
-            "pxd",
-            "pxi",
-            "pyx",
-            "so",
-            "dylib",
-            "c",
-            "cc",
-            "cpp",
-            "cxx",
-            "cu",
-            "cuh",
-            "cl",
-            "h",
-            "hh",
-            "hpp",
-        ),
-        *("hxx", "f", "f90", "sh", "bash", "jl", "lua", "rs", "go", "r", "java", "scala", "js", "ts", "pl", "smk"),
-        "proto",
+        *("py", "pyi", "pxd", "pxi", "pyx", "so", "dylib", "smk", "proto"),
+        *("c", "cc", "cpp", "cxx", "cu", "cuh", "cl", "h", "hh", "hpp", "hxx", "f", "f90"),
+        *("sh", "bash", "jl", "lua", "rs", "go", "r", "java", "scala", "js", "ts", "pl"),
     )
 )
 _SOURCE_NAMES = frozenset(("makefile", "snakefile"))

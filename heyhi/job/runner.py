@@ -657,7 +657,7 @@ def _kind(history: History, job_id: str | None, restart_count: int, launcher_att
 def _reason(ending: Ending) -> str:
     try:
         from heyhi.experiment.death import death_of
-    except (OSError, MemoryError):  # main has left no descriptor or no memory: why it is dead is on record
+    except Exception:  # main has left nothing to load it by, see `raised`: why it is dead is on record
         return ending.exception
     reason = PRUNED if ending.reason == PRUNED else ""
     end = End(1, reason, exit_code=ending.exit_code, exception=ending.exception)

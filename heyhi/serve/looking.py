@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from heyhi.collector import paused_collection
 from heyhi.errors import error_text
 
 LOOK_SECONDS = 2.0  # from the begin of a look to that of the next one
@@ -125,11 +126,8 @@ class Looking:
 @contextlib.contextmanager
 def _all_stays() -> Iterator[None]:
     """Don't look for garbage among the many objects that come now to stay, neither now nor later."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_on:
-            gc.enable()
+    with paused_collection():
+        try:
+            yield
+        finally:
+            gc.freeze()

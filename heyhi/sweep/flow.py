@@ -410,7 +410,7 @@ class Flow:
         new: dict[Manifest, dict[str, None]] = {}
         for node, manifest in experiments if self._asks_check else ():
             target = node.target
-            if target not in self._validated and not os.access(self.project.root / target, os.F_OK):
+            if target not in self._validated and not self._is_done(target):
                 new.setdefault(manifest, {})[target] = None
             self._validated.add(target)
         if new:
