@@ -20,6 +20,7 @@ from typing import Any
 from heyhi.console.noise import INTERRUPTED, SHUTTING_DOWN
 from heyhi.experiment.processes import children_of, kill_started_since, send, ticks
 from heyhi.job.ending import TWICE_SECONDS
+from heyhi.job.engine_jobs import EngineJobs
 from heyhi.sweep.engine import is_other_engine
 
 # What is taken here, and what it does where nobody has changed that.
@@ -51,6 +52,7 @@ class Interrupt:
 
     def __init__(self, workflow: Any) -> None:
         self._workflow = workflow
+        self._engine_jobs: EngineJobs | None = None
         self._since: int | None = None  # when the first run may have started, in clock ticks
         self._interrupted_at: float | None = None
         self._by = signal.SIGINT  # what came first
@@ -67,10 +69,14 @@ class Interrupt:
         self._since = ticks()
         # By now Snakemake has a handler of its own, which waits for what runs as long as it takes. HeyHi's own executor
         # lets its jobs go on; those of another engine are cancelled its way, as by Ctrl-C.
-        is_ours = self._workflow.local_exec or is_other_engine(self._workflow)
+        is_other = is_other_engine(self._workflow)
+        is_ours = self._workflow.local_exec or is_other
         for sign in (signal.SIGTERM, signal.SIGHUP):
             if is_ours and sign in self._has_taken:
                 signal.signal(sign, self._handle)
+        executor = getattr(self._workflow.scheduler, "_executor", None)
+        if is_other and executor is not None:
+            self._engine_jobs = EngineJobs(executor)
 
     @property
     def is_cut_off(self) -> bool:
@@ -110,10 +116,14 @@ class Interrupt:
             drop_what_is_said()
             if self._workflow.local_exec:
                 _Ending(self._since, self._by, self._is_hurried, self._is_over).start()
-            raise Interrupted(128 + number)
+            if self._engine_jobs is None or not self._engine_jobs.put_off(self._leave):
+                self._leave()
         # While jobs are cancelled, nothing must end that half-way: they would go on, and nobody would say so.
         if now >= self._interrupted_at + TWICE_SECONDS:
             self._is_hurried.set()
+
+    def _leave(self) -> None:
+        raise Interrupted(128 + self._by)
 
 
 class _Ending(threading.Thread):

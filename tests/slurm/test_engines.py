@@ -85,9 +85,14 @@ def test_a_snakemake_that_takes_over_from_a_killed_one_runs_nothing_twice(engine
     assert {row["status"] for row in engine.statuses("conf/sweep.py").values()} == {"DONE"}
 
 
-def test_a_launch_says_who_runs_what_waits_and_cancel_ends_its_jobs(engine: Lab, until: Until) -> None:
-    config = engine.root / "profiles/generic/config.yaml"
+def submit_held(lab: Lab) -> None:
+    """Have jobs wait for as long as they are there."""
+    config = lab.root / "profiles/generic/config.yaml"
     config.write_text(config.read_text().replace("sbatch --parsable", "sbatch --parsable --hold"))
+
+
+def test_a_launch_says_who_runs_what_waits_and_cancel_ends_its_jobs(engine: Lab, until: Until) -> None:
+    submit_held(engine)
     engine.sweep({"x": 1, "do": "wait"})
     launch = engine.follow("launch", *ENGINE, "conf/sweep.py")
     until(lambda: jobs_of(engine))
@@ -100,6 +105,43 @@ def test_a_launch_says_who_runs_what_waits_and_cancel_ends_its_jobs(engine: Lab,
     until(lambda: not jobs_of(engine))
     said = engine.heyhi("status", "conf/sweep.py").stdout
     assert "heyhi launch --profile profiles/generic conf/sweep.py starts it" in said
+    assert engine.ledger == []
+
+
+def test_a_cancel_ends_the_jobs_that_the_engine_is_just_asked_about(engine: Lab, until: Until, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    slow = engine.root / "profiles/generic/status.sh"
+    slow.write_text(  # no answer while the job is there: for a minute at most
+        f"#!/bin/sh\ntouch {asked}\n"
+        'for n in $(seq 300); do [ -n "$(squeue -h -j "$1")" ] || { echo failed; exit; }; sleep 0.2; done\n'
+        "echo running\n"
+    )
+    submit_held(engine)
+    engine.sweep({"x": 1, "do": "wait"})
+    launch = engine.follow("launch", *ENGINE, "conf/sweep.py")
+    until(asked.exists)
+    assert engine.heyhi("cancel", "-y", "conf/sweep.py").returncode == 0
+    launch.communicate()
+    until(lambda: not jobs_of(engine))
+    assert engine.ledger == []
+
+
+def test_a_cancel_while_a_job_is_submitted_ends_that_job(engine: Lab, until: Until, tmp_path: Path) -> None:
+    submitted, told = tmp_path / "submitted", tmp_path / "told"
+    os.mkfifo(told)
+    slow = engine.root / "profiles/generic/submit.sh"
+    slow.write_text(f'#!/bin/sh\nid=$(sbatch --hold "$@") || exit\ntouch {submitted}\nread word <{told}\necho "$id"\n')
+    slow.chmod(0o755)
+    config = engine.root / "profiles/generic/config.yaml"
+    config.write_text(config.read_text().replace("sbatch --parsable", f"{slow} --parsable"))
+    engine.sweep({"x": 1, "do": "wait"})
+    run = engine.start(*ENGINE)
+    until(lambda: submitted.exists() and jobs_of(engine))
+    os.kill(run.pid, signal.SIGTERM)
+    told.write_text("go on\n")
+    code, out = engine.end(run)
+    assert code == 128 + signal.SIGTERM, out
+    until(lambda: not jobs_of(engine))
     assert engine.ledger == []
 
 
@@ -137,8 +179,7 @@ def test_what_the_engine_cannot_run_or_is_not_told_is_said_before_anything_start
 
 
 def test_cancel_says_that_jobs_of_a_killed_controller_may_wait_in_the_engine(engine: Lab, until: Until) -> None:
-    config = engine.root / "profiles/generic/config.yaml"
-    config.write_text(config.read_text().replace("sbatch --parsable", "sbatch --parsable --hold"))
+    submit_held(engine)
     engine.sweep({"x": 1, "do": "wait"})
     launch = engine.follow("launch", *ENGINE, "conf/sweep.py")
     until(lambda: jobs_of(engine))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -29,19 +28,13 @@ def jobs(tiny: Tiny, *args: str) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
 
 
-def write_later(path: Path, text: str | None = None) -> None:
-    """Write a file so that it is newer than all that is there."""
-    path.write_text(path.read_text() if text is None else text)
-    os.utime(path, (time.time() + 5, time.time() + 5))
-
-
 def test_a_table_is_made_anew_when_a_result_is_newer_or_was_removed_or_it_isnt_there_itself(tiny: Tiny) -> None:
     assert tiny.snakemake().returncode == 0
     assert jobs(tiny) == {}
     table = next((tiny.root / "results/reports").glob("*/*.csv"))
     assert ",10," in table.read_text()
 
-    write_later(results(tiny)[1], '{"y": 17}')  # made anew by somebody since
+    results(tiny)[1].write_text('{"y": 17}')  # made anew by somebody since
     assert jobs(tiny) == {"all": 1, "aggregate": 1, "total": 2}
     assert tiny.snakemake().returncode == 0
     assert ",17," in table.read_text() and len(tiny.ledger) == 3

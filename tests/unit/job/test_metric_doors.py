@@ -130,9 +130,10 @@ def test_a_run_that_is_killed_has_given_what_it_had_logged_and_goes_on(task_lab:
     run = task_lab.start(
         """
 def main(task, cfg, log_level):
-    again = pathlib.Path("kept.txt").exists()
+    kept = pathlib.Path("kept.txt")
+    again = kept.exists()
     heyhi.log(loss=1, step=1)
-    while not pathlib.Path("kept.txt").exists():
+    while not (kept.exists() and kept.stat().st_size):  # a line is written at once, after the file is made
         time.sleep(0.01)
     if not again:
         meet("ready")
