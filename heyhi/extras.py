@@ -18,10 +18,10 @@ from heyhi.text import shell_word
 
 # Extra -> what needs it, and the modules of its packages, all of which bear their package's name.
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "page": ("the page", ("jinja2", "plotly", "itables")),
+    "page": ("the page", ("plotly", "itables")),
     "parquet": ("Parquet", ("pyarrow",)),
     "search": ("a search", ("optuna",)),
-    "serve": ("heyhi serve", ("starlette", "uvicorn", "jinja2", "plotly", "itables")),
+    "serve": ("heyhi serve", ("starlette", "uvicorn", "plotly", "itables")),
     "sheets": ("Google Sheets", ("pygsheets",)),
     "tensorboard": ("TensorBoard", ("tensorboardX",)),
 }

@@ -26,7 +26,7 @@ from heyhi.report.page_libraries import PageError
 
 def made(page: PageData) -> dict[str, Any]:
     """Return the data in a page."""
-    text = render_page(page, folder=Path("/reports"))
+    text = render_page(page, folder=Path("/reports")).decode()
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert found
     return json.loads(found[1])
@@ -65,7 +65,7 @@ class Scripts(HTMLParser):
 
 def test_page_lets_run_only_the_scripts_that_it_carries_and_loads_nothing():
     parsed = Scripts()
-    parsed.feed(render_page(PageData("t", table("e")), folder=Path("/reports")))
+    parsed.feed(render_page(PageData("t", table("e")), folder=Path("/reports")).decode())
     assert parsed.addresses == []
     data, *scripts = parsed.scripts
     json.loads(data)
@@ -94,7 +94,7 @@ def test_no_text_can_end_the_data_or_start_a_script(text: str):
     detail = data["details"][0]
     assert (detail["config"], detail["log"], detail["attempts"]) == (text, [text], [{text: text}])
     parsed = Scripts()
-    parsed.feed(render_page(page, folder=Path("/reports")))
+    parsed.feed(render_page(page, folder=Path("/reports")).decode())
     assert len(parsed.scripts) == 4
     assert not re.search("[<>&\u2028\u2029]", parsed.scripts[0])
 
@@ -206,11 +206,32 @@ def test_thousand_experiments_of_a_thousand_lines_are_written_in_five_seconds(tm
     ],
 )
 def test_a_script_that_would_end_its_element_is_found(text: str, ends: bool) -> None:
-    assert page_libraries._ends_a_script(text) is ends
+    assert page_libraries._ends_a_script(text.encode()) is ends
 
 
 def test_of_a_bundle_the_default_export_becomes_a_global() -> None:
-    bundle = "let reexport={a:1};var $t=2;export{x as y,$t as default};//end"
-    assert page_libraries._as_global(bundle) == "let reexport={a:1};var $t=2;globalThis.DataTable=$t;//end"
+    bundle = b"let reexport={a:1};var $t=2;export{x as y,$t as default};//end"
+    assert page_libraries._as_global(bundle) == b"let reexport={a:1};var $t=2;globalThis.DataTable=$t;//end"
     with pytest.raises(PageError, match="exports no default"):
-        page_libraries._as_global("export{x as y}")
+        page_libraries._as_global(b"export{x as y}")
+
+
+@pytest.mark.parametrize("middle", ["", "x" * 9000])
+def test_the_function_that_is_all_of_a_script_gets_parentheses(middle: str) -> None:
+    script = f"/* a licence */(function(r,f){{f()}}(this,() => {{return '{middle}'}}));\n"
+    wanted = script.replace("this,() =>", "this,(() =>").replace("'}", "'})")
+    assert page_libraries._compiled_once(script.encode()) == wanted.encode()
+
+
+def test_what_is_no_such_function_stays_as_it_is() -> None:
+    assert page_libraries._compiled_once(b"var a = 1;\n") == b"var a = 1;\n"
+
+
+def test_lines_of_a_script_end_as_a_browser_counts_them_for_its_hash(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "some_scripts").mkdir()
+    (tmp_path / "some_scripts/__init__.py").touch()
+    (tmp_path / "some_scripts/a.js").write_bytes(b"a\r\nb\rc\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert page_libraries._packaged("some_scripts", "a.js") == b"a\nb\nc\n"
