@@ -122,7 +122,7 @@ def test_the_end_of_a_run_imports_neither_pandas_nor_numpy_nor_snakemake(
         "from heyhi.sweep.manifest import Manifest;"
         f"main([{str(manifest)!r}, '--to', {str(tmp_path / 'a.csv')!r}, '--to', {str(tmp_path / 'a.html')!r}]);"
         f"show_sweep(find_project(), Manifest.open(Path({str(manifest)!r})));"
-        "print({'pandas', 'numpy', 'snakemake'} & set(sys.modules))"
+        "print({'pandas', 'numpy', 'snakemake', 'jinja2'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
