@@ -145,7 +145,8 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._catch_signals()
         self._look_at_budget()
         self._changed_at = time.monotonic()
-        ready = []
+        self._submitter.look_anew()
+        sharing = []
         for job in sorted(ours, key=lambda job: -float(job.priority)):
             self.run_job_pre(job)
             try:
@@ -157,9 +158,15 @@ class Executor(official.Executor):  # type: ignore[misc]
             path = task.experiment.exp_path
             task.failed = self._submitter.refused.get(path, "") or self._given_up.why(path)
             self.report_job_submission(info)
-            if not (task.failed or self._is_followed(task)):
-                ready.append(info)
-        self._submitter.enqueue(ready)
+            if task.failed or self._is_followed(task):
+                continue
+            # Which experiments share a job is known once all are there. No other one waits for that: it takes a
+            # second for a thousand.
+            if task.request.pack > 1:
+                sharing.append(info)
+            else:
+                self._submitter.enqueue([info])
+        self._submitter.enqueue(sharing)
 
     def _is_followed(self, task: Task) -> bool:
         """Return whether an experiment has a job of this launch already, by an earlier controller: it is ours then."""
@@ -266,6 +273,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         dead = self._without_done(dead)
         ask_accounts((task_of(info).folder for info in dead), view)
         again = [one for info in dead for one in self._bury(info, view)]
+        self._submitter.look_anew()
         self._submitter.enqueue(again)
         return kept + again
 

@@ -164,9 +164,12 @@ class Submitter:
         if is_again:
             self._line.heard(time.monotonic())
 
+    def look_anew(self) -> None:
+        """Have Slurm asked anew, once, for what is enqueued from here on, where that has to be known."""
+        self._view = View()
+
     def enqueue(self, infos: Iterable[SubmittedJobInfo]) -> None:
         """Have some experiments submitted, in order, as far as Slurm takes them."""
-        self._view = View()
         for members in _packed(infos):
             pack = _Pack(members)
             self._line.add(pack, pack.rank)

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -614,3 +615,26 @@ def test_the_end_of_a_run_does_not_wait_for_the_next_look(bench: Callable[[int],
     assert not looks.is_alive()
     run_async(executor.sleep())  # nor is another one waited for
     executor.shutdown()  # as Snakemake does where a run that ends is cancelled
+
+
+def test_the_first_jobs_do_not_wait_for_all_to_be_handed_over(
+    bench: Callable[[int], Bench], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class LateJob(Job):
+        """The last one is what it is once another one was submitted."""
+
+        @property
+        def output(self) -> list[str]:
+            deadline = time.monotonic() + SECONDS
+            while "x=2" in self._target and not (tmp_path / "asked_sbatch").exists():
+                assert time.monotonic() < deadline, "the others wait for this one"
+                time.sleep(0.02)
+            return [self._target]
+
+        @output.setter
+        def output(self, targets: list[str]) -> None:
+            (self._target,) = targets
+
+    monkeypatch.setattr(sys.modules[__name__], "Job", LateJob)
+    three = bench(3)
+    assert three.asked_sbatch == 3
