@@ -131,9 +131,10 @@ class Claim:
                     made = False
                     return cls(owner, link, below, on_lost, run, beats=beats)
             finally:
-                # Unless another took us for dead meanwhile, and hangs on our link.
+                # Unless it was removed, and another's was put in its place, or another took us for dead meanwhile, and
+                # hangs on our link.
                 with contextlib.suppress(UnknownError):
-                    if made and not is_there_now(folder / f"claim.{owner.nonce}.json"):
+                    if made and _is_of(link, owner) and not is_there_now(folder / f"claim.{owner.nonce}.json"):
                         link.unlink(missing_ok=True)
             time.sleep(min(0.001 * attempt, 0.05))  # another was faster: see who
         raise ClaimError(f"{folder / CLAIM_NAME}: can't be claimed: others keep coming first, or remove it")
@@ -392,6 +393,11 @@ def _is_younger(link: Link, seconds: float) -> bool:
     if abs(age) > seconds + _WRONG_CLOCK_SECONDS:
         return False
     return _age_there(link) < seconds + _CLOCK_SECONDS
+
+
+def _is_of(link: Path, owner: Owner) -> bool:
+    found = read_link(link)
+    return found is not None and found.nonce == owner.nonce
 
 
 def _confirm(
