@@ -202,6 +202,8 @@ class Claim:
             # A touch first: who takes us for dead looks again after its own link, and then sees it.
             os.utime(self._link)
             if self.is_held():
+                if self._run is not None:
+                    self._run.on_release()
                 for path in (*self._below, self._link):
                     path.unlink(missing_ok=True)
 
@@ -259,10 +261,12 @@ class RunClaim(NamedTuple):
     Attributes:
         kill_seconds: that the run has to end when the claim is lost; the process kills it later.
         on_look: called each second, from another thread.
+        on_release: called right before it is given up, while it is still this one's.
     """
 
     kill_seconds: float
     on_look: Callable[[], None] = lambda: None
+    on_release: Callable[[], None] = lambda: None
 
 
 def _never(owner: Owner) -> bool:

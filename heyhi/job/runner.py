@@ -160,12 +160,13 @@ def execute(
             signals.lose(why)
 
         kept, mark = KeptFolder(folder), RunMark(experiment)
-        claim = _claim(folder, experiment, mark, if_claimed, on_lost, job, RunClaim(signals.kill_seconds, kept.look))
+        claim = _claim(
+            folder, experiment, mark, if_claimed, on_lost, job, RunClaim(signals.kill_seconds, kept.look, mark.remove)
+        )
         if isinstance(claim, Outcome):
             return claim
         with contextlib.ExitStack() as stack:
             stack.callback(claim.release)
-            stack.callback(mark.remove)
             # Again, now that nobody else can change it.
             found = folder.look_anew()
             folder.check(experiment)

@@ -448,7 +448,8 @@ def test_no_claim_is_left_of_a_task_that_puts_something_else_in_its_place(
 
 def test_an_experiment_that_nobody_has_begun_waits_for_nobody(task_lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "_DOUBT_SECONDS", 3600.0)
-    for lr in (0.5, 0.25):
+    assert task_lab.end(task_lab.start("def main(task, cfg, log_level):\n    os._exit(0)"))[0] == 1
+    for lr in (1, 0.25):
         task_lab.folder(lr).path.mkdir(parents=True)  # as Snakemake does, before it starts a run
         assert task_lab.execute(lambda **_: {}, lr=lr).done
     failed = task_lab.execute(lambda **_: 1 / 0, lr=0.125)
