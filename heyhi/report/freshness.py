@@ -39,6 +39,7 @@ _TABLE_SECONDS, _TABLE_SHARE, _TABLE_WAITS = 20.0, 40.0, 2.0
 # Likewise the looks whether something has changed: each takes some system calls an experiment.
 _LOOK_SECONDS, _LOOK_SHARE, _LOOK_WAITS = 2.0, 100.0, 10.0
 _FIRST_SECONDS = 5.0  # a run that is over sooner needs no other table than that of its end
+_SHORT_SECONDS = 10.0  # nor does one that is over sooner than that as fast as it goes by then
 _END_SECONDS = 1.0  # for a process to end that was told to, before it is killed
 # Of what is seen of an experiment: whether it has ended, then the parts of a stamp of result and metrics, and those of
 # attempts; what it has used so far is no news.
@@ -85,15 +86,23 @@ class Freshness:
                 return
 
     def _keep(self) -> None:
-        pause = _FIRST_SECONDS
+        pause, start = _FIRST_SECONDS, time.monotonic()
+        changed: list[_Watched] = []
         while not self._over.wait(pause):
             began, cpu = time.monotonic(), time.thread_time()
-            changed = [one for one in self._watched if one.look()]
+            changed = [one for one in self._watched if one.look() or one in changed]
             pause = _rest(_LOOK_SECONDS, _LOOK_SHARE, _LOOK_WAITS, time.thread_time() - cpu, time.monotonic() - began)
-            if changed and any(one.is_going_on for one in self._watched):  # else the end comes, with its table
+            # Where nothing goes on, or soon nothing will, the end comes, with its table.
+            if changed and any(one.is_going_on for one in self._watched) and not self._is_short(began - start):
                 began = time.monotonic()
                 cpu = sum(self._write(one) for one in changed)
+                changed = []
                 pause = _rest(_TABLE_SECONDS, _TABLE_SHARE, _TABLE_WAITS, cpu, time.monotonic() - began)
+
+    def _is_short(self, age: float) -> bool:
+        """Return whether a run of some age is over soon, if its experiments go on to end as they have so far."""
+        ended = sum(one.ended for one in self._watched)
+        return age * sum(one.size for one in self._watched) < _SHORT_SECONDS * ended
 
     def _write(self, watched: _Watched) -> float:
         """Write the files of one table; return for how many seconds that kept a core."""
@@ -154,6 +163,8 @@ class _Watched:
         files: that are written.
         is_written: whether they were, since the run began.
         is_going_on: whether an experiment was without a result at the last look.
+        size: how many experiments were without a result when the run began.
+        ended: how many of these had one at the last look.
     """
 
     def __init__(self, project: Project, manifest: Manifest) -> None:
@@ -164,13 +175,14 @@ class _Watched:
         self.is_written = False
         self.is_going_on = True
         self._folders = [one for one in manifest.own_folders if not os.access(result_of(one), os.F_OK)]
+        self.size, self.ended = len(self._folders), 0
         self._shown: dict[str, str] = {}  # exp path -> folder of the experiment, of slots that have chosen one
         self._seen: dict[str, Stamp] = {}  # by exp path
 
     def look(self) -> bool:
         """Return whether something has changed since the last look; at first, whether a result or metrics have."""
-        is_news = self.is_going_on = False
-        left = []
+        is_news = False
+        left, going_on = [], 0
         for folder in self._folders:
             seen, before = self._look_at(folder), self._seen.get(folder, _NOTHING)
             is_over = bool(seen[0])
@@ -179,8 +191,9 @@ class _Watched:
                 is_news |= self.is_written or seen[:_OUTCOME] != before[:_OUTCOME]
             if seen != before or not is_over:  # a task may write metrics on after its result
                 left.append(folder)
-            self.is_going_on |= not is_over
+            going_on += not is_over
         self._folders = left
+        self.is_going_on, self.ended = going_on > 0, self.size - going_on
         return is_news
 
     def _look_at(self, folder: str) -> Stamp:

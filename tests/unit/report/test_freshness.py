@@ -100,6 +100,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         folder.mkdir(parents=True)
     set_maker(run, monkeypatch)
     monkeypatch.setattr(freshness, "_FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(freshness, "_SHORT_SECONDS", 0.0)
     monkeypatch.setattr(freshness, "_LOOK_SECONDS", 0.01)
     monkeypatch.setattr(freshness, "_TABLE_SECONDS", 0.01)
     monkeypatch.setattr(freshness, "_TABLE_SHARE", 1.0)
@@ -195,6 +196,29 @@ def test_a_result_that_leaves_nothing_to_run_needs_none_as_the_end_comes(run: Ru
     fresh.end()
     assert len(run.begun) <= 2  # a look may have come between the results
     assert not any("some" in line for line in run.begun[1:])
+
+
+def test_a_run_that_ends_soon_as_it_goes_has_none_made_before_its_end(
+    run: Run, fresh: Freshness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freshness, "_SHORT_SECONDS", 600.0)
+    (run.folders[2] / "result.json").touch()  # another run has made it: how fast this one goes, it doesn't say
+    fresh.begin(run)  # type: ignore[arg-type]
+    run.look_again()
+    (run.folders[0] / "result.json").touch()
+    run.look_again()
+    assert run.begun == []
+    monkeypatch.setattr(freshness, "_SHORT_SECONDS", 0.0)  # now it goes too slowly: what was news still is
+    until(lambda: len(run.ended) == 2)
+
+
+def test_metrics_of_a_run_of_which_nothing_has_ended_are_news_at_once(
+    run: Run, fresh: Freshness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(freshness, "_SHORT_SECONDS", 600.0)
+    fresh.begin(run)  # type: ignore[arg-type]
+    run.log(0)
+    until(lambda: len(run.ended) == 2)
 
 
 def test_a_trial_is_looked_at_in_the_folder_of_the_experiment_that_its_slot_is(run: Run, fresh: Freshness) -> None:
