@@ -5,12 +5,14 @@ jobs of other rules are left to it.
 """
 
 # No `from __future__ import annotations`: Snakemake reads the types of the settings' fields.
+import asyncio
+import contextlib
 import os
 import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -202,6 +204,18 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     # --- following
 
+    # Ends the wait for the next look. The thread that waits runs before anything else of ours is there.
+    _wake: Callable[[], object] | None = None
+
+    async def sleep(self) -> None:
+        """Wait until the next look, or until the run ends, which waits for this."""
+        over = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._wake = lambda: loop.call_soon_threadsafe(over.set)
+        if self.wait:  # asked after `_wake` is there: who ends the run takes them the other way round
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), self.next_seconds_between_status_checks)
+
     async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Report what has ended; yield the rest."""
         ours = [info for info in active_jobs if find_task(info) is not None]
@@ -218,7 +232,6 @@ class Executor(official.Executor):  # type: ignore[misc]
             self._others_seconds, self._others_at = seconds, time.monotonic() + seconds
         for info in self._look(ours):
             yield info
-        # Who ends the run waits for this, too.
         self.next_seconds_between_status_checks = self._look_seconds if active_jobs else _IDLE_SECONDS
 
     @property
@@ -553,6 +566,11 @@ class Executor(official.Executor):  # type: ignore[misc]
     def shutdown(self) -> None:
         """End the threads."""
         self._submitter.end()
+        with self.lock:
+            self.wait = False
+        if self._wake is not None:
+            with contextlib.suppress(RuntimeError):  # that thread has ended
+                self._wake()
         super().shutdown()
 
 

@@ -31,12 +31,13 @@ METHODS = {
     "check_active_jobs": ["self", "active_jobs"],
     "cancel_jobs": ["self", "active_jobs"],
     "shutdown": ["self"],
+    "sleep": ["self"],
     "run_job_pre": ["self", "job"],
     "report_job_submission": ["self", "job_info", "register_job"],
     "report_job_success": ["self", "job_info"],
     "report_job_error": ["self", "job_info", "msg", "kwargs"],
 }
-OVERRIDDEN = {"__init__", "__post_init__", "run_jobs", "check_active_jobs", "cancel_jobs", "shutdown"}
+OVERRIDDEN = {"__init__", "__post_init__", "run_jobs", "check_active_jobs", "cancel_jobs", "shutdown", "sleep"}
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -57,6 +58,11 @@ def test_ours_takes_what_the_official_method_takes(name: str) -> None:
 def test_following_jobs_is_an_asynchronous_generator() -> None:
     assert inspect.isasyncgenfunction(official.Executor.check_active_jobs), "ours passes on what super() yields"
     assert inspect.isasyncgenfunction(executor.Executor.check_active_jobs)
+
+
+def test_between_two_looks_an_executor_sleeps_until_the_run_is_over() -> None:
+    assert inspect.iscoroutinefunction(official.Executor.sleep), "ours ends that early, once `wait` is False"
+    assert "self.wait = False" in inspect.getsource(remote.RemoteExecutor.shutdown)
 
 
 def test_an_executor_says_itself_when_its_jobs_are_looked_at_next() -> None:
@@ -143,7 +149,7 @@ def names_of(*modules: ModuleType) -> set[str]:
 
 
 def test_no_name_of_ours_is_one_of_theirs_by_accident() -> None:
-    known = set(METHODS) | {"workflow", "logger", "next_seconds_between_status_checks"}
+    known = set(METHODS) | {"workflow", "logger", "lock", "wait", "next_seconds_between_status_checks"}
 
     shared = names_of(executor) & names_of(official, base, real, remote)
 

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -595,3 +596,21 @@ def test_an_impatient_ctrl_c_does_not_end_the_cancelling(bench: Callable[[int], 
 
     assert len((tmp_path / "cancelled").read_text().split()) == 1 + 3
     assert "3 jobs of this run were cancelled" in three.logger.info.call_args.args[0]
+
+
+def test_the_end_of_a_run_does_not_wait_for_the_next_look(bench: Callable[[int], Bench]) -> None:
+    executor = bench(1).executor
+    executor.next_seconds_between_status_checks = 10 * SECONDS
+    looks = executor.wait_thread = threading.Thread(target=lambda: run_async(executor.sleep()), daemon=True)
+    looks.start()
+    deadline = time.monotonic() + SECONDS
+    while executor._wake is None:
+        assert time.monotonic() < deadline, "it never slept"
+        time.sleep(0.02)
+
+    executor.shutdown()
+
+    looks.join(SECONDS)
+    assert not looks.is_alive()
+    run_async(executor.sleep())  # nor is another one waited for
+    executor.shutdown()  # as Snakemake does where a run that ends is cancelled
