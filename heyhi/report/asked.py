@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
 from heyhi.config.fields import covers
 from heyhi.errors import suggest
 from heyhi.experiment.directions import Direction
+from heyhi.quick_dataclass import dataclass, replace
 from heyhi.report import where
 from heyhi.report.cells import varying
 from heyhi.report.frames import GroupError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from heyhi.experiment.names import is_winner, result_of
 from heyhi.experiment.slots import shown_folder
 from heyhi.files import is_there
 from heyhi.project import Project
+from heyhi.quick_dataclass import replace
 from heyhi.report.meanings import Columns, Known, override_name
 from heyhi.report.outline import column_of
 from heyhi.report.readings import Entry

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.names import Status
+from heyhi.quick_dataclass import dataclass
 from heyhi.report import where
 from heyhi.report.cells import is_none
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 from heyhi.experiment.directions import assumed
 from heyhi.experiment.metrics import BEST
+from heyhi.quick_dataclass import replace
 from heyhi.report.shown_table import ShownColumn
 from heyhi.text import width_of
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from heyhi.config.fields import covers
 from heyhi.config.translation import Translation
 from heyhi.experiment.directions import Directions
+from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.report.cells import hashable, taken, varying
 from heyhi.report.setting_values import SettingValues
 

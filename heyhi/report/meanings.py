@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from heyhi.config.fields import OVERRIDE, key_of
 from heyhi.config.renames import renamed_text
 from heyhi.config.translation import Translation
+from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.report.cells import varying
 from heyhi.report.gathered import Gathered
 from heyhi.report.readings import IF_ANY, OWN_NAMES, RESULT

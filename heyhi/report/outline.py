@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Self
 
 from heyhi.config.translation import Translation
 from heyhi.experiment.folder import Experiment
+from heyhi.quick_dataclass import dataclass, field
 from heyhi.report.columns import ColumnCache
 from heyhi.report.composed import ComposedAt, composed_columns
 from heyhi.report.readings import Entry, transposed

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.experiment.directions import Direction, Directions
+from heyhi.quick_dataclass import dataclass, field
 from heyhi.report.decimation import BUCKETS
 from heyhi.report.page_curves import CurveSet
 from heyhi.report.searched import Searched

@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from time import time as now
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.records import Record, Start, Used
 from heyhi.files import is_there, open_regular, read_end
 from heyhi.project import Project
+from heyhi.quick_dataclass import replace
 from heyhi.report.cells import taken
 from heyhi.report.counted import counted_by
 from heyhi.report.kept_curves import KeptCurves, buckets_of

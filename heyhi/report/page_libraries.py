@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from heyhi.errors import HeyhiError
 from heyhi.extras import check
+from heyhi.quick_dataclass import dataclass
 
 
 class PageError(HeyhiError):

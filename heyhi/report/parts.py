@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from heyhi.config.best import Best
@@ -15,6 +14,7 @@ from heyhi.experiment.names import Status, is_winner, trial_of
 from heyhi.experiment.notes import Notes
 from heyhi.experiment.status import no_best
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.report.composed import ComposedAt, composed_of, no_gaps
 from heyhi.report.outcomes import with_results
 from heyhi.report.outline import (

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from heyhi.quick_dataclass import dataclass
 from heyhi.report.cells import is_missing
 from heyhi.report.counted import Counted
 from heyhi.report.means import count_versions, left_out_notes

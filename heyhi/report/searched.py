@@ -8,7 +8,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from heyhi.errors import ExtraError, UnknownError
 from heyhi.experiment.slots import SearchDir
 from heyhi.extras import install_line
+from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.report.cell_text import value_text
 from heyhi.report.columns import ColumnCache
 from heyhi.search.aim import why_missed

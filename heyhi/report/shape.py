@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heyhi.config.fields import is_replicate as is_replicate
 from heyhi.experiment.directions import Direction, Directions
+from heyhi.quick_dataclass import replace
 from heyhi.report.asked import Asked
 from heyhi.report.cells import taken
 from heyhi.report.counted import counting

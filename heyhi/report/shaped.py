@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, overload
+
+from heyhi.quick_dataclass import dataclass, field
 
 if TYPE_CHECKING:
     import pandas as pd

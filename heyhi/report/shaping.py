@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from heyhi.config.fields import covers, key_of
@@ -11,6 +10,7 @@ from heyhi.errors import suggest
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.metrics import BEST
 from heyhi.experiment.names import Status
+from heyhi.quick_dataclass import dataclass, field
 from heyhi.report import where
 from heyhi.report.asked import Asked
 from heyhi.report.cell_text import listed

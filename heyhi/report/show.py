@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.errors import HeyhiError, SweepError, reporting_errors
+from heyhi.quick_dataclass import replace
 from heyhi.report.drift_lines import drift_line
 from heyhi.report.foreseen import check_jobs, end_lines, lacking_in_jobs, without_page
 from heyhi.report.gather import gather

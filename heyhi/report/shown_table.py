@@ -6,10 +6,10 @@ Means stand in one cell with their spread. What has room on a terminal is left t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from heyhi.experiment.metrics import BEST
+from heyhi.quick_dataclass import dataclass
 from heyhi.report.cell_text import MISSING, mean_text, value_text, with_times
 from heyhi.report.readings import USED
 from heyhi.report.shaped import Shaped

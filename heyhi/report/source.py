@@ -7,7 +7,6 @@ import glob
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from heyhi.errors import HeyhiError, ManifestError
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.metrics import BEST
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.report.foreseen import sheet_named_by
 from heyhi.report.parts import AtBest, Part, Plan, Progress, read_part
 from heyhi.report.read import Collector, Reader

@@ -11,7 +11,6 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.slots import shown_folder
 from heyhi.files import is_there
 from heyhi.project import Project, find_project
+from heyhi.quick_dataclass import replace
 from heyhi.report.cell_text import value_text
 from heyhi.report.gather import directions, gather
 from heyhi.report.source import Source

@@ -6,7 +6,6 @@ What its experiments are, and what came out of them, comes from `parts`; where t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from heyhi.config.best import Best
 from heyhi.config.translation import Translation
 from heyhi.experiment.status import no_best
 from heyhi.project import Project
+from heyhi.quick_dataclass import replace
 from heyhi.report.code_names import named_alike
 from heyhi.report.lazy_frame import LazyFrame
 from heyhi.report.meanings import Known, outcome_names, override_name

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Container, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +34,7 @@ from heyhi.experiment.winners import (
 )
 from heyhi.files import is_there, read_bounded, utc_now
 from heyhi.project import Project
+from heyhi.quick_dataclass import replace
 from heyhi.report.counted import counting
 from heyhi.report.gather import gather
 from heyhi.report.source import Source

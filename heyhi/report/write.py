@@ -6,7 +6,6 @@ What was written and what failed is returned; telling it is left to the caller.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from heyhi.code.import_path import own_modules_out
 from heyhi.errors import HeyhiError
 from heyhi.files import replace_file, writing
 from heyhi.project import Project
+from heyhi.quick_dataclass import dataclass, field
 from heyhi.report.destination import is_standard_output, suffix_of
 from heyhi.report.export import write_parquet, write_xlsx
 from heyhi.report.lazy_frame import as_frame
