@@ -1,19 +1,22 @@
-"""The official Slurm executor, of which HeyHi's is made, imported without what only its report of efficiency uses.
+"""The official Slurm executor, of which HeyHi's is made, without what each start of Snakemake would wait for.
 
-That report is off unless somebody asks for it, and pandas takes longer to import than Snakemake: each start of
-Snakemake would wait for it, since that imports all executors there are, ours first where both are installed packages.
+Snakemake imports all executors there are, ours first where both are installed packages. pandas takes longer to import
+than Snakemake, and only a report of efficiency uses it, which is off unless somebody asks for it. Whether there is
+sacct or squeue is asked six times, each time of a process of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import shutil
 import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 _LATE = ("pandas", "numpy")
+_AVAILABLE = "is_query_tool_available"
 
 
 class _Later(ModuleType):
@@ -38,7 +41,22 @@ def _imported_later(*names: str) -> Iterator[None]:
                 del sys.modules[name]
 
 
+def _is_command(name: str) -> bool:
+    """Return whether there is a command."""
+    return shutil.which(name) is not None
+
+
+def _ask_no_process(*modules: ModuleType) -> None:
+    """Have modules of the official executor look for a command themselves, where they start `which`."""
+    for module in modules:
+        if hasattr(module, _AVAILABLE):
+            setattr(module, _AVAILABLE, _is_command)
+
+
 with _imported_later(*_LATE):
     import snakemake_executor_plugin_slurm as official
+    from snakemake_executor_plugin_slurm import job_status_query, validation
+
+_ask_no_process(official, job_status_query, validation)
 
 __all__ = ("official",)

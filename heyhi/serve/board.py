@@ -7,7 +7,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from heyhi.collector import paused_collection
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import NOTES_NAME, Status
+from heyhi.quick_dataclass import replace
 from heyhi.report.configs import Configs
 from heyhi.report.kept_readings import SETTLED_SECONDS
 from heyhi.report.page_data import plain_page_of

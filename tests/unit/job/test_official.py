@@ -1,7 +1,11 @@
-"""The official executor comes without pandas: only its report of efficiency uses that, and finds it when it must."""
+"""The official executor comes without pandas, which only its report of efficiency uses, and finds when it must.
+
+Nor is a process started to find out whether there is a command.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -54,3 +58,16 @@ def test_nobody_else_meets_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     with official._imported_later("wave", "os"):
         assert sys.modules["os"] is os
     assert "wave" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["", ".validation", ".job_status_query"])
+def test_whether_there_is_a_command_takes_no_process(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = importlib.import_module(f"{official.official.__name__}{name}")
+    monkeypatch.setattr(subprocess, "Popen", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not module.is_query_tool_available("sacct")
+    (tmp_path / "sacct").write_text("#!/bin/sh\n")
+    (tmp_path / "sacct").chmod(0o755)
+    assert module.is_query_tool_available("sacct")
