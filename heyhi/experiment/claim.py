@@ -74,7 +74,7 @@ class Claim:
                     owner, folder / link.name, tuple(folder / path.name for path in below), spans
                 )
             self._process = BeatProcess(self._heartbeat, ticks())
-            self._process.start()  # before the thread: a process with one is not copied
+            self._process.start()
         if beats:
             threading.Thread(target=self._beat, name="heyhi-claim", daemon=True).start()
 

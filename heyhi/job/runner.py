@@ -21,6 +21,7 @@ from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
 from heyhi.code.import_path import loaded_outside, outside_text, pin_imports
 from heyhi.code.version import code_version, version_of_run
+from heyhi.collector import collect_as_usual
 from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LauncherError, LostClaimError, ManifestError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim, RunClaim
@@ -877,6 +878,7 @@ class _Command:
 
         def task_main(**kwargs: object) -> object:
             given = folder.read_entry()  # by who has launched it last with a function of their own
+            collect_as_usual()  # what there is by now is the run's, and stays
             if self.tasks > 1:
                 # Most runs are one process, and are spared the imports.
                 from heyhi.job.ranks import run_ranks
