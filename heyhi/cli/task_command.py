@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.cli.task_words import Words, read_words
 from heyhi.cli.whose import may_change
-from heyhi.collector import paused_collection
+from heyhi.collector import end_uncollected, paused_collection
 from heyhi.errors import ModeError, UnknownError, reporting_errors
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, action_of
 from heyhi.experiment.names import Status
@@ -82,6 +82,7 @@ def _run_command(args: Arguments, main: Main) -> int:
     is_only_shown = args.print or args.print_flat or args.print_flat_all
     may_change(project, is_dry_run=is_only_shown or mode == "dryrun")
     if is_only_shown:
+        end_uncollected()
         flat = "all" if args.print_flat_all else "set" if args.print_flat else None
         with paused_collection():
             from heyhi.cli.shown_config import print_config
@@ -92,12 +93,16 @@ def _run_command(args: Arguments, main: Main) -> int:
         go_on()
     with paused_collection():
         launch = _prepared(args, project)
+    runs_here = mode != "dryrun" and not launch.is_for_slurm
+    if not runs_here:
+        end_uncollected()
     asked = mode  # what all tasks say alike: only the first one may know of the run before
     if launch.adhoc is not None and launch.adhoc.is_again and args.mode is None:
         mode = "start_continue"
     from heyhi.job.grace import Grace
 
-    with Grace() as grace:
+    # Who submits runs nothing of the user's.
+    with Grace() as grace, contextlib.nullcontext() if runs_here else paused_collection():
         grace.exit_code = _run_with_others(args, asked, mode, launch, main, grace)
     return grace.exit_code
 
@@ -176,11 +181,8 @@ def _run(args: Arguments, mode: str, launch: Launch, main: Main, grace: Grace, h
         if not launch.action(mode, state).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {state.status.value} by now: nothing was wiped")
     print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
-    # Who submits runs nothing of the user's.
-    with paused_collection() if launch.is_for_slurm else contextlib.nullcontext():
-        started = launch.start(
-            main, action, args.log_level, host, grace, ready=_check_slurm if launch.is_for_slurm else None
-        )
+    ready = _check_slurm if launch.is_for_slurm else None
+    started = launch.start(main, action, args.log_level, host, grace, ready=ready)
     if started.refused:  # it has logged something only now
         print(f"{launch.experiment.exp_path}: {launch.state.text}\n{started.refused}")
         return 1
@@ -195,8 +197,8 @@ def _run(args: Arguments, mode: str, launch: Launch, main: Main, grace: Grace, h
     return 1 if state.status.is_trouble else 0
 
 
-def _check_slurm() -> None:
-    """Make sure that Slurm can be reached, before anything is written: a loop outlives a controller's restart."""
+def _check_slurm(*, asks: bool) -> None:
+    """Make sure that Slurm can be reached, or that it is here at all: a loop outlives a controller's restart."""
     from heyhi.job.patience import SECONDS
     from heyhi.slurm.reach import check_reachable
 
@@ -204,7 +206,8 @@ def _check_slurm() -> None:
         again = f"{why}; it is asked again for {SECONDS / 60:.3g} minutes (Ctrl-C leaves nothing behind)"
         print(again, file=sys.stderr, flush=True)
 
-    check_reachable("heyhi run --profile local, with the same words, runs it here", seconds=SECONDS, tell=tell)
+    instead = "heyhi run --profile local, with the same words, runs it here"
+    check_reachable(instead, seconds=SECONDS, tell=tell, asks=asks)
 
 
 def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | None) -> str:
