@@ -1,8 +1,7 @@
-"""The cyclic garbage collector, paused while all that is made is kept: modules, a sweep's configs, all at the end."""
+"""The cyclic garbage collector, paused while all that is made is kept: modules that are loaded, a sweep's configs."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 from collections.abc import Iterator
@@ -20,9 +19,35 @@ def paused_collection() -> Iterator[None]:
             gc.enable()
 
 
-def end_uncollected() -> None:
-    """Have nothing looked through when the process ends, since all of its memory goes with it.
+class Pause:
+    """The same for a process that ends soon, unless it turns out to run something.
 
-    For processes in which no experiment runs: what a run leaves is looked at. What modules hold is closed as ever.
+    Args:
+        was_on: whether it was on before.
     """
-    atexit.register(gc.freeze)
+
+    def __init__(self, was_on: bool) -> None:
+        self._was_on = was_on
+        self._is_over = False
+
+    @classmethod
+    def begin(cls) -> Pause:
+        """Pause it from here on."""
+        was_on = gc.isenabled()
+        gc.disable()  # before anything is made: what was just loaded would be looked through then
+        return cls(was_on)
+
+    def end(self) -> None:
+        """Go on as before: something is run now."""
+        self._is_over = True
+        if self._was_on:
+            gc.enable()
+
+    def end_for_good(self) -> None:
+        """Look at nothing that is there by now, unless it goes on already: the process ends, and its memory with it.
+
+        What modules hold is closed at its end as ever.
+        """
+        if not self._is_over:
+            gc.freeze()
+            self.end()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.cli.task_words import Words, read_words
 from heyhi.cli.whose import may_change
-from heyhi.collector import end_uncollected, paused_collection
+from heyhi.collector import Pause
 from heyhi.errors import ModeError, UnknownError, reporting_errors
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, action_of
 from heyhi.experiment.names import Status
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from heyhi.job.grace import Grace
     from heyhi.job.launch import Launch, Main
     from heyhi.job.meeting import Host
+    from heyhi.job_env import Tasks
     from heyhi.project import Project
     from heyhi.sweep.provenance import Provenance
 
@@ -42,14 +43,18 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder.
         args: command line; default: sys.argv's.
     """
-    check_not_importing("parse_args_and_maybe_launch")
-    guard_streams()
-    complete_if_asked()
-    from heyhi.cli.advice import telling_habits
+    pause = Pause.begin()
+    try:
+        check_not_importing("parse_args_and_maybe_launch")
+        guard_streams()
+        complete_if_asked()
+        from heyhi.cli.advice import telling_habits
 
-    words = sys.argv[1:] if args is None else args
-    with reporting_errors(), telling_habits(words, options=_Options()):
-        sys.exit(_run_command(read_words(words) or _parsed(args), main))
+        words = sys.argv[1:] if args is None else args
+        with reporting_errors(), telling_habits(words, options=_Options()):
+            sys.exit(_run_command(read_words(words) or _parsed(args), main, pause))
+    finally:
+        pause.end_for_good()
 
 
 def _parsed(args: Sequence[str] | None) -> argparse.Namespace:
@@ -76,34 +81,31 @@ def complete_if_asked() -> None:
         complete(make_parser(), Once)
 
 
-def _run_command(args: Arguments, main: Main) -> int:
+def _run_command(args: Arguments, main: Main, pause: Pause) -> int:
     project = find_project()
     mode = args.mode or (ADHOC_MODE if args.adhoc else DEFAULT_MODE)
     is_only_shown = args.print or args.print_flat or args.print_flat_all
     may_change(project, is_dry_run=is_only_shown or mode == "dryrun")
     if is_only_shown:
-        end_uncollected()
-        flat = "all" if args.print_flat_all else "set" if args.print_flat else None
-        with paused_collection():
-            from heyhi.cli.shown_config import print_config
+        from heyhi.cli.shown_config import print_config
 
-            print_config(project, args.cfg, args.overrides, flat)
+        flat = "all" if args.print_flat_all else "set" if args.print_flat else None
+        print_config(project, args.cfg, args.overrides, flat)
         return 0
     if mode != "dryrun":
         go_on()
-    with paused_collection():
-        launch = _prepared(args, project)
-    runs_here = mode != "dryrun" and not launch.is_for_slurm
-    if not runs_here:
-        end_uncollected()
+    launch = _prepared(args, project)
     asked = mode  # what all tasks say alike: only the first one may know of the run before
     if launch.adhoc is not None and launch.adhoc.is_again and args.mode is None:
         mode = "start_continue"
+    tasks = get_tasks() if mode != "dryrun" else None
+    if tasks is None and (mode == "dryrun" or launch.is_for_slurm):
+        return _run(args, mode, launch, main)  # nothing of the user's that could keep this process
+    pause.end()
     from heyhi.job.grace import Grace
 
-    # Who submits runs nothing of the user's.
-    with Grace() as grace, contextlib.nullcontext() if runs_here else paused_collection():
-        grace.exit_code = _run_with_others(args, asked, mode, launch, main, grace)
+    with Grace() as grace:
+        grace.exit_code = _run_with_others(args, asked, mode, launch, main, grace, tasks)
     return grace.exit_code
 
 
@@ -123,10 +125,11 @@ def _prepared(args: Arguments, project: Project) -> Launch:
     )
 
 
-def _run_with_others(args: Arguments, asked: str, mode: str, launch: Launch, main: Main, grace: Grace) -> int:
+def _run_with_others(
+    args: Arguments, asked: str, mode: str, launch: Launch, main: Main, grace: Grace, tasks: Tasks | None
+) -> int:
     """Run what was prepared, together with the tasks that were started at once with this one, if there are any."""
-    tasks = get_tasks()
-    if tasks is None or mode == "dryrun":
+    if tasks is None:
         return _run(args, mode, launch, main, grace)
     from heyhi.job.meeting import Host, exit_code_of, meeting_folder
 
@@ -146,7 +149,9 @@ def _run_with_others(args: Arguments, asked: str, mode: str, launch: Launch, mai
     return code
 
 
-def _run(args: Arguments, mode: str, launch: Launch, main: Main, grace: Grace, host: Host | None = None) -> int:
+def _run(
+    args: Arguments, mode: str, launch: Launch, main: Main, grace: Grace | None = None, host: Host | None = None
+) -> int:
     """Run or submit what was prepared, or say why not; the host is the first of several tasks that do so together."""
     for warning in (*launch.expansion.warnings, *launch.needs_lines):
         print(f"warning: {warning}", file=sys.stderr)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
-
-from heyhi.collector import end_uncollected
 
 _RARELY = (50_000, 20, 100)  # new objects; how many such looks until older ones are looked at, too
 
@@ -19,7 +18,7 @@ class RareCollection:
     def __init__(self) -> None:
         self._usual = gc.get_threshold()
         gc.set_threshold(*_RARELY)
-        end_uncollected()
+        atexit.register(gc.freeze)
 
     def end(self) -> None:
         """Look as often as usual: a run may last for weeks. What is there by now stays, and isn't looked at."""
