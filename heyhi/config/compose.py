@@ -25,7 +25,6 @@ from heyhi.config.includes import ConfigFiles
 from heyhi.config.interpolations import MARK, interpolation_note
 from heyhi.config.kept_files import Files, KeptFiles
 from heyhi.config.keys import Key, Kind, choices, is_replaced, lists, value_at
-from heyhi.config.normal_form import named_lines
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import (
     Overrides,
@@ -781,6 +780,8 @@ class Composer:
             applied = self._without_idle(point, task, applied, doubtful)
         marks = tuple(line.value if isinstance(line.value, Special) else None for line in applied)
         if doubtful or point.parts or point.has_choices or recipe.is_named_together(marks):
+            from heyhi.config.normal_form import named_lines  # most overrides stand for themselves
+
             start: Message = getattr(point.start.message, point.config.root.task)
             return [line.text for line in named_lines(start, applied)]
         return [applied[i].text for i in recipe.order_with(marks)]

@@ -21,7 +21,6 @@ from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.files import is_there
 from heyhi.job.guard import check_script
 from heyhi.job.importing import check_not_importing
-from heyhi.profiles import LOCAL, SLURM, snakemake_command
 from heyhi.project import Project, find_project
 from heyhi.quick_dataclass import dataclass
 from heyhi.quick_tuple import NamedTuple
@@ -605,6 +604,7 @@ class Launch:
     def _check_needs(self) -> None:
         if self.experiment.files:
             from heyhi.experiment.given_files import check_files
+            from heyhi.profiles import LOCAL, snakemake_command
 
             check_files(
                 self.experiment.files,
@@ -623,6 +623,8 @@ class Launch:
                 text = state.line if state.status.is_trouble else state.status.value
                 missing.append(f"  {self._named(need)}: {text}")
         if missing:
+            from heyhi.profiles import LOCAL, SLURM, snakemake_command  # where something is wrong
+
             command = shell_line(self.words)
             snakemake = snakemake_command(self.project, SLURM if self.is_for_slurm else LOCAL)
             raise NeedsError(
@@ -645,9 +647,11 @@ class Launch:
         """
         from heyhi.code.import_path import pinned_copy
         from heyhi.code.snapshot import code_for_jobs
-        from heyhi.notify.whom import take_from_environment
 
-        take_from_environment(self.project.settings.notify)
+        if self.project.settings.notify:
+            from heyhi.notify.whom import take_from_environment  # most tell nobody
+
+            take_from_environment(self.project.settings.notify)
         code = code_for_jobs(self.project) if self.snapshot else None
         if code is not None and entry is not None and not (code.root / entry.file).is_file():
             why = "leaves out: see snapshot_exclude in [tool.heyhi], or run"

@@ -17,7 +17,13 @@ NOT_LOADED = {
     "google.protobuf.text_format",
     "hashlib",
     "heyhi.config.compiling",
+    "heyhi.config.normal_form",
+    "heyhi.experiment.used",
+    "heyhi.job.grace",
     "heyhi.job.runner",
+    "heyhi.job.slot_end",
+    "heyhi.notify.whom",
+    "heyhi.profiles",
     "heyhi.report",
     "heyhi.sweep.drift",
     "heyhi.sweep.file",
@@ -29,6 +35,8 @@ NOT_LOADED = {
     "socket",
     "tempfile",
     "tomllib",
+    "urllib.parse",
+    "weakref",
 }
 
 
