@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -23,7 +23,6 @@ from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
 from heyhi.config.interpolations import MARK, interpolation_note
-from heyhi.config.kept_files import Files, KeptFiles
 from heyhi.config.keys import Key, Kind, choices, is_replaced, lists, value_at
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import (
@@ -71,6 +70,9 @@ from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field
 from heyhi.quick_tuple import NamedTuple
 from heyhi.text import shell_word
+
+if TYPE_CHECKING:
+    from heyhi.config.kept_files import Files, KeptFiles
 
 _ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number
 _MAX_NEEDS = 50  # that lead from one to the next: each is some frames of Python's stack
@@ -373,9 +375,10 @@ class Composer:
         Raises:
             HeyhiError: the config is wrong, or what an override includes.
         """
-        if isinstance(self._files, KeptFiles):
+        if not isinstance(self._files, ConfigFiles):
             return self._files
-        assert isinstance(self._files, ConfigFiles)
+        from heyhi.config.kept_files import KeptFiles  # only what names the best of a sweep is kept
+
         return KeptFiles.of(self._files, self.project, self.schema, self.find_config(cfg), includes)
 
     def find_need(self, words: str, cfg: str, overrides: Overrides) -> Composed:
