@@ -16,14 +16,13 @@ from google.protobuf.message import Message
 
 from heyhi.config.best import Best, Chosen, Winners
 from heyhi.config.chunks import MergedFile, Merging, Root
-from heyhi.config.composite import Part
 from heyhi.config.contradictions import Choices, Contradiction, choices_made
 from heyhi.config.file_needs import named_file, path_of_file
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
 from heyhi.config.interpolations import MARK, interpolation_note
-from heyhi.config.keys import Key, Kind, choices, is_replaced, lists, value_at
+from heyhi.config.keys import Key, Kind, Part, choices, is_replaced, lists, value_at
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import (
     Overrides,

@@ -12,9 +12,8 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.composite import is_composite
 from heyhi.config.contradictions import may_contradict
-from heyhi.config.keys import Key, Kind, find_key, lists
+from heyhi.config.keys import Key, Kind, find_key, is_composite, lists
 from heyhi.config.mounts import include_field, include_mount
 from heyhi.config.order import canonical_order
 from heyhi.config.scheduling import Scheduling

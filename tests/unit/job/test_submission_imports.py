@@ -19,6 +19,7 @@ NOT_LOADED = {
     "heyhi.code.work_tree_diff",
     "heyhi.config.base",
     "heyhi.config.compiling",
+    "heyhi.config.composite",
     "heyhi.config.kept_files",
     "heyhi.config.normal_form",
     "heyhi.experiment.used",
