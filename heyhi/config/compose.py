@@ -50,7 +50,6 @@ from heyhi.config.templates import (
     template_in,
     unprotected,
 )
-from heyhi.config.value_names import value_of_today
 from heyhi.config.values import (
     NULL,
     SELECT,
@@ -557,6 +556,8 @@ class Composer:
         kind = type_of(task)
         check = partial(refuse_includes, self.schema, kind)
         if self.schema.has_renames:
+            from heyhi.config.value_names import value_of_today  # most have none
+
             self._tell(value_of_today(write.key.field, text)[1])
         found: list[tuple[Line, bool]] = []
         for part in parts_written(write.key, text, task, adds=write.adds, check=check):
