@@ -6,6 +6,9 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
+_USUAL = gc.get_threshold()
+_RARELY = (20_000, *_USUAL[1:])  # new objects
+
 
 @contextlib.contextmanager
 def paused_collection() -> Iterator[None]:
@@ -17,3 +20,50 @@ def paused_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def collect_rarely() -> None:
+    """Leave alone what there is, and walk over what is made only when that is much, until `collect_as_usual`."""
+    gc.freeze()
+    gc.set_threshold(*_RARELY)
+
+
+def collect_as_usual() -> None:
+    """Leave alone what there is by now, and walk over the rest as before; does nothing where that wasn't put off."""
+    if gc.get_threshold() == _RARELY:
+        gc.freeze()
+        gc.set_threshold(*_USUAL)
+
+
+class Pause:
+    """The same for a process that ends soon, unless it turns out to run something.
+
+    Args:
+        was_on: whether it was on before.
+    """
+
+    def __init__(self, was_on: bool) -> None:
+        self._was_on = was_on
+        self._is_over = False
+
+    @classmethod
+    def begin(cls) -> Pause:
+        """Pause it from here on."""
+        was_on = gc.isenabled()
+        gc.disable()  # before anything is made: what was just loaded would be looked through then
+        return cls(was_on)
+
+    def end(self) -> None:
+        """Go on as before: something is run now."""
+        self._is_over = True
+        if self._was_on:
+            gc.enable()
+
+    def end_for_good(self) -> None:
+        """Look at nothing that is there by now, unless it goes on already: the process ends, and its memory with it.
+
+        What modules hold is closed at its end as ever.
+        """
+        if not self._is_over:
+            gc.freeze()
+            self.end()

@@ -7,11 +7,12 @@ import sys
 # Nothing that is loaded here becomes garbage: to look through it again and again takes a tenth of the start.
 _collects = gc.isenabled()
 gc.disable()
+from heyhi.collector import collect_rarely
 from heyhi.job.runner import main
 
 if _collects:
     gc.enable()
 
 if __name__ == "__main__":
-    gc.freeze()  # nor is it looked through while the task runs
+    collect_rarely()  # nor is it looked through while the task runs, with what the run itself makes before
     sys.exit(main())

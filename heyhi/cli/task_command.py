@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.cli.task_words import Words, read_words
 from heyhi.cli.whose import may_change
-from heyhi.collector import paused_collection
+from heyhi.collector import Pause
 from heyhi.errors import ModeError, UnknownError, reporting_errors
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, action_of
 from heyhi.experiment.names import Status
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from heyhi.job.grace import Grace
     from heyhi.job.launch import Launch, Main
     from heyhi.job.meeting import Host
+    from heyhi.job_env import Tasks
     from heyhi.project import Project
     from heyhi.sweep.provenance import Provenance
 
@@ -42,14 +43,18 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder.
         args: command line; default: sys.argv's.
     """
-    check_not_importing("parse_args_and_maybe_launch")
-    guard_streams()
-    complete_if_asked()
-    from heyhi.cli.advice import telling_habits
+    pause = Pause.begin()
+    try:
+        check_not_importing("parse_args_and_maybe_launch")
+        guard_streams()
+        complete_if_asked()
+        from heyhi.cli.advice import telling_habits
 
-    words = sys.argv[1:] if args is None else args
-    with reporting_errors(), telling_habits(words, options=_Options()):
-        sys.exit(_run_command(read_words(words) or _parsed(args), main))
+        words = sys.argv[1:] if args is None else args
+        with reporting_errors(), telling_habits(words, options=_Options()):
+            sys.exit(_run_command(read_words(words) or _parsed(args), main, pause))
+    finally:
+        pause.end_for_good()
 
 
 def _parsed(args: Sequence[str] | None) -> argparse.Namespace:
@@ -76,29 +81,31 @@ def complete_if_asked() -> None:
         complete(make_parser(), Once)
 
 
-def _run_command(args: Arguments, main: Main) -> int:
+def _run_command(args: Arguments, main: Main, pause: Pause) -> int:
     project = find_project()
     mode = args.mode or (ADHOC_MODE if args.adhoc else DEFAULT_MODE)
     is_only_shown = args.print or args.print_flat or args.print_flat_all
     may_change(project, is_dry_run=is_only_shown or mode == "dryrun")
     if is_only_shown:
-        flat = "all" if args.print_flat_all else "set" if args.print_flat else None
-        with paused_collection():
-            from heyhi.cli.shown_config import print_config
+        from heyhi.cli.shown_config import print_config
 
-            print_config(project, args.cfg, args.overrides, flat)
+        flat = "all" if args.print_flat_all else "set" if args.print_flat else None
+        print_config(project, args.cfg, args.overrides, flat)
         return 0
     if mode != "dryrun":
         go_on()
-    with paused_collection():
-        launch = _prepared(args, project)
+    launch = _prepared(args, project)
     asked = mode  # what all tasks say alike: only the first one may know of the run before
     if launch.adhoc is not None and launch.adhoc.is_again and args.mode is None:
         mode = "start_continue"
+    tasks = get_tasks() if mode != "dryrun" else None
+    if tasks is None and (mode == "dryrun" or launch.is_for_slurm):
+        return _run(args, mode, launch, main)  # nothing of the user's that could keep this process
+    pause.end()
     from heyhi.job.grace import Grace
 
     with Grace() as grace:
-        grace.exit_code = _run_with_others(args, asked, mode, launch, main, grace)
+        grace.exit_code = _run_with_others(args, asked, mode, launch, main, grace, tasks)
     return grace.exit_code
 
 
@@ -118,10 +125,11 @@ def _prepared(args: Arguments, project: Project) -> Launch:
     )
 
 
-def _run_with_others(args: Arguments, asked: str, mode: str, launch: Launch, main: Main, grace: Grace) -> int:
+def _run_with_others(
+    args: Arguments, asked: str, mode: str, launch: Launch, main: Main, grace: Grace, tasks: Tasks | None
+) -> int:
     """Run what was prepared, together with the tasks that were started at once with this one, if there are any."""
-    tasks = get_tasks()
-    if tasks is None or mode == "dryrun":
+    if tasks is None:
         return _run(args, mode, launch, main, grace)
     from heyhi.job.meeting import Host, exit_code_of, meeting_folder
 
@@ -141,7 +149,9 @@ def _run_with_others(args: Arguments, asked: str, mode: str, launch: Launch, mai
     return code
 
 
-def _run(args: Arguments, mode: str, launch: Launch, main: Main, grace: Grace, host: Host | None = None) -> int:
+def _run(
+    args: Arguments, mode: str, launch: Launch, main: Main, grace: Grace | None = None, host: Host | None = None
+) -> int:
     """Run or submit what was prepared, or say why not; the host is the first of several tasks that do so together."""
     for warning in (*launch.expansion.warnings, *launch.needs_lines):
         print(f"warning: {warning}", file=sys.stderr)
@@ -176,11 +186,8 @@ def _run(args: Arguments, mode: str, launch: Launch, main: Main, grace: Grace, h
         if not launch.action(mode, state).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {state.status.value} by now: nothing was wiped")
     print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
-    # Who submits runs nothing of the user's.
-    with paused_collection() if launch.is_for_slurm else contextlib.nullcontext():
-        started = launch.start(
-            main, action, args.log_level, host, grace, ready=_check_slurm if launch.is_for_slurm else None
-        )
+    ready = _check_slurm if launch.is_for_slurm else None
+    started = launch.start(main, action, args.log_level, host, grace, ready=ready)
     if started.refused:  # it has logged something only now
         print(f"{launch.experiment.exp_path}: {launch.state.text}\n{started.refused}")
         return 1
@@ -195,8 +202,8 @@ def _run(args: Arguments, mode: str, launch: Launch, main: Main, grace: Grace, h
     return 1 if state.status.is_trouble else 0
 
 
-def _check_slurm() -> None:
-    """Make sure that Slurm can be reached, before anything is written: a loop outlives a controller's restart."""
+def _check_slurm(*, asks: bool) -> None:
+    """Make sure that Slurm can be reached, or that it is here at all: a loop outlives a controller's restart."""
     from heyhi.job.patience import SECONDS
     from heyhi.slurm.reach import check_reachable
 
@@ -204,7 +211,8 @@ def _check_slurm() -> None:
         again = f"{why}; it is asked again for {SECONDS / 60:.3g} minutes (Ctrl-C leaves nothing behind)"
         print(again, file=sys.stderr, flush=True)
 
-    check_reachable("heyhi run --profile local, with the same words, runs it here", seconds=SECONDS, tell=tell)
+    instead = "heyhi run --profile local, with the same words, runs it here"
+    check_reachable(instead, seconds=SECONDS, tell=tell, asks=asks)
 
 
 def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | None) -> str:

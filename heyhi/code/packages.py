@@ -231,9 +231,12 @@ def _editable_folder(one: Distribution) -> str:
         return ""
     if not url.startswith("file:///"):
         return ""
-    from urllib.parse import unquote
+    path = url.removeprefix("file://")
+    if "%" not in path:
+        return path
+    from urllib.parse import unquote  # a job can do without mostly
 
-    return unquote(url.removeprefix("file://"))
+    return unquote(path)
 
 
 def _paths(one: Distribution) -> Iterator[str]:

@@ -32,7 +32,6 @@ from heyhi.code.listing import (
 )
 from heyhi.code.version import RECORD_NAME, TREE_NAME
 from heyhi.code.versions import ListedCode, keep_list, listed_code
-from heyhi.code.work_tree_diff import read_diff
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import parse_json, read_bounded, replace_bytes, write_temp, writing
 from heyhi.loggers import get_logger
@@ -355,7 +354,11 @@ def _record(
 ) -> str:
     """Return as text what the copy is a copy of."""
     in_git = scan.code.in_git
-    diff = read_diff(project, project.results_root, most=MAX_DIFF) if in_git else ""
+    diff = ""
+    if in_git:
+        from heyhi.code.work_tree_diff import read_diff
+
+        diff = read_diff(project, project.results_root, most=MAX_DIFF)
     names = set(copied)
     links = [path for path, file in scan.files.items() if file.link is not None]
     new = [path for path in scan.code.new if path in names or path in links]

@@ -9,23 +9,20 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.best import Best, Chosen, Winners
 from heyhi.config.chunks import MergedFile, Merging, Root
-from heyhi.config.composite import Part
 from heyhi.config.contradictions import Choices, Contradiction, choices_made
 from heyhi.config.file_needs import named_file, path_of_file
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
 from heyhi.config.interpolations import MARK, interpolation_note
-from heyhi.config.kept_files import Files, KeptFiles
-from heyhi.config.keys import Key, Kind, choices, is_replaced, lists, value_at
-from heyhi.config.normal_form import named_lines
+from heyhi.config.keys import Key, Kind, Part, choices, is_replaced, lists, value_at
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import (
     Overrides,
@@ -53,7 +50,6 @@ from heyhi.config.templates import (
     template_in,
     unprotected,
 )
-from heyhi.config.value_names import value_of_today
 from heyhi.config.values import (
     NULL,
     SELECT,
@@ -72,6 +68,9 @@ from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field
 from heyhi.quick_tuple import NamedTuple
 from heyhi.text import shell_word
+
+if TYPE_CHECKING:
+    from heyhi.config.kept_files import Files, KeptFiles
 
 _ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number
 _MAX_NEEDS = 50  # that lead from one to the next: each is some frames of Python's stack
@@ -374,9 +373,10 @@ class Composer:
         Raises:
             HeyhiError: the config is wrong, or what an override includes.
         """
-        if isinstance(self._files, KeptFiles):
+        if not isinstance(self._files, ConfigFiles):
             return self._files
-        assert isinstance(self._files, ConfigFiles)
+        from heyhi.config.kept_files import KeptFiles  # only what names the best of a sweep is kept
+
         return KeptFiles.of(self._files, self.project, self.schema, self.find_config(cfg), includes)
 
     def find_need(self, words: str, cfg: str, overrides: Overrides) -> Composed:
@@ -556,6 +556,8 @@ class Composer:
         kind = type_of(task)
         check = partial(refuse_includes, self.schema, kind)
         if self.schema.has_renames:
+            from heyhi.config.value_names import value_of_today  # most have none
+
             self._tell(value_of_today(write.key.field, text)[1])
         found: list[tuple[Line, bool]] = []
         for part in parts_written(write.key, text, task, adds=write.adds, check=check):
@@ -781,6 +783,8 @@ class Composer:
             applied = self._without_idle(point, task, applied, doubtful)
         marks = tuple(line.value if isinstance(line.value, Special) else None for line in applied)
         if doubtful or point.parts or point.has_choices or recipe.is_named_together(marks):
+            from heyhi.config.normal_form import named_lines  # most overrides stand for themselves
+
             start: Message = getattr(point.start.message, point.config.root.task)
             return [line.text for line in named_lines(start, applied)]
         return [applied[i].text for i in recipe.order_with(marks)]

@@ -15,35 +15,16 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.keys import Key, Kind, Step, child_key, entry_step, present
+from heyhi.config.keys import Key, Kind, Part, Step, child_key, entry_step, present
 from heyhi.config.leaves import entry_text
 from heyhi.config.schema import element, is_map, map_key, oneof_of, set_fields
 from heyhi.config.value_tree import Items, Members, Node, Text, read_value
-from heyhi.config.values import NULL, SELECT, Value, cast_scalar, checked_string, describe_type, scalar_text, shorten
+from heyhi.config.values import NULL, SELECT, cast_scalar, checked_string, describe_type, scalar_text, shorten
 from heyhi.errors import OverrideError
 from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
 
 _BARE = regex(r"[A-Za-z0-9_./@:+-]+")
-
-
-class Part(NamedTuple):
-    """One write of a composite value.
-
-    Attributes:
-        key: where it goes.
-        value: a scalar, NULL or SELECT.
-        is_literal: whether braces in a string are no template.
-    """
-
-    key: Key
-    value: Value
-    is_literal: bool = False
-
-
-def is_composite(key: Key) -> bool:
-    """Return whether what a key holds is no scalar, but written by its parts."""
-    return key.kind in (Kind.LIST, Kind.MAP, Kind.MESSAGE)
 
 
 def parts_of(

@@ -33,6 +33,7 @@ from heyhi.config.values import (
 from heyhi.errors import OverrideError, suggest
 from heyhi.quick_dataclass import dataclass
 from heyhi.quick_dataclass import field as _attribute
+from heyhi.quick_tuple import NamedTuple
 
 _MAX_SEGMENTS = 90  # protobuf reads no message that is nested deeper than 100 levels
 _MAX_KEYS = 5000  # that are looked through for a near one
@@ -229,6 +230,25 @@ class Key:
                 f" use an index up to {len(container)}, or -1 to append"
             )
         return index
+
+
+class Part(NamedTuple):
+    """One write of a composite value.
+
+    Attributes:
+        key: where it goes.
+        value: a scalar, NULL or SELECT.
+        is_literal: whether braces in a string are no template.
+    """
+
+    key: Key
+    value: Value
+    is_literal: bool = False
+
+
+def is_composite(key: Key) -> bool:
+    """Return whether what a key holds is no scalar, but written by its parts."""
+    return key.kind in (Kind.LIST, Kind.MAP, Kind.MESSAGE)
 
 
 def present(message: Message, step: Step) -> Message | None:

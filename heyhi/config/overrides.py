@@ -10,11 +10,10 @@ How a key is found is left to `keys`; includes (`I…`) are recognised by `inclu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
 
-from heyhi.config.keys import Key, Kind
+from heyhi.config.keys import Key, Kind, Part, is_composite
 from heyhi.config.leaves import entry_text, leaves, quote_segment
 from heyhi.config.renames import once_named
 from heyhi.config.schema import element, is_map, message_type, oneof_of, set_fields
@@ -33,9 +32,6 @@ from heyhi.config.values import (
 )
 from heyhi.errors import HeyhiError, OverrideError, nearest, suggest
 from heyhi.slips import is_slip
-
-if TYPE_CHECKING:
-    from heyhi.config.composite import Part
 
 _SCALAR = Kind.SCALAR  # to look up a member of an enum takes as long as to cast a number
 
@@ -149,14 +145,14 @@ def parts_written(
     Raises:
         OverrideError: the text is no value of that key.
     """
-    from heyhi.config.composite import Part, is_composite, parts_of  # a run reads configs and writes no override
-
     if adds and not (is_composite(key) and text not in (NULL.value, SELECT.value)):
         what = f"takes no '{shorten(text)}' there" if is_composite(key) else _what_it_is(key)
         raise OverrideError(
             f"key '{key.text}' {what}: += appends to a list, or merges into a map or a message", key=key.text
         )
     if is_composite(key) and (adds or text.lstrip().startswith(("[", "{"))):
+        from heyhi.config.composite import parts_of  # most overrides write one value
+
         return parts_of(key, text, message, adds=adds, check=check)
     return [Part(key, cast_value(key, text))]
 

@@ -12,11 +12,9 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.composite import is_composite
 from heyhi.config.contradictions import may_contradict
-from heyhi.config.keys import Key, Kind, find_key, lists
+from heyhi.config.keys import Key, Kind, find_key, is_composite, lists
 from heyhi.config.mounts import include_field, include_mount
-from heyhi.config.normal_form import empties_more
 from heyhi.config.order import canonical_order
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
@@ -89,8 +87,12 @@ class Recipe:
         """
         found = self._together.get(marks)
         if found is None:
-            keys = [self.writes[i].key for i in self.counted]
-            found = self._together[marks] = self.has_lists or empties_more(keys, marks)
+            found = self.has_lists
+            if not found and any(mark is not None for mark in marks):
+                from heyhi.config.normal_form import empties_more  # hardly an override clears or selects
+
+                found = empties_more([self.writes[i].key for i in self.counted], marks)
+            self._together[marks] = found
         return found
 
     def order_with(self, marks: tuple[Special | None, ...]) -> list[int]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from google.protobuf import text_encoding
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from heyhi.config.leaves import entry_text, quote_segment
@@ -199,7 +198,9 @@ def _entry(kind: Descriptor, text: str) -> str:
     """Write a map's key, as it stands in a text message, as keys of overrides have it."""
     try:
         if text.startswith(('"', "'")):
-            return text_encoding.CUnescape(text[1:-1]).decode(errors="surrogateescape")
+            from google.protobuf.text_encoding import CUnescape  # hardly a map has such keys
+
+            return CUnescape(text[1:-1]).decode(errors="surrogateescape")
         if kind.fields_by_name["key"].type != FieldDescriptor.TYPE_BOOL:
             return str(int(text, 0))
         return entry_text(cast_scalar(kind.fields_by_name["key"], text, "key"))

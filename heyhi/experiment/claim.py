@@ -74,7 +74,7 @@ class Claim:
                     owner, folder / link.name, tuple(folder / path.name for path in below), spans
                 )
             self._process = BeatProcess(self._heartbeat, ticks())
-            self._process.start()  # before the thread: a process with one is not copied
+            self._process.start()
         if beats:
             threading.Thread(target=self._beat, name="heyhi-claim", daemon=True).start()
 
@@ -131,9 +131,10 @@ class Claim:
                     made = False
                     return cls(owner, link, below, on_lost, run, beats=beats)
             finally:
-                # Unless another took us for dead meanwhile, and hangs on our link.
+                # Unless it was removed, and another's was put in its place, or another took us for dead meanwhile, and
+                # hangs on our link.
                 with contextlib.suppress(UnknownError):
-                    if made and not is_there_now(folder / f"claim.{owner.nonce}.json"):
+                    if made and _is_of(link, owner) and not is_there_now(folder / f"claim.{owner.nonce}.json"):
                         link.unlink(missing_ok=True)
             time.sleep(min(0.001 * attempt, 0.05))  # another was faster: see who
         raise ClaimError(f"{folder / CLAIM_NAME}: can't be claimed: others keep coming first, or remove it")
@@ -201,6 +202,8 @@ class Claim:
             # A touch first: who takes us for dead looks again after its own link, and then sees it.
             os.utime(self._link)
             if self.is_held():
+                if self._run is not None:
+                    self._run.on_release()
                 for path in (*self._below, self._link):
                     path.unlink(missing_ok=True)
 
@@ -258,10 +261,12 @@ class RunClaim(NamedTuple):
     Attributes:
         kill_seconds: that the run has to end when the claim is lost; the process kills it later.
         on_look: called each second, from another thread.
+        on_release: called right before it is given up, while it is still this one's.
     """
 
     kill_seconds: float
     on_look: Callable[[], None] = lambda: None
+    on_release: Callable[[], None] = lambda: None
 
 
 def _never(owner: Owner) -> bool:
@@ -392,6 +397,11 @@ def _is_younger(link: Link, seconds: float) -> bool:
     if abs(age) > seconds + _WRONG_CLOCK_SECONDS:
         return False
     return _age_there(link) < seconds + _CLOCK_SECONDS
+
+
+def _is_of(link: Path, owner: Owner) -> bool:
+    found = read_link(link)
+    return found is not None and found.nonce == owner.nonce
 
 
 def _confirm(

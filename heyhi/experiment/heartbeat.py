@@ -1,15 +1,15 @@
 """The heartbeat of a claim: its file is looked at, touched, and put back where somebody has removed it.
 
 A run's claim has it twice: by a thread, and by a process of its own, since a thread stands still while a call of C
-keeps the interpreter's lock. That process is a copy of the run's where that is small and has no other threads, else a
-program of its own. It has none of the run's files, terminals and signals, is not its child, and ends with it. Where the
-claim is lost and the run doesn't end, it kills that. What else is done about a lost claim is left to `claim`.
+keeps the interpreter's lock. That process is a program of its own, and a shell that waits until it is time for a first
+look: a short run is spared the start of Python. It has none of the run's files, terminals and signals, is not its
+child, and ends with it. Where the claim is lost and the run doesn't end, it kills that. What else is done about a lost
+claim is left to `claim`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import posix
@@ -34,19 +34,47 @@ from heyhi.quick_tuple import NamedTuple
 
 _LOOK_SECONDS = 1.0
 _ALERT_SECONDS, _ALERT_LOOK_SECONDS = 10.0, 0.1  # after a claim was put back
-# A larger program is not copied: what it frees or overwrites later would stay in memory as long as its copy.
-_SMALL_BYTES = 256 << 20
+# Of a pause, until the first look of what begins: a job that sleeps for a second, say, is over by then. Meanwhile it
+# looks whether its run is there still, since who has started that may be waiting until nothing of it is left.
+_FIRST_PAUSE, _FIRST_LOOKS = 1.5, 10
 _END_SECONDS = 2.0  # that a process which is killed may take
 _RECORDS_END = 1 << 16
 _START_MARK = '"event": "start"'
-# The program that beats where no copy can. It leaves its parent before it loads anything, since that waits for it.
-_PROGRAM = """
-import os, sys
-os.setsid()
+# Not a copy of the run's process: each page of memory that either changes would be copied (a tenth of an empty run).
+# It has its name before its run goes on, is no leader of its group, so that it can leave the session, and waits on a
+# pipe that nobody else has. It ignores all signals but the alarm, that older shells wait by, since it doesn't keep them
+# blocked while it waits. Settings of the user's shells are not read (-p).
+_SHELL = "/bin/bash"
+_WAIT = f"""
+{{
+    trap '' {{1..13}} {{15..31}} {{34..64}}
+    cd /
+    for fd in /proc/self/fd/*; do fd=${{fd##*/}}; ((fd < 3)) || exec {{fd}}>&-; done
+    printf {BEAT_NAME.decode()} > /proc/self/comm
+    echo $BASHPID; exec >&0
+    for ((looks = 0; looks < {_FIRST_LOOKS}; looks++)); do
+        LC_ALL=C read -t "$1" -u 2
+        [[ -e /proc/$2 ]] || break
+    done
+    exec "${{@:3}}"
+}} &
+"""
+# Where there is no such shell: it leaves its parent before it loads anything, since that waits for it.
+_LEAVE = """
+import os
 if os.fork():
     os._exit(0)
 os.write(1, b"%d" % os.getpid())
 os.chdir("/")
+"""
+_PROGRAM = f"""
+import os, sys
+try:
+    with open("/proc/self/comm", "wb", 0) as file:
+        file.write({BEAT_NAME!r})
+except OSError:
+    pass
+os.setsid()
 sys.path.insert(0, sys.argv[1])
 from heyhi.experiment.heartbeat import beat_for
 beat_for(sys.argv[2])
@@ -72,6 +100,20 @@ class Spans(NamedTuple):
         return min(_LOOK_SECONDS, self.beat)
 
 
+class Seen(NamedTuple):
+    """What a claim was like when it was seen last.
+
+    Attributes:
+        touched: when it was.
+        file: inode and size.
+        home: device and inode of the folder, when the claim was made.
+    """
+
+    touched: float
+    file: tuple[int, int]
+    home: tuple[int, int]
+
+
 class Heartbeat:
     """What is looked at, touched and put back.
 
@@ -80,9 +122,12 @@ class Heartbeat:
         link: its file.
         below: those of dead owners that it has taken over from, the first claim first.
         spans: how often.
+        seen: what it was like before; default: what it is like now.
     """
 
-    def __init__(self, owner: Owner, link: Path, below: tuple[Path, ...], spans: Spans) -> None:
+    def __init__(
+        self, owner: Owner, link: Path, below: tuple[Path, ...], spans: Spans, seen: Seen | None = None
+    ) -> None:
         self.owner = owner
         self.link = link
         self.below = below
@@ -90,14 +135,17 @@ class Heartbeat:
         self.is_moved = False  # its folder is another one by now
         self._folder = link.parent
         self._dead = frozenset(one.name for one in (*below, link))
-        found = os.stat(link)  # noqa: PTH116
-        self._touched, self._file = found.st_mtime, (found.st_ino, found.st_size)
+        self._touched, self._file, self._home = seen if seen is not None else _see(link)
         # A file that was put back is known by its size: its inode may be that of the one that was removed.
         self._text = json.dumps({**asdict(owner), "put_back": True}) + "\n"
-        self._home = _inode_of(self._folder)
         self._next = time.monotonic() + spans.beat
         self._misses = 0
         self._alert_until = 0.0
+
+    @property
+    def seen(self) -> Seen:
+        """What it was like when it was seen last, for another process to go on with."""
+        return Seen(self._touched, self._file, self._home)
 
     @property
     def pause(self) -> float:
@@ -231,6 +279,11 @@ class Heartbeat:
         return False
 
 
+def _see(link: Path) -> Seen:
+    found = os.stat(link)  # noqa: PTH116
+    return Seen(found.st_mtime, (found.st_ino, found.st_size), _inode_of(link.parent))
+
+
 def _inode_of(folder: Path) -> tuple[int, int]:
     found = os.stat(folder)  # noqa: PTH116
     return found.st_dev, found.st_ino
@@ -341,9 +394,9 @@ class BeatProcess:
         reader, writer = os.pipe()
         try:
             # None of the run's handlers is for it, and none of the signals that end the run.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {signal.SIGALRM})
             try:
-                child = self._copy(writer) if _is_small() else self._spawn(writer)
+                child = self._spawn(writer)
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 os.close(writer)
@@ -352,35 +405,20 @@ class BeatProcess:
             raise
         return _Starting(child, reader)
 
-    def _copy(self, writer: int) -> int:
-        child = os.fork()
-        if child == 0:
-            try:
-                gc.disable()  # it would write into pages that are shared
-                os.setsid()
-                if os.fork() == 0:
-                    os.write(writer, b"%d" % os.getpid())
-                    os.chdir("/")
-                    _beat(self._heartbeat, self._parent(), self._since, self._errors)
-            finally:
-                os._exit(0)
-        return child
-
     def _spawn(self, writer: int) -> int:
-        told = json.dumps(
-            {
-                "owner": asdict(self._heartbeat.owner),
-                "link": str(self._heartbeat.link),
-                "below": [str(path) for path in self._heartbeat.below],
-                "spans": self._heartbeat.spans,
-                "parent": self._parent(),
-                "since": self._since,
-                "errors": self._errors,
-            }
-        )
-        words = [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(Path(__file__).parents[2]), told]
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        try:
+        with contextlib.ExitStack() as stack:
+            ends = os.pipe()
+            for fd in ends:
+                stack.callback(os.close, fd)
+
+            def opened(path: str) -> int:
+                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                stack.callback(os.close, fd)
+                return fd
+
+            # Open for both, a pipe has its reader wait, and takes whatever is printed there.
+            null, pipe = opened(os.devnull), opened(f"/proc/self/fd/{ends[0]}")
+            words = self._words()
             # Not os.posix_spawn: debuggers replace it, what is started waits for them, and this process with it.
             return posix.posix_spawn(
                 words[0],
@@ -389,22 +427,42 @@ class BeatProcess:
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, null, 0),
                     (os.POSIX_SPAWN_DUP2, writer, 1),
-                    (os.POSIX_SPAWN_DUP2, null, 2),
+                    (os.POSIX_SPAWN_DUP2, pipe, 2),
                 ],
+                setpgroup=0,
             )
-        finally:
-            os.close(null)
 
-    def _parent(self) -> tuple[int, int]:
-        return self._heartbeat.owner.pid, self._heartbeat.owner.started
+    def _words(self) -> list[str]:
+        heartbeat = self._heartbeat
+        told = json.dumps(
+            {
+                "owner": asdict(heartbeat.owner),
+                "link": str(heartbeat.link),
+                "below": [str(path) for path in heartbeat.below],
+                "spans": heartbeat.spans,
+                "seen": heartbeat.seen,
+                "parent": (heartbeat.owner.pid, heartbeat.owner.started),
+                "since": self._since,
+                "errors": self._errors,
+            }
+        )
+        has_shell = os.access(_SHELL, os.X_OK)
+        program = _PROGRAM if has_shell else _LEAVE + _PROGRAM
+        python = [sys.executable, "-I", "-S", "-B", "-c", program, str(Path(__file__).parents[2]), told]
+        pause = f"{_FIRST_PAUSE * heartbeat.pause / _FIRST_LOOKS:g}"
+        shell = [_SHELL, "-p", "-c", _WAIT, BEAT_NAME.decode(), pause, str(heartbeat.owner.pid)]
+        return [*shell, *python] if has_shell else python
 
 
 def beat_for(told: str) -> NoReturn:
     """Beat for another process, as `BeatProcess` has told it."""
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         values = json.loads(told)
         below = tuple(map(Path, values["below"]))
-        heartbeat = Heartbeat(Owner(**values["owner"]), Path(values["link"]), below, Spans(*values["spans"]))
+        touched, file, home = values["seen"]
+        seen = Seen(touched, tuple(file), tuple(home))
+        heartbeat = Heartbeat(Owner(**values["owner"]), Path(values["link"]), below, Spans(*values["spans"]), seen)
         pid, started = values["parent"]
         _beat(heartbeat, (pid, started), values["since"], tuple(values["errors"]))
     finally:
@@ -415,11 +473,11 @@ def _beat(heartbeat: Heartbeat, parent: tuple[int, int], since: int, errors: tup
     """Beat until the parent has ended; kill it where it has lost its claim and hasn't ended in time."""
     _let_go()
     has_ended = _watch(*parent)
-    lost = ""
+    lost, pause = "", 0.0  # the first one is over
     while not lost:
-        if has_ended(heartbeat.pause):
+        if has_ended(pause):
             return
-        lost = heartbeat.step()
+        lost, pause = heartbeat.step(), heartbeat.pause
     # It has a thread that does the same, and says more: unless that can't.
     if has_ended(1.5 * heartbeat.spans.kill + 2.0):
         return
@@ -463,17 +521,6 @@ def _watch(pid: int, started: int) -> Callable[[float], bool]:
         return False
 
     return has_ended
-
-
-def _is_small() -> bool:
-    """Return whether this process can be copied without harm: it has one thread, and little memory."""
-    try:
-        if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
-            return False
-        with open("/proc/self/statm", "rb", buffering=0) as file:  # noqa: PTH123
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") < _SMALL_BYTES
-    except (OSError, ValueError, IndexError):
-        return False
 
 
 def _file_of(path: str) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ CONFIG_KEY = "config"  # in identity.json: digest of the config that lies beside
 ENTRY_KEY = "entry"  # in identity.json: function that it was launched with, where the settings name another one
 MIXED_NAME = "mixed"  # in it: notes of the experiments that went on with another config
 GIVEN_NAME = "given"  # in it: notes of the experiments that were given files, and what these files were
+RUNNING_NAME = "running"  # in it: a file for each experiment that runs
 NOTES_NAME = "notes"  # in it: what people noted of experiments
 HELD_NAME = "held"  # in it: why launches held back what they were to start
 RESULT_NAME = "result.json"

@@ -18,9 +18,9 @@ from heyhi.experiment.modes import DEFAULT_MODE, GO_ON, REDO, Action, action_of
 from heyhi.experiment.names import Status
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
+from heyhi.files import is_there
 from heyhi.job.guard import check_script
 from heyhi.job.importing import check_not_importing
-from heyhi.profiles import LOCAL, SLURM, snakemake_command
 from heyhi.project import Project, find_project
 from heyhi.quick_dataclass import dataclass
 from heyhi.quick_tuple import NamedTuple
@@ -30,6 +30,8 @@ from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of
 from heyhi.text import shell_line
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from google.protobuf.message import Message
 
     from heyhi.code.snapshot import Snapshot
@@ -42,6 +44,13 @@ if TYPE_CHECKING:
     from heyhi.job_env import Tasks
     from heyhi.sweep.continuing import Going
     from heyhi.sweep.provenance import Provenance, Redo
+
+    class CheckSlurm(Protocol):
+        """Makes sure that Slurm is here, and, where it is to ask, that it answers."""
+
+        def __call__(self, *, asks: bool) -> None:
+            """Raise a HeyhiError where it isn't, or doesn't."""
+
 
 Main = Callable[..., object]
 
@@ -376,7 +385,7 @@ class Launch:
         log_level: str,
         host: Host | None = None,
         grace: Grace | None = None,
-        ready: Callable[[], None] | None = None,
+        ready: CheckSlurm | None = None,
     ) -> _Outcome:
         """Run it here, or submit it.
 
@@ -386,7 +395,8 @@ class Launch:
             log_level: for main.
             host: the first of several tasks that run it together.
             grace: of this process, where it is to end when the run is over.
-            ready: raises where it can't be started for another reason; called before anything is written.
+            ready: makes sure that Slurm is here, called before anything is written; and that it answers, where what
+                is done next couldn't be taken back, or sbatch had no answer.
         """
         from heyhi.job.task_main import check_main
 
@@ -397,7 +407,8 @@ class Launch:
             check_script(main, self.experiment.exp_id)
         self.check_project()
         if ready is not None:
-            ready()
+            # What was wiped stays wiped, and a results root that is made stays. Else sbatch is the first to ask.
+            ready(asks=action.stop or action.wipe or not is_there(self.project.state_root))
         take_root(self.project)
         keep(self.project, self.expansion.outside)
         if self.adhoc is not None:
@@ -418,7 +429,7 @@ class Launch:
         if self.is_for_slurm:
             code = self._copy_of_code(entry)
             make_room()
-            return self._submit(entry, code, log_level)
+            return self._submit(entry, code, log_level, ready)
         from heyhi.job.runner import ending_in, execute, watching_in  # who submits does without
 
         ranks = self._ranks(main, log_level, host)
@@ -593,6 +604,7 @@ class Launch:
     def _check_needs(self) -> None:
         if self.experiment.files:
             from heyhi.experiment.given_files import check_files
+            from heyhi.profiles import LOCAL, snakemake_command
 
             check_files(
                 self.experiment.files,
@@ -611,6 +623,8 @@ class Launch:
                 text = state.line if state.status.is_trouble else state.status.value
                 missing.append(f"  {self._named(need)}: {text}")
         if missing:
+            from heyhi.profiles import LOCAL, SLURM, snakemake_command  # where something is wrong
+
             command = shell_line(self.words)
             snakemake = snakemake_command(self.project, SLURM if self.is_for_slurm else LOCAL)
             raise NeedsError(
@@ -633,9 +647,11 @@ class Launch:
         """
         from heyhi.code.import_path import pinned_copy
         from heyhi.code.snapshot import code_for_jobs
-        from heyhi.notify.whom import take_from_environment
 
-        take_from_environment(self.project.settings.notify)
+        if self.project.settings.notify:
+            from heyhi.notify.whom import take_from_environment  # most tell nobody
+
+            take_from_environment(self.project.settings.notify)
         code = code_for_jobs(self.project) if self.snapshot else None
         if code is not None and entry is not None and not (code.root / entry.file).is_file():
             why = "leaves out: see snapshot_exclude in [tool.heyhi], or run"
@@ -654,18 +670,21 @@ class Launch:
         file = getattr(sys.modules.get(getattr(main, "__module__", None) or ""), "__file__", None)
         return copy_around(Path(file), self.project.root) if isinstance(file, str) else None
 
-    def _submit(self, entry: Importable | None, code: Snapshot | None, log_level: str) -> _Outcome:
+    def _submit(
+        self, entry: Importable | None, code: Snapshot | None, log_level: str, ready: CheckSlurm | None
+    ) -> _Outcome:
         """Hand it over to Slurm; what it is to run is written down first, as for a sweep."""
         from heyhi.job.order import Order
         from heyhi.job.patience import Patience
         from heyhi.job.submit import submit_job
-        from heyhi.slurm.commands import View
+        from heyhi.slurm.commands import NoCluster, View
         from heyhi.slurm.request import request_of
         from heyhi.sweep.known import noting
         from heyhi.sweep.write_manifest import write_manifest
 
         order = Order(
-            manifest=write_manifest(self.expansion, self.project, self.schema, words=self.words),
+            # The index takes it up when it is opened next: of a loop's, each finds what those before have left.
+            manifest=write_manifest(self.expansion, self.project, self.schema, words=self.words, indexed=False),
             schema=self.schema,
             results_root=self.project.results_root,
             state_root=self.project.state_root,
@@ -677,12 +696,18 @@ class Launch:
             node_faults=self.project.settings.node_faults,
             entry=entry.text if entry is not None else "",
         )
-        receipt = submit_job(
-            [self.experiment],
-            request_of(self.task_message),
-            order,
-            View(),
-            handing_over=lambda: noting(self.project, self._as_known),
-            wait=Patience(self.experiment.exp_id).wait,
-        )
+        ask = partial(ready, asks=True) if ready is not None else None
+        try:
+            receipt = submit_job(
+                [self.experiment],
+                request_of(self.task_message),
+                order,
+                View(),
+                handing_over=lambda: noting(self.project, self._as_known),
+                wait=Patience(self.experiment.exp_id, ask=ask).wait,
+            )
+        except NoCluster:
+            if ask is not None:
+                ask()  # which says what can be done instead
+            raise
         return _Outcome(job_id=receipt.job_id, refused=receipt.refused.get(self.experiment.exp_path, ""))

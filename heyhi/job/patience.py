@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from heyhi.loggers import get_logger
 from heyhi.slurm.commands import Busy, Full
@@ -18,10 +19,13 @@ class Patience:
     Args:
         name: of what is submitted, for the line that says so.
         seconds: for how long in all.
+        ask: is called once, before all else: finds out, and says better than sbatch does, why Slurm takes nothing.
+            It may wait, too, or raise; when it returns Slurm is asked again at once.
     """
 
-    def __init__(self, name: str, seconds: float = SECONDS) -> None:
+    def __init__(self, name: str, seconds: float = SECONDS, ask: Callable[[], None] | None = None) -> None:
         self._name = name
+        self._ask = ask
         self._seconds = seconds
         self._pause = _FIRST_SECONDS
         self._until: float | None = None
@@ -37,6 +41,10 @@ class Patience:
         """
         if isinstance(error, Full):  # until jobs end: nobody knows when
             raise error
+        if self._ask is not None:
+            ask, self._ask = self._ask, None
+            ask()
+            return
         now = time.monotonic()
         if self._until is None:
             self._until = now + self._seconds

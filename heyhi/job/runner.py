@@ -21,6 +21,7 @@ from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
 from heyhi.code.import_path import loaded_outside, outside_text, pin_imports
 from heyhi.code.version import code_version, version_of_run
+from heyhi.collector import collect_as_usual
 from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LauncherError, LostClaimError, ManifestError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim, RunClaim
@@ -32,6 +33,7 @@ from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, machine_text, read_job
 from heyhi.experiment.records import PRUNED, REQUEUE, End, History, Start, Used
 from heyhi.experiment.result import Encoded, encode
+from heyhi.experiment.run_mark import RunMark
 from heyhi.experiment.unclaimed import owner_of_run
 from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there_now, utc_now, writing
@@ -69,7 +71,8 @@ if TYPE_CHECKING:
 
 # A waiting process looks again after 1 s, then less and less often.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
-# After which a claim is looked for again that is made in an empty folder: a task may be emptying it all the time.
+# After which a claim is looked for again that is made in a folder without records, of which a run may be under way: its
+# task may be emptying it all the time.
 _DOUBT_SECONDS = 0.2
 # How Slurm says that a job has ended which then goes on by a retry of its own.
 _OWN_ENDS = ("TIMEOUT", "OUT_OF_MEMORY")
@@ -157,8 +160,10 @@ def execute(
             turn.lost = why
             signals.lose(why)
 
-        kept = KeptFolder(folder)
-        claim = _claim(folder, experiment, if_claimed, on_lost, job, RunClaim(signals.kill_seconds, kept.look))
+        kept, mark = KeptFolder(folder), RunMark(experiment)
+        claim = _claim(
+            folder, experiment, mark, if_claimed, on_lost, job, RunClaim(signals.kill_seconds, kept.look, mark.remove)
+        )
         if isinstance(claim, Outcome):
             return claim
         with contextlib.ExitStack() as stack:
@@ -226,6 +231,7 @@ def execute(
 def _claim(
     folder: ExperimentDir,
     experiment: Experiment,
+    mark: RunMark,
     if_claimed: Literal["wait", "leave"],
     on_lost: Callable[[str], None],
     job: JobClaim | None,
@@ -243,7 +249,8 @@ def _claim(
         history = folder.history()
         if ended < 0:
             ended = len(history.ends)
-        look_again = _DOUBT_SECONDS if _is_emptied(folder) else 0.0
+        is_first = mark.make()
+        look_again = 0.0 if is_first or folder.identity_path.exists() else _DOUBT_SECONDS
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
         # Its task may have removed the claim; of an earlier start of the same job nothing is left.
@@ -258,6 +265,8 @@ def _claim(
         else:
             got = Claim.acquire(folder.path, on_lost=on_lost, run=run, look_again=look_again)
         if isinstance(got, Claim):
+            if not is_first:
+                mark.make()  # who had it may have removed it meanwhile
             ends = folder.history().ends[ended:] if waited_for is not None else []
             if not ends or ends[-1].reason != "failed" or is_there_now(folder.result_path):
                 return got
@@ -276,11 +285,6 @@ def _claim(
             waited_for = got
         time.sleep(wait)
         wait = min(1.5 * wait, _LONGEST_WAIT)
-
-
-def _is_emptied(folder: ExperimentDir) -> bool:
-    """Return whether there is a folder, but not what each run and submission writes into it first."""
-    return folder.path.exists() and not folder.identity_path.exists()
 
 
 class _Over:
@@ -874,6 +878,7 @@ class _Command:
 
         def task_main(**kwargs: object) -> object:
             given = folder.read_entry()  # by who has launched it last with a function of their own
+            collect_as_usual()  # what there is by now is the run's, and stays
             if self.tasks > 1:
                 # Most runs are one process, and are spared the imports.
                 from heyhi.job.ranks import run_ranks

@@ -22,7 +22,6 @@ from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, is_slot
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import NOT_KNOWN, Submission
 from heyhi.experiment.slots import chosen_dir, slot_dir
-from heyhi.experiment.used import used_in_job
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.handover import Handover, absent
 from heyhi.job.job_name import job_name
@@ -30,7 +29,6 @@ from heyhi.job.left_out import submit_elsewhere
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.past import Past, past_of
 from heyhi.job.script import batch_script, is_pack, retry_words, runner_words
-from heyhi.job.slot_end import finish
 from heyhi.loggers import get_logger
 from heyhi.slurm.commands import Busy, Full, View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
@@ -248,6 +246,8 @@ def _is_over(experiment: Experiment, order: Order) -> bool:
     """Return whether there is nothing to run for a slot: who was to write down how it ended was killed before."""
     if not experiment.is_slot or order.search is None:
         return False
+    from heyhi.job.slot_end import finish  # of searches alone
+
     return finish(slot_dir(experiment.exp_path, order.results_root), order.search) is not None
 
 
@@ -281,6 +281,8 @@ def _settle(folder: ExperimentDir, view: View) -> None:
     if is_slot(str(folder.path)):  # what was used is its experiment's
         folder.append_attempt(settled(history, job, utc_now()))
         return
+    from heyhi.experiment.used import used_in_job  # most have had no job, or one that said so itself
+
     is_told = started and any(e.attempt == started[-1].attempt and e.used is not NOT_KNOWN for e in history.ends)
     end = settled(history, job, utc_now())
     folder.append_attempt(end if is_told else end._replace(used=used_in_job(folder.path, history, job)))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlsplit
 
 from heyhi.errors import NotifyError, suggest
 from heyhi.quick_tuple import NamedTuple
@@ -50,6 +49,8 @@ class Whom(NamedTuple):
             return f"mail:{self.address}"
         if self.kind == "command":
             return f"command:{shlex.split(self.address)[0]}"
+        from urllib.parse import urlsplit  # most launches tell nobody
+
         parts = urlsplit(self.address)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}/…"
@@ -213,6 +214,8 @@ def _parse_command(line: str) -> Whom:
 
 
 def _parse_url(text: str, before: str = "", *, is_ntfy: bool = False) -> Whom:
+    from urllib.parse import urlsplit
+
     expected = f"expected {before}https://HOST/PATH"
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise NotifyError(f"the URL has blanks or other characters that no URL has; {expected}, others as %20")

@@ -100,7 +100,7 @@ def chooser(name: str, sign: str, value: str, known: Known) -> Callable[[int], b
 
 def _places(name: str, known: Known) -> Iterator[_Place]:
     """Yield where the schemas have a key that holds a list, a map or a message."""
-    from heyhi.config.composite import is_composite
+    from heyhi.config.keys import is_composite
 
     first, _, rest = name.partition(".")
     for one in known.settings:

@@ -24,7 +24,11 @@ _DOWN = regex(r"^Slurmctld\(.*?\) (?:at )?(\S+) (?:is|are) \S*DOWN", re.MULTILIN
 
 
 def check_reachable(
-    instead: str = "", *, seconds: float = _RESTART_SECONDS, tell: Callable[[str], None] | None = None
+    instead: str = "",
+    *,
+    seconds: float = _RESTART_SECONDS,
+    tell: Callable[[str], None] | None = None,
+    asks: bool = True,
 ) -> None:
     """Make sure that this machine has a Slurm that answers, and that it is the cluster that jobs are meant for.
 
@@ -32,12 +36,13 @@ def check_reachable(
         instead: what runs here what Slurm can't, as a sentence's second half; empty for nothing.
         seconds: for how long a controller that doesn't answer is asked again: one that is restarted takes a moment.
         tell: is told once why it is asked again.
+        asks: whether its controllers are asked; who submits one job next is answered by sbatch.
 
     Raises:
         LauncherError: there is no sbatch, or no controller behind it.
         SlurmError: Slurm doesn't say what its cluster is called, where that is asked.
     """
-    if why := unreachable(seconds=seconds, tell=tell):
+    if why := unreachable(seconds=seconds, tell=tell) if asks else _missing():
         fix = "--profile=local" if instead else ""
         raise LauncherError(f"{why}{f': {instead}' if instead else ''}", key="sbatch", fix=fix)
     if clusters_wished_for():
@@ -53,11 +58,8 @@ def unreachable(*, seconds: float = _RESTART_SECONDS, tell: Callable[[str], None
         seconds: as `check_reachable` has it.
         tell: likewise.
     """
-    if not is_here():
-        return "this machine has no sbatch, by which Slurm takes jobs"
-    conf = os.environ.get("SLURM_CONF", "")
-    if conf and not Path(conf).exists():  # Slurm's commands look for it a minute long
-        return f"sbatch is here, but this machine knows of no cluster (SLURM_CONF={conf}: there is no such file)"
+    if why := _missing():
+        return why
     until = time.monotonic() + seconds
     while True:
         try:
@@ -71,6 +73,16 @@ def unreachable(*, seconds: float = _RESTART_SECONDS, tell: Callable[[str], None
             tell(why)
             tell = None
         time.sleep(_PAUSE_SECONDS)
+
+
+def _missing() -> str:
+    """Return what this machine lacks to hand jobs over, without asking Slurm; empty for nothing."""
+    if not is_here():
+        return "this machine has no sbatch, by which Slurm takes jobs"
+    conf = os.environ.get("SLURM_CONF", "")
+    if conf and not Path(conf).exists():  # Slurm's commands look for it a minute long
+        return f"sbatch is here, but this machine knows of no cluster (SLURM_CONF={conf}: there is no such file)"
+    return ""
 
 
 def _read(answer: Answer) -> tuple[str, bool]:

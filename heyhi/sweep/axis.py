@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.composite import is_composite
-from heyhi.config.keys import Key, Kind, choices
+from heyhi.config.keys import Key, Kind, choices, is_composite
 from heyhi.config.overrides import canonical_text, cast_value, parts_written
 from heyhi.config.recipe import refuse_includes
 from heyhi.config.renames import first_name

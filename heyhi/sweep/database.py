@@ -47,9 +47,9 @@ def open_to_copy(path: Path) -> sqlite3.Connection:
 
 
 def _opened_by_name(path: Path, how: str) -> sqlite3.Connection:
-    from urllib.parse import quote  # the index, which `heyhi status` asks, can do without
-
-    name = quote(os.path.abspath(path))  # noqa: PTH100 (a link keeps its name)
+    name = os.path.abspath(path)  # noqa: PTH100 (a link keeps its name)
+    for mark in "%?#":  # all that SQLite reads otherwise in a URI; urllib.parse would take a millisecond to load
+        name = name.replace(mark, f"%{ord(mark):02x}")
     uri = f"file:{name}?{how}"
     return _made_safe(sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False))
 

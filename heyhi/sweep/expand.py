@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.collector import paused_collection
-from heyhi.config.base import Base
 from heyhi.config.best import Best, taken_over
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import ExpPattern, Identity
@@ -24,7 +23,6 @@ from heyhi.config.templates import FORMS, bests_in
 from heyhi.errors import HeyhiError, NeedsError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME, is_winner, result_of
-from heyhi.experiment.winners import known_winners, winner_id, winner_path
 from heyhi.files import is_there, read_lines
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field, replace
@@ -37,6 +35,7 @@ from heyhi.sweep.size import check_size
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from heyhi.config.base import Base
     from heyhi.config.frozen import FrozenConfig
     from heyhi.sweep.doubles import Double
     from heyhi.sweep.search_spec import SearchSpec
@@ -85,6 +84,8 @@ class Planned(NamedTuple):
         bests = (need for need in self.needs if is_winner(need))
         if not all(os.access(result_of(folder), os.F_OK) for folder in bests):
             return self
+        from heyhi.experiment.winners import known_winners  # most experiments name no best one
+
         message = base.complete(known_winners(project.results_root)).message
         return self._replace(config=message.SerializeToString(deterministic=True))
 
@@ -155,6 +156,10 @@ class Expansion:
 
     def completed(self, project: Project, schema: Schema) -> Expansion:
         """Return it with the configs completed of those whose best ones of sweeps were chosen since."""
+        if not any(one.is_open for one in self.planned):  # most are complete, and need nothing loaded for that
+            return self
+        from heyhi.config.base import Base
+
         planned = [
             one.completed(project, Base.from_bytes(one.base, schema, project)) if one.is_open else one
             for one in self.planned
@@ -363,6 +368,8 @@ class Contests:
                 f"{best.text}: is a search for {search.direction}={search.metric}, and its best is by that:"
                 f" {{{{best {best.sweep} {search.direction}={search.metric}}}}}"
             )
+        from heyhi.experiment.winners import winner_id, winner_path
+
         contest = Contest(winner_id(best), best, tuple(expansion.folders))
         is_open = not is_there(winner_path(self.project.results_root, best.words))
         if search is not None and search.stop is not None and best.of == "all" and is_open:
@@ -400,6 +407,8 @@ class Contests:
 
     def completed(self, planned: Planned, composed: Composed) -> Planned:
         """Give an experiment what its config is completed from, and complete it if the best ones are known."""
+        from heyhi.config.base import Base
+
         assert composed.source is not None
         fields = self.project.settings.replicate
         candidates = [taken_over(line, fields)[0] for best in composed.bests for line in self._lines(best)]

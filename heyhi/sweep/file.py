@@ -186,9 +186,11 @@ def read_sweep_file(project: Project, path: Path) -> SweepFile:
         found: list[Any] = []
         # All of them at once, before the first is composed: what becomes of a point is done by code of ours.
         with own_code(project.root, Path(str(module.__file__)), seed=1):
+            most = project.settings.max_points or sys.maxsize
             for point in module.yield_sweep():
                 found.append(point)
-                check_size(project, len(found), f"{name} yields more than {len(found) - 1:,} points")
+                if len(found) > most:
+                    check_size(project, len(found), f"{name} yields more than {most:,} points")
         for index, point in enumerate(found):
             if not (
                 isinstance(point, tuple)

@@ -12,7 +12,6 @@ import math
 import os
 import sqlite3
 import time
-import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cached_property, lru_cache
@@ -122,13 +121,18 @@ class ManifestIndex:
         self._root = project.results_root
         self._folder = manifests_root(project)
         self._records_then = records  # that were there before it was brought up to date
+        self._opened: list[sqlite3.Connection] = []
         self._use(connection)
 
     def _use(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._opened.append(connection)  # one that is damaged may still be read from
         self._is_checked = False
         self.__dict__.pop("_own_origins", None)
-        weakref.finalize(self, connection.close)
+
+    def __del__(self) -> None:
+        for connection in self.__dict__.get("_opened", ()):  # not of one that was never made
+            connection.close()
 
     @classmethod
     def open(cls, project: Project) -> ManifestIndex:

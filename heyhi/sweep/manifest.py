@@ -15,7 +15,6 @@ import errno
 import json
 import os
 import sqlite3
-import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -206,7 +205,6 @@ class Manifest:
         self.path = path
         self._connection = connection
         self._meta = meta
-        self._close = weakref.finalize(self, connection.close)
 
     @classmethod
     def open(cls, path: Path) -> Manifest:
@@ -238,7 +236,10 @@ class Manifest:
 
     def close(self) -> None:
         """Close the file; reading fails from then on."""
-        self._close()
+        self._connection.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def __enter__(self) -> Manifest:
         return self

@@ -63,6 +63,7 @@ def write_manifest(
     code_root: Path | None = None,
     folder: Path | None = None,
     words: Sequence[str] = (),
+    indexed: bool = True,
 ) -> Path:
     """Write the manifest of a sweep, unless it is there, and make it the newest of its experiments.
 
@@ -74,6 +75,7 @@ def write_manifest(
         folder: where to write it instead, for somebody who only looks: it becomes the newest of nothing.
         words: by which `heyhi expand` names the sweep; default: its file, or the config of each experiment. They are
             no part of the content: of two spellings, the first one stays.
+        indexed: whether the index takes it up now; else it does when it is opened next, by whoever asks it.
 
     Returns:
         `<state root>/manifests/<label>-<16 hex of the content>.sqlite`.
@@ -108,7 +110,7 @@ def write_manifest(
         _make_newest(path, always=folder is not None)
     # A read-only index only costs time: what it misses is looked up in the manifests.
     with contextlib.suppress(ManifestError):
-        if folder is None:
+        if folder is None and indexed:
             ManifestIndex.open(project)
     return path
 

@@ -31,6 +31,7 @@ OPENING = {
     "experiment/mixed.py": "notes of the results root",
     "experiment/notes.py": "notes of the results root",
     "experiment/project_names.py": "a note of the results root",
+    "experiment/run_mark.py": "what it makes itself, or not at all",
     "job/adhoc.py": "notes of the results root",
     "job/own_memory.py": "files of the kernel",
     "job/grace.py": "a log that it has opened before",

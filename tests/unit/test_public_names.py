@@ -79,4 +79,10 @@ def test_an_unknown_name_is_named() -> None:
 def test_a_name_costs_only_what_it_needs() -> None:
     code = "import sys, heyhi; heyhi.HeyhiError; print(*(m for m in sys.modules if m.startswith('heyhi')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) == {"heyhi", "heyhi.errors", "heyhi.faults", "heyhi.quick_tuple"}
+    assert set(done.stdout.split()) == {
+        "heyhi",
+        "heyhi.errors",
+        "heyhi.faults",
+        "heyhi.quick_pathlib",
+        "heyhi.quick_tuple",
+    }

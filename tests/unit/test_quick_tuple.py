@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import types
 import typing
 
 import pytest
@@ -40,3 +41,16 @@ def test_a_named_tuple_is_what_that_of_typing_is() -> None:
     assert pickle.loads(pickle.dumps(pair)) == pair._replace() and repr(pair) == "Pair(first=1, second='b')"
     with pytest.raises(TypeError):
         Pair()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 22, 23, 40])
+def test_any_number_of_fields_is_held_by_name(count: int) -> None:
+    names = [f"field_{number}" for number in range(count)]
+    kind = types.new_class(
+        "Many", (NamedTuple,), exec_body=lambda body: body.update(__annotations__=dict.fromkeys(names, "int"))
+    )
+    made = kind(*range(count))
+    assert made == kind(**dict(zip(names, range(count), strict=True))) == tuple(range(count))
+    assert [getattr(made, name) for name in names] == [*range(count)]
+    with pytest.raises(TypeError, match=r"Many\.__new__\(\)"):
+        kind(*range(count + 1))

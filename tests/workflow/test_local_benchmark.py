@@ -42,5 +42,4 @@ def test_the_bare_snakefile_is_run_anew(bench: Bench) -> None:
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_hydra_runs_as_many(bench: Bench, launcher: str) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher" if launcher == "joblib" else "hydra")
     assert made(bench.multirun(3, f"hydra/launcher={launcher}"), bench.hydra) == 3

@@ -438,7 +438,7 @@ def test_all_ways_to_a_list_have_one_identity(shared_lab: Lab, values: list[int]
 def test_a_scalar_sweep_is_not_slowed_by_lists(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.write("cfg.prototxt", BASE)
     composer = lab.composer()
-    monkeypatch.setattr("heyhi.config.compose.named_lines", None)
+    monkeypatch.setattr("heyhi.config.normal_form.named_lines", None)
     assert named(composer, "lr=0.5", "sgd.momentum=3", "name=x", "sgd.nesterov=true")
 
 

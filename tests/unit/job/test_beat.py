@@ -68,6 +68,15 @@ def beat_of(lab: Any) -> int:
     return pid
 
 
+def files_of(pid: int) -> list[str]:
+    return [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+def begin(pid: int) -> None:
+    """Wait until what beats has begun to look."""
+    wait_until(lambda: any("pidfd" in name for name in files_of(pid)))
+
+
 def age(lab: Any) -> None:
     """Have the claim look as if nobody had touched it for long, and wait until somebody has."""
     path = lab.folder().claim_path
@@ -134,7 +143,8 @@ def test_what_beats_is_nothing_that_a_task_can_find_or_has_lent_something(task_l
     process = task_lab.start(main, FAST)
     task_lab.meet("ready")
     pid = beat_of(task_lab)
-    files = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    begin(pid)
+    files = files_of(pid)
     assert {name for name in files if "pidfd" not in name} == {"/dev/null"}
     assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
     assert os.getsid(pid) not in (os.getsid(process.pid), process.pid)
@@ -164,8 +174,8 @@ def test_a_run_whose_beat_is_killed_gets_another(task_lab: Any) -> None:
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: beats(task_lab) not in ([], [first]))
     (second,) = beats(task_lab)
-    wait_until(lambda: len(list(Path(f"/proc/{second}/fd").iterdir())) == 4)  # it has begun
-    files = {str(path.readlink()) for path in Path(f"/proc/{second}/fd").iterdir()}
+    begin(second)
+    files = files_of(second)
     assert {name for name in files if "pidfd" not in name} == {"/dev/null"}
     process.send_signal(signal.SIGSTOP)
     age(task_lab)
@@ -182,6 +192,46 @@ def test_a_stopped_run_keeps_its_claim(task_lab: Any) -> None:
         age(task_lab)
     process.send_signal(signal.SIGCONT)
     task_lab.meet("go")
+    assert task_lab.end(process) == (0, "", "")
+
+
+def test_a_short_run_starts_no_second_python_and_lends_what_beats_nothing(task_lab: Any) -> None:
+    """Until its first look it is a shell."""
+    late = "import os, heyhi.experiment.heartbeat as heartbeat; heartbeat._FIRST_PAUSE = 60.0"
+    lent = 'os.set_inheritable(os.open("/etc/passwd", os.O_RDONLY), True); os.environ["BASH_ENV"] = "/dev/tty"'
+    process = task_lab.start(WAIT, f"{late}; {lent}")
+    task_lab.meet("ready")
+    pid = beat_of(task_lab)
+    wait_until(lambda: "\nState:\tS" in Path(f"/proc/{pid}/status").read_text())  # it waits
+    for sign in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGALRM}:
+        os.kill(pid, sign)
+    assert Path(f"/proc/{pid}/exe").readlink().name == "bash" and Path(f"/proc/{pid}/cwd").readlink() == Path("/")
+    assert {name.partition(":")[0] for name in files_of(pid)} == {"/dev/null", "pipe"} and len(files_of(pid)) == 3
+    assert os.getpgid(pid) not in (os.getpgid(process.pid), process.pid)
+    task_lab.meet("go")
+    assert task_lab.end(process) == (0, "", "") and is_gone(pid)
+
+
+def test_what_beats_needs_no_shell(task_lab: Any) -> None:
+    none = 'import heyhi.experiment.heartbeat as heartbeat; heartbeat._SHELL = "/none/bash"'
+    process = task_lab.start(WAIT, f"{FAST}; {none}")
+    task_lab.meet("ready")
+    pid = beat_of(task_lab)
+    process.send_signal(signal.SIGSTOP)
+    age(task_lab)
+    process.send_signal(signal.SIGCONT)
+    assert os.getsid(pid) not in (os.getsid(process.pid), process.pid)
+    task_lab.meet("go")
+    assert task_lab.end(process) == (0, "", "") and is_gone(pid)
+
+
+def test_a_claim_that_was_removed_before_the_first_look_is_put_back(task_lab: Any) -> None:
+    main = HOLD.replace("    ctypes.PyDLL", '    pathlib.Path("claim.json").unlink()\n    ctypes.PyDLL')
+    process = task_lab.start(main)  # at the usual pace
+    task_lab.meet("ready")
+    path = task_lab.folder().claim_path
+    wait_until(lambda: path.exists() and '"put_back": true' in path.read_text())
+    (task_lab.fifos / "go").write_text("x")
     assert task_lab.end(process) == (0, "", "")
 
 

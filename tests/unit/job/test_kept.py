@@ -8,6 +8,7 @@ import shutil
 import signal
 import stat
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import End, Start
 from heyhi.experiment.status import find_state
 from heyhi.experiment.unclaimed import find_owner
+from heyhi.job import runner
 from tests.unit.job.test_beat import FAST, beat_of, beats, wait_until
 
 EMPTIES = {
@@ -442,3 +444,72 @@ def test_no_claim_is_left_of_a_task_that_puts_something_else_in_its_place(
     folder = task_lab.folder()
     assert task_lab.run(main, FAST * waits) == (0, "", "")
     assert not [path.name for path in folder.path.iterdir() if path.name.startswith("claim")]
+
+
+def test_an_experiment_that_nobody_has_begun_waits_for_nobody(task_lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_DOUBT_SECONDS", 3600.0)
+    assert task_lab.end(task_lab.start("def main(task, cfg, log_level):\n    os._exit(0)"))[0] == 1
+    for lr in (1, 0.25):
+        task_lab.folder(lr).path.mkdir(parents=True)  # as Snakemake does, before it starts a run
+        assert task_lab.execute(lambda **_: {}, lr=lr).done
+    failed = task_lab.execute(lambda **_: 1 / 0, lr=0.125)
+    assert failed.status is Status.DEAD
+    shutil.rmtree(task_lab.folder(0.125).path)
+    assert task_lab.execute(lambda **_: {}, lr=0.125).done
+    assert list((task_lab.root / "results/.heyhi/running").iterdir()) == []
+
+
+def test_an_experiment_whose_folder_is_removed_all_the_time_is_not_started_twice(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            here = os.getcwd()
+            def remove():
+                while True:
+                    shutil.rmtree(here, ignore_errors=True)
+
+            threading.Thread(target=remove, daemon=True).start()
+            meet("ready")
+            signal.pause()
+        """
+    process = task_lab.start("import shutil\n" + textwrap.dedent(main))
+    task_lab.meet("ready")
+    ran = []
+    for _ in range(3):
+        with contextlib.suppress(HeyhiError):
+            task_lab.execute(lambda **_: ran.append(1), if_claimed="leave")
+        assert not ran and process.poll() is None
+
+
+def test_who_comes_to_the_empty_folder_of_a_run_looks_again(task_lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_DOUBT_SECONDS", 2.0)
+    folder = task_lab.folder()
+    process = task_lab.start("def main(task, cfg, log_level):\n    meet('ready')\n    signal.pause()", FAST)
+    task_lab.meet("ready")
+    both = (process.pid, beat_of(task_lab))
+    for pid in both:
+        os.kill(pid, signal.SIGSTOP)
+    empty(folder.path)
+
+    def empty_again() -> None:
+        wait_until(folder.claim_path.exists)
+        empty(folder.path)
+        for pid in both:
+            os.kill(pid, signal.SIGCONT)
+
+    other = threading.Thread(target=empty_again)
+    other.start()
+    ran: list[int] = []
+    outcome = task_lab.execute(lambda **_: ran.append(1), if_claimed="leave")
+    other.join()
+    assert not ran and outcome.status is Status.RUNNING and f"pid {process.pid}" in outcome.reason
+
+
+def empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink(missing_ok=True)
+
+
+def test_where_no_mark_can_be_made_a_run_starts_all_the_same(task_lab: Any) -> None:
+    (task_lab.root / "results/.heyhi").mkdir(parents=True)
+    (task_lab.root / "results/.heyhi/running").write_text("")
+    assert task_lab.execute(lambda **_: {}).done

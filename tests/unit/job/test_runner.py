@@ -407,6 +407,24 @@ def test_a_run_loads_only_what_it_uses(lab: Lab) -> None:
     assert code == 0 and sorted(NOT_LOADED & set(out.split())) == []
 
 
+def test_python_looks_for_garbage_as_usual_while_main_runs(task_lab: Any) -> None:
+    task_lab.write("""
+        def main(task, cfg, log_level):
+            import gc
+            return {"usual": list(gc.get_threshold()), "on": gc.isenabled(), "left_alone": gc.get_freeze_count() > 0}
+        """)
+    experiment = task_lab.experiment()
+    expansion = expand(task_lab.project, task_lab.schema, [("conf/job.prototxt", ["lr=0.5"])])
+    manifest = write_manifest(expansion, task_lab.project, task_lab.schema)
+    target = target_of(experiment.exp_path, task_lab.root)
+    words = [sys.executable, "-m", "heyhi.runner", target, "--manifest", str(manifest)]
+    assert task_lab.end(task_lab.open(words)) == (0, "", "")
+    say = "import gc; print(*gc.get_threshold())"
+    usual = subprocess.run([sys.executable, "-c", say], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    found = task_lab.folder().read_result()
+    assert found == {"usual": [int(one) for one in usual], "on": True, "left_alone": True}
+
+
 # --- stopped and killed
 
 

@@ -16,8 +16,19 @@ NOT_LOADED = {
     "google.protobuf.descriptor_pb2",
     "google.protobuf.text_format",
     "hashlib",
+    "heyhi.code.work_tree_diff",
+    "heyhi.config.base",
     "heyhi.config.compiling",
+    "heyhi.config.composite",
+    "heyhi.config.kept_files",
+    "heyhi.config.normal_form",
+    "heyhi.experiment.used",
+    "heyhi.experiment.winners",
+    "heyhi.job.grace",
     "heyhi.job.runner",
+    "heyhi.job.slot_end",
+    "heyhi.notify.whom",
+    "heyhi.profiles",
     "heyhi.report",
     "heyhi.sweep.drift",
     "heyhi.sweep.file",
@@ -29,6 +40,8 @@ NOT_LOADED = {
     "socket",
     "tempfile",
     "tomllib",
+    "urllib.parse",
+    "weakref",
 }
 
 
