@@ -7,6 +7,7 @@ to say so. What is printed past Python, by C code or by a program that was start
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -96,6 +97,7 @@ def _be_child(command: Callable[[], int], writing: int, *, says_all: bool) -> No
     if code in (0, None) and not says_all:
         with contextlib.suppress(OSError):
             os.write(writing, _END)
+    gc.freeze()  # all of its memory goes with it: what a large sweep has left isn't looked through for garbage
     sys.exit(code)
 
 

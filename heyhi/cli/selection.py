@@ -631,6 +631,9 @@ class Selection:
         """Have what an earlier word names, too, run as it says: of two values that are in no identity, one counts."""
         from heyhi.sweep.doubles import Double, double_lines
 
+        if not self._first:  # it is the first word
+            self._first.update((one.folder, one) for one in expansion.planned)
+            return expansion
         planned, doubles = [], []
         for one in expansion.planned:
             first = self._first.setdefault(one.folder, one)

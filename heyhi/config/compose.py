@@ -139,12 +139,14 @@ class _Config:
     Attributes:
         root: the config as it is without overrides.
         start: the same, as scalar overrides find it.
+        first_name: path that it first had, as an identity writes it.
         recipes: the overrides' keys -> how they are applied.
         starts: keys and paths of include overrides -> what scalar overrides find then.
     """
 
     root: Root
     start: _Start
+    first_name: str
     recipes: dict[tuple[str, ...], Recipe] = field(default_factory=dict)
     starts: dict[tuple[tuple[str, str], ...], _Start] = field(default_factory=dict)
 
@@ -324,6 +326,20 @@ class Composer:
         recipe = config.recipes.get(keys) or self._recipe(config, keys)
         return _choices_made(recipe, raw) if recipe.may_contradict and not errors else None
 
+    def may_contradict(self, cfg: str | Path, overrides: Overrides) -> bool:
+        """Return whether two of some overrides, by other values, could choose different members of one oneof.
+
+        Args:
+            cfg: as for `compose`.
+            overrides: likewise; only their keys count.
+
+        Raises:
+            ConfigError: the config is missing or wrong.
+        """
+        config = self._config_of(cfg)
+        keys, _, _ = keys_and_values(overrides)
+        return (config.recipes.get(keys) or self._recipe(config, keys)).may_contradict
+
     def oneofs_first(self, cfg: str | Path, keys: Sequence[str]) -> list[str]:
         """Put the keys of oneofs before those that lie in members of these, and leave the order otherwise.
 
@@ -414,7 +430,7 @@ class Composer:
         if config is None:
             root = self._files.root(path)
             start = _Start(root.message, (), root.has_needs, root.sources, root.joined)
-            config = self._configs[path] = _Config(root, start)
+            config = self._configs[path] = _Config(root, start, self._files.first_name(root.name))
         return config
 
     # --- one experiment -------------------------------------------------------------------------------------------
@@ -435,7 +451,7 @@ class Composer:
         root = config.root
         if chain:
             chain = _grown(chain, _experiment_text(root.name, overrides))
-        keys, raw, errors = keys_and_values(overrides)
+        keys, raw, errors = keys_and_values(overrides, config.recipes)
         recipe = config.recipes.get(keys) or self._recipe(config, keys)
         start = self._start(config, recipe, keys, raw) if recipe.includes else config.start
         if recipe.errors or start.errors:
@@ -446,7 +462,7 @@ class Composer:
             errors += _contradictions(recipe, raw)
         message = copy_of(start.message)
         task: Message = getattr(message, root.task)
-        found = _Needs()
+        found: _Needs | None = None  # mostly there are none
         lines = _write_plain(recipe, raw, task)
         if len(lines) == len(recipe.writes) and not (errors or start.has_needs or recipe.has_lists):
             named = [lines[i] for i in recipe.order]
@@ -463,12 +479,17 @@ class Composer:
             raise _unset(message, root)
         if start.joined:
             self._tell_joined(config, start, recipe, task)
-        identity = Identity(self._files.first_name(root.name), (*start.lines, *named))
-        bests = () if self._winners is not None else tuple(dict.fromkeys([*start.bests, *found.bests]))
+        identity = Identity(config.first_name, (*start.lines, *named))
+        needs: tuple[Composed, ...] = ()
+        files: tuple[str, ...] = ()
+        bests = start.bests
+        if found is not None:
+            needs, files = tuple(found.needs.values()), tuple(found.files)
+            bests = tuple(dict.fromkeys([*bests, *found.bests]))
+        if self._winners is not None:
+            bests = ()
         source = (root.path, overrides) if bests else None
-        return Composed(
-            identity, root.task, message, tuple(found.needs.values()), root.message, tuple(found.files), bests, source
-        )
+        return Composed(identity, root.task, message, needs, root.message, files, bests, source)
 
     def _recipe(self, config: _Config, keys: tuple[str, ...]) -> Recipe:
         task = message_type(self.schema.tasks[config.root.task])
@@ -695,7 +716,7 @@ class Composer:
             OverrideError: they don't fit this config.
         """
         keys, raw, _ = keys_and_values(overrides)
-        config = _Config(root, _Start(root.message, (), root.has_needs, root.sources, root.joined))
+        config = _Config(root, _Start(root.message, (), root.has_needs, root.sources, root.joined), "")
         recipe = self._recipe(config, keys)
         start = self._start(config, recipe, keys, raw) if recipe.includes else config.start
         point = _Point(config, start, overrides, (), [*recipe.errors, *start.errors], [])
@@ -900,15 +921,18 @@ class Composer:
 def _write_plain(recipe: Recipe, raw: Sequence[object], task: Message) -> list[str]:
     """Write values up to the first that has to be cast, or can't be written; return their canonical lines."""
     lines: list[str] = []
-    for write in recipe.writes:
-        value = raw[write.at]
-        if type(value) is not write.plain or not write.low <= value <= write.high:
+    # Taken apart at once: to look up each field takes as long as to write the value.
+    for at, _, head, apply, plain, low, high, text, *_ in recipe.writes:
+        value = raw[at]
+        if type(value) is Drawn:
+            value = float(value) if plain is float else round(value)
+        if type(value) is not plain or not low <= value <= high:
             break
         try:
-            write.apply(task, value)
+            apply(task, value)
         except OverrideError:
             break
-        lines.append(write.head + write.text(value))
+        lines.append(head + text(value))
     return lines
 
 

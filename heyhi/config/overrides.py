@@ -9,7 +9,7 @@ How a key is found is left to `keys`; includes (`I…`) are recognised by `inclu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 from google.protobuf.message import Message
 
@@ -61,8 +61,14 @@ def split_override(text: str) -> tuple[str, str]:
     raise OverrideError(f"override '{shorten(text)}': expected key=value (or I.mount=path for an include)")
 
 
-def keys_and_values(overrides: Overrides) -> tuple[tuple[str, ...], Sequence[object], list[tuple[int, HeyhiError]]]:
+def keys_and_values(
+    overrides: Overrides, known: Container[tuple[str, ...]] = ()
+) -> tuple[tuple[str, ...], Sequence[object], list[tuple[int, HeyhiError]]]:
     """Split overrides.
+
+    Args:
+        overrides: to be split.
+        known: keys that others had: those of a mapping that are like these need no look at each.
 
     Returns:
         texts of the keys; their values as they were given; errors, each with the place among these where the
@@ -71,6 +77,8 @@ def keys_and_values(overrides: Overrides) -> tuple[tuple[str, ...], Sequence[obj
     Raises:
         OverrideError: they are neither a mapping nor a list.
     """
+    if type(overrides) is dict and (keys_before := tuple(overrides)) in known:
+        return keys_before, list(overrides.values()), []
     if type(overrides) is dict or isinstance(overrides, Mapping):
         return tuple(map(str, overrides)), list(overrides.values()), []
     if isinstance(overrides, str):

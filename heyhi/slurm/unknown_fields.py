@@ -23,7 +23,7 @@ def unknown_fields(task: Message) -> list[str]:
     Args:
         task: message of the task.
     """
-    if not _may_have_some(type_of(task)) or not task.HasField("launcher"):
+    if not may_have_some(type_of(task)) or not task.HasField("launcher"):
         return []
     found = []
     for field, value in task.launcher.ListFields():  # type: ignore[attr-defined]
@@ -41,7 +41,7 @@ def unknown_fields(task: Message) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _may_have_some(task: Descriptor) -> bool:
+def may_have_some(task: Descriptor) -> bool:
     """Return whether a task's launcher has such fields at all; cached, as each point of a sweep asks."""
     launcher = field_named(task, "launcher")
     if launcher is None or launcher.message_type is None or launcher.is_repeated:

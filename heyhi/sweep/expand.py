@@ -18,7 +18,7 @@ from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.outside import is_outside
 from heyhi.config.overrides import Overrides, override_texts
-from heyhi.config.schema import Schema
+from heyhi.config.schema import Schema, type_of
 from heyhi.config.templates import FORMS, bests_in
 from heyhi.errors import HeyhiError, NeedsError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
@@ -28,7 +28,7 @@ from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.quick_tuple import NamedTuple
 from heyhi.slurm.request import launcher_resources
-from heyhi.slurm.unknown_fields import unknown_fields
+from heyhi.slurm.unknown_fields import may_have_some, unknown_fields
 from heyhi.sweep.left_out import LeftOut
 from heyhi.sweep.size import check_size
 
@@ -493,6 +493,7 @@ class _Gather:
     _may_nest: bool = False
     _repeated: list[str] = field(default_factory=list)  # exp ids that another point has already
     _doubles: list[Double] = field(default_factory=list)
+    _odd: dict[str, bool] = field(default_factory=dict)  # by task
     _unknown: dict[str, None] = field(default_factory=dict)  # what is said of fields that mean nothing
 
     def add(self, composed: Composed, pattern: ExpPattern, overrides: Overrides, *, is_less: bool = False) -> None:
@@ -531,9 +532,11 @@ class _Gather:
         if is_outside(composed.identity.cfg):
             self.outside[composed.identity.cfg] = composed.base
         config = composed.message.SerializeToString(deterministic=True)
-        resources = launcher_resources(composed.task_message)
-        for text in unknown_fields(composed.task_message):
-            self._unknown[text] = None
+        task = composed.task_message
+        resources = launcher_resources(task)
+        if self._may_be_odd(composed.task, task):
+            for text in unknown_fields(task):
+                self._unknown[text] = None
         if needs:
             self._known(exp_id, composed.identity)  # one of these may have taken its path just now
         planned = Planned(
@@ -543,6 +546,13 @@ class _Gather:
             planned = self.contests.completed(planned, composed)
         self.planned[exp_id] = planned
         return planned
+
+    def _may_be_odd(self, name: str, task: Message) -> bool:
+        """Return whether a task's launcher has fields that mean nothing: asked once for each task, by its name."""
+        found = self._odd.get(name)
+        if found is None:
+            found = self._odd[name] = may_have_some(type_of(task))
+        return found
 
     def _best(self, best: Best) -> str:
         """Return what stands for the best of a sweep; what it is chosen from is needed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import marshal
 import math
 import os
 import sqlite3
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from heyhi.config.identity import Identity
     from heyhi.experiment.folder import ExperimentDir
 
-_FORMAT = 4
+_FORMAT = 5
 # For which others are waited for: whoever has it locked for longer was stopped, and this one does without it.
 _BUSY_SECONDS = 10.0
 # Once somebody was waited for in vain, each later look of this process takes so long, for a minute.
@@ -557,7 +558,7 @@ def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
 def _checksum(rows: list[tuple[Any, ...]]) -> int:
     if rows and len(rows[0]) == 1:
         return column_checksum([value for (value,) in rows])
-    return zlib.crc32(repr(rows).encode("utf-8", "surrogatepass"))
+    return zlib.crc32(marshal.dumps(rows, 2))  # texts, numbers and None: a third of the time of their `repr`
 
 
 def _is_of_today(connection: sqlite3.Connection) -> bool:

@@ -49,6 +49,8 @@ class LeftOut:
         self._composer = composer
         self._keys: dict[_Place, _Key] = {}
         self._kept: dict[_Place, int] = {}  # how many points have it
+        self._plain_cfg: str | Path | None = None  # of the last point that has no such key,
+        self._plain_keys: tuple[object, ...] = ()  # and its keys
 
     def without(self, index: int, cfg: str | Path, overrides: Overrides) -> Overrides:
         """Return a point's overrides less those that apply only where another member of a oneof is chosen.
@@ -61,8 +63,13 @@ class LeftOut:
         Raises:
             HeyhiError: the config is wrong.
         """
+        # Of a large sweep's points nearly all have the keys of the one before.
+        if type(overrides) is dict and cfg is self._plain_cfg and tuple(overrides) == self._plain_keys:
+            return overrides
         found = self._composer.choices(cfg, overrides)
         if found is None:
+            if type(overrides) is dict and not self._composer.may_contradict(cfg, overrides):
+                self._plain_cfg, self._plain_keys = cfg, tuple(overrides)
             return overrides
         keys, _, _ = keys_and_values(overrides)
         for place in found.inside:

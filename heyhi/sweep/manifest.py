@@ -389,8 +389,8 @@ class Manifest:
     @property
     def needed_exp_ids(self) -> dict[str, list[str]]:
         """Exp ids of what each experiment needs itself, by its own, for those that need any."""
-        exp_ids, every = self._columns("exp_id", "needs")
-        found = zip(exp_ids, every, strict=True)
+        [every] = self._columns("needs")
+        found = zip(self._exp_ids, every, strict=True)
         needed = {exp_id: list(json.loads(needs)) for exp_id, needs in found if needs != "[]"}
         return needed | {one.exp_id: list(one.candidates) for one in self.contests.values()}
 
@@ -814,8 +814,12 @@ def meta_checksum(meta: Mapping[str, bytes]) -> bytes:
     return b"%d" % zlib.crc32(repr(content).encode())
 
 
-def row_bytes(content: RowContent) -> bytes:
-    """Return what a row's checksum and the manifest's digest are made over."""
+def row_bytes(content: tuple[Any, ...]) -> bytes:
+    """Return what a row's checksum and the manifest's digest are made over.
+
+    Args:
+        content: as `RowContent` has it.
+    """
     position, exp_id, own, cfg, overrides, version, task, config, needs, resources, files, given = content
     # No text here can hold a NUL, and the config's length is said.
     text = (

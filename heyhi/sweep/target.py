@@ -8,7 +8,7 @@ where the folder lies outside of it: records hold exp ids, so that they stay tru
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from heyhi.errors import NO_TARGET
@@ -23,6 +23,13 @@ def target_of(exp_path: Path | str, project_root: Path | str) -> str:
     """Return the target of an experiment's folder (absolute)."""
     path, root = str(exp_path), f"{project_root}/"
     return result_of(path[len(root) :] if path.startswith(root) else path)
+
+
+def targets_of(exp_paths: Iterable[str], project_root: Path | str) -> Iterator[str]:
+    """Yield the targets of experiments' folders (absolute)."""
+    root = f"{project_root}/"
+    for path in exp_paths:  # no more calls than one for each, since there may be 100,000 of them
+        yield result_of(path.removeprefix(root))
 
 
 def is_target(word: str) -> bool:

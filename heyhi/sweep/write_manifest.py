@@ -12,10 +12,10 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import ManifestError
 from heyhi.experiment.names import SEARCHES_NAME
@@ -33,7 +33,6 @@ from heyhi.sweep.manifest import (
     STATEMENTS,
     SUFFIX,
     Manifest,
-    RowContent,
     column_checksum,
     contest_bytes,
     manifests_on_disk,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
 
 _MAX_WORDED = 20  # experiments that words name
 _MARKED_NS = 3_600_000_000_000  # after which a manifest is marked again as asked for
+_MANY = 5000  # rows
 _INSERT = f"INSERT INTO experiment VALUES ({', '.join('?' * len(COLUMNS))})"
 _Row = tuple[int, str, int | None, str, str, int, str, bytes, str, str, str, str, int]  # a RowContent and its checksum
 
@@ -95,7 +95,7 @@ def write_manifest(
     with paused_collection():
         others = _Others.of(expansion, str(project.results_root))
         blobs = (schema.file_set, expansion.base, *others.blobs)
-        rows, digest = _digested(meta, blobs, _contents(expansion, str(project.results_root)))
+        rows, digest = _digested(meta, blobs, expansion, str(project.results_root))
     path = (folder or manifests_root(project)) / f"{expansion.label}-{digest}{SUFFIX}"
     with _writing(path):
         if not _is_whole(path, project.name):
@@ -162,11 +162,12 @@ class _Others(NamedTuple):
         return [*(content for _, content, _ in self.bases), *(contest_bytes(*row[:3]) for row in self.contests)]
 
 
-def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
+def _contents(expansion: Expansion, root: str) -> Iterator[tuple[Any, ...]]:
+    """Yield what `RowContent` holds of each experiment, by no class: there may be 100,000."""
     place = {exp_id: i for i, exp_id in enumerate(expansion.own)}
     for position, e in enumerate(expansion.planned):
         identity = e.identity
-        yield RowContent(
+        yield (
             position,
             e.exp_id,
             place.get(e.exp_id),
@@ -182,17 +183,26 @@ def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
         )
 
 
-def _digested(meta: dict[str, str], blobs: Sequence[bytes], contents: Iterable[RowContent]) -> tuple[list[_Row], str]:
+def _digested(meta: dict[str, str], blobs: Sequence[bytes], expansion: Expansion, root: str) -> tuple[list[_Row], str]:
     """Digest all that makes a job what it is: the time of writing is no part of it."""
-    digest = sha256(json.dumps([FORMAT, meta]).encode())
+    digest = _sha256_of_many(len(expansion.planned))(json.dumps([FORMAT, meta]).encode())
     for blob in blobs:
         digest.update(sha256(blob).digest())
     rows = []
-    for content in contents:
+    for content in _contents(expansion, root):
         data = row_bytes(content)
         digest.update(data)
         rows.append((*content, zlib.crc32(data)))
     return rows, digest.hexdigest()[:16]
+
+
+def _sha256_of_many(count: int) -> Callable[[bytes], Any]:
+    """Return what digests so many rows sooner: OpenSSL's, where to load it takes less than it spares."""
+    if count < _MANY:
+        return sha256
+    import hashlib
+
+    return hashlib.sha256
 
 
 def _write(path: Path, meta: dict[str, bytes], rows: list[_Row], others: _Others) -> None:
