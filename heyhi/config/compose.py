@@ -792,7 +792,7 @@ class Composer:
                 applied += [line for line, _ in point.parts[i]]
                 doubtful += [line for line, is_ignored in point.parts[i] if is_ignored]
                 continue
-            line = odd[i] if i in odd else point.cast.get(i) or Line(write.key, raw[write.at], lines[i])
+            line = odd[i] if i in odd else point.cast.get(i) or Line(write.key, _plain(write, raw[write.at]), lines[i])
             if line is not None:
                 applied.append(line)
                 if write.is_ignored or (point.has_choices and self._scheduling.ignores(line.key.text)):
@@ -922,10 +922,11 @@ def _write_plain(recipe: Recipe, raw: Sequence[object], task: Message) -> list[s
     """Write values up to the first that has to be cast, or can't be written; return their canonical lines."""
     lines: list[str] = []
     # Taken apart at once: to look up each field takes as long as to write the value.
-    for at, _, head, apply, plain, low, high, text, *_ in recipe.writes:
+    for write in recipe.writes:
+        at, _, head, apply, plain, low, high, text, *_ = write
         value = raw[at]
         if type(value) is Drawn:
-            value = float(value) if plain is float else round(value)
+            value = _plain(write, value)
         if type(value) is not plain or not low <= value <= high:
             break
         try:
@@ -934,6 +935,13 @@ def _write_plain(recipe: Recipe, raw: Sequence[object], task: Message) -> list[s
             break
         lines.append(head + text(value))
     return lines
+
+
+def _plain(write: Write, value: Any) -> Any:
+    """Return a drawn number as one that the field of a write takes; any other value as it is."""
+    if type(value) is not Drawn:
+        return value
+    return float(value) if write.plain is float else round(value)
 
 
 def _chosen_member(task: Message, mount: Key | None, before: Sequence[_Include]) -> str | None:

@@ -104,7 +104,7 @@ class ExpPattern:
         self._prefix = f"adhoc/{name}" if adhoc else "p"
         # literal, tag, literal, …, literal
         self._parts = _TAG.split(self.text)
-        self._heads: dict[str, str] = {}
+        self._heads: dict[str, tuple[str, int]] = {}  # of a config: what its exp ids begin with, and the room beside
         self._root = str(project.results_root)
         self._check_pattern()
         self._check_root()
@@ -140,15 +140,16 @@ class ExpPattern:
             IdentityError: it is too long, leaves the root, or is no clean path.
         """
         if self.is_default:
-            head = self._heads.get(identity.cfg)
-            if head is None:
+            found = self._heads.get(identity.cfg)
+            if found is None:
                 folder, name = self._cfg_tags(identity.cfg)
-                head = self._heads[identity.cfg] = _squeeze(f"{self._prefix}/{folder}/{name}/")
-            room = MAX_ID_BYTES - len(head) - _HASH_DIGITS - 1
-            if room < 1:
-                raise IdentityError(f"{identity.cfg}: its exp id '{head}…' is longer than {MAX_ID_BYTES} bytes")
-            readable = readable_tag(identity.overrides)[: min(room, _MAX_READABLE)]
-            return f"{head}{readable}_{identity.overrides_hash}"
+                head = _squeeze(f"{self._prefix}/{folder}/{name}/")
+                room = MAX_ID_BYTES - len(head) - _HASH_DIGITS - 1
+                if room < 1:
+                    raise IdentityError(f"{identity.cfg}: its exp id '{head}…' is longer than {MAX_ID_BYTES} bytes")
+                found = self._heads[identity.cfg] = head, min(room, _MAX_READABLE)
+            head, most = found
+            return f"{head}{readable_tag(identity.overrides)[:most]}_{identity.overrides_hash}"
         return self._checked(self._render(identity))
 
     def exp_path(self, exp_id: str) -> Path:

@@ -826,7 +826,8 @@ def row_bytes(content: tuple[Any, ...]) -> bytes:
         f"{position}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}\0{files}\0{given}"
         f"\0{len(config)}\0"
     )
-    return text.encode() + config
+    data: bytes = text.encode() + config
+    return data
 
 
 def contest_bytes(exp_id: str, words: str, candidates: str) -> bytes:
