@@ -56,6 +56,8 @@ class Twins:
         """
         # What writes other values to the same keys has another config, unless a later key takes it away.
         is_plain = _are_of_one_shape([identity for _, identity, _ in experiments])
+        if is_plain and len({config for _, _, config in experiments}) == len(experiments):
+            return []
         groups: dict[str | bytes, list[str]] = {}
         for exp_id, _, config in experiments:
             key = config if is_plain else self._digest(self._schema.parse_root(config))
@@ -72,7 +74,6 @@ class Twins:
         Returns:
             exp path -> exp paths.
         """
-        configs = {path: config for path, config in configs.items() if not is_slot(path)}
         if not configs:
             return {}
         from heyhi.sweep.index import ManifestIndex  # with its database; what is composed alone needs none
@@ -81,6 +82,7 @@ class Twins:
         others = [path for path in index.known() if path not in configs and not is_slot(path)]
         if not others:
             return {}
+        configs = {path: config for path, config in configs.items() if not is_slot(path)}
         digests = index.digests(self._rule)
         new: dict[str, str] = {}
         for path in _nearest_first([path for path in others if path not in digests], configs)[:_MOST_LOOKED_AT]:
