@@ -139,7 +139,7 @@ def test_a_controller_that_is_killed_as_it_cancels_what_waits_leaves_no_death(
     gpus.sweep(*({"x": x, "do": "nap"} for x in range(count)))
     path = gpus.env["PATH"]
     gpus.env["PATH"] = f"{scancel.parent}:{path}"
-    process = gpus.follow("launch", "--foreground", "--max-gpu-hours", "0.00001", "conf/sweep.py")
+    process = gpus.follow("launch", "--foreground", "--max-gpu-hours", "0.0001", "conf/sweep.py")
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     gpus.env["PATH"] = path
@@ -164,7 +164,7 @@ def test_a_job_that_starts_once_all_was_used_says_why_without_a_controller(
     (gpus.root / "conf/work.prototxt").write_text(
         f'work {{ launcher {{ slurm {{ {GPUS} extra: "--nodelist=n1 --exclusive" }} }} }}\n'
     )
-    process = gpus.follow("launch", "--foreground", "--max-gpu-hours", "0.00001", "conf/sweep.py")
+    process = gpus.follow("launch", "--foreground", "--max-gpu-hours", "0.0001", "conf/sweep.py")
     until(lambda: len(gpus.run_words("squeue", "-h").stdout.splitlines()) == 2 and gpus.ledger)
     process.kill()
     until(lambda: not gpus.run_words("squeue", "-h").stdout)
