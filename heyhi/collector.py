@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 _USUAL = gc.get_threshold()
 _RARELY = (20_000, *_USUAL[1:])  # new objects
@@ -36,22 +40,16 @@ def collect_as_usual() -> None:
 
 
 class Pause:
-    """The same for a process that ends soon, unless it turns out to run something.
+    """The same for a process that ends soon, unless it turns out to run something: then nothing is looked at at all.
 
-    Args:
-        was_on: whether it was on before.
+    What modules hold is closed at its end as ever.
     """
 
-    def __init__(self, was_on: bool) -> None:
-        self._was_on = was_on
+    def __enter__(self) -> Self:
+        self._was_on = gc.isenabled()
         self._is_over = False
-
-    @classmethod
-    def begin(cls) -> Pause:
-        """Pause it from here on."""
-        was_on = gc.isenabled()
-        gc.disable()  # before anything is made: what was just loaded would be looked through then
-        return cls(was_on)
+        gc.disable()
+        return self
 
     def end(self) -> None:
         """Go on as before: something is run now."""
@@ -59,11 +57,7 @@ class Pause:
         if self._was_on:
             gc.enable()
 
-    def end_for_good(self) -> None:
-        """Look at nothing that is there by now, unless it goes on already: the process ends, and its memory with it.
-
-        What modules hold is closed at its end as ever.
-        """
+    def __exit__(self, *_: object) -> None:
         if not self._is_over:
-            gc.freeze()
+            gc.freeze()  # the process ends, and its memory with it
             self.end()

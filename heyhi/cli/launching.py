@@ -40,40 +40,32 @@ def expand(args: argparse.Namespace) -> int:
     """Compose and check what is named, write it down, and print a target a line."""
     from heyhi.collector import Pause
     from heyhi.project import find_project
+    from heyhi.sweep.target import targets_of
 
     project = find_project()
     only_looks(project)
-    pause = Pause.begin()  # a sweep's rows are all in use until the last target is printed, and then this is over
-    try:
-        _expand(project, args)
-    finally:
-        pause.end_for_good()
+    with Pause():  # a sweep's rows are all in use until the last target is printed, and then this is over
+        selection = select(project, args, default=True)
+        groups = selection.groups
+        selection.check_own("expand")
+        selection.validate()
+        written = [_written(selection, group) for group in groups]
+        for group, manifests in zip(groups, written, strict=True):
+            names = ", ".join(project.relative(manifest.path) for manifest in manifests)
+            print(f"{group.size}: {names}", file=sys.stderr)
+            for line in _said_of_done(selection, group):
+                print(line, file=sys.stderr)
+        if args.manifest:
+            paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
+            print("\n".join(paths), file=data_output())
+        elif args.json:
+            paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
+            give("expand", {"manifests": list(paths)}, last="experiments", rows=_rows(project, groups, written))
+        else:
+            root = str(project.root)
+            folders = dict.fromkeys(path for group in groups for path in group.own_folders)
+            data_output().writelines(f"{target}\n" for target in targets_of(folders, root))
     return 0
-
-
-def _expand(project: Project, args: argparse.Namespace) -> None:
-    from heyhi.sweep.target import targets_of
-
-    selection = select(project, args, default=True)
-    groups = selection.groups
-    selection.check_own("expand")
-    selection.validate()
-    written = [_written(selection, group) for group in groups]
-    for group, manifests in zip(groups, written, strict=True):
-        names = ", ".join(project.relative(manifest.path) for manifest in manifests)
-        print(f"{group.size}: {names}", file=sys.stderr)
-        for line in _said_of_done(selection, group):
-            print(line, file=sys.stderr)
-    if args.manifest:
-        paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
-        print("\n".join(paths), file=data_output())
-    elif args.json:
-        paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
-        give("expand", {"manifests": list(paths)}, last="experiments", rows=_rows(project, groups, written))
-    else:
-        root = str(project.root)
-        folders = dict.fromkeys(path for group in groups for path in group.own_folders)
-        data_output().writelines(f"{target}\n" for target in targets_of(folders, root))
 
 
 def _said_of_done(selection: Selection, group: Group) -> list[str]:

@@ -43,8 +43,7 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder.
         args: command line; default: sys.argv's.
     """
-    pause = Pause.begin()
-    try:
+    with Pause() as pause:
         check_not_importing("parse_args_and_maybe_launch")
         guard_streams()
         complete_if_asked()
@@ -53,8 +52,6 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         words = sys.argv[1:] if args is None else args
         with reporting_errors(), telling_habits(words, options=_Options()):
             sys.exit(_run_command(read_words(words) or _parsed(args), main, pause))
-    finally:
-        pause.end_for_good()
 
 
 def _parsed(args: Sequence[str] | None) -> argparse.Namespace:
