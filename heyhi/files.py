@@ -135,6 +135,32 @@ def is_there_now(path: Path) -> bool:
     return path.name in look_anew(path.parent, (path.name,))
 
 
+class Listings:
+    """Which folders may be there: one listing of a parent answers for all that are in it, as for a large sweep's."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str] | None] = {}  # by parent; None where that can't be listed
+
+    def may_have(self, folder: str) -> bool:
+        """Return whether a folder was there when its parent was listed, or nobody can tell by that."""
+        parent, _, name = folder.rpartition("/")
+        try:
+            names = self._names[parent]
+        except KeyError:
+            names = self._names[parent] = _names_in(parent)
+        return names is None or name in names
+
+
+def _names_in(folder: str) -> frozenset[str] | None:
+    """List a folder; None where that can't be."""
+    try:
+        return frozenset(os.listdir(folder))  # noqa: PTH208 (a set of names is all that is asked)
+    except FileNotFoundError:
+        return frozenset()
+    except OSError:
+        return None
+
+
 def look_anew(folder: Path, names: Collection[str]) -> set[str]:
     """Have this machine forget what it remembers of some files, and return which of them are there.
 

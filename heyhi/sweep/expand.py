@@ -23,7 +23,7 @@ from heyhi.config.templates import FORMS, bests_in
 from heyhi.errors import HeyhiError, NeedsError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME, is_winner, result_of
-from heyhi.files import is_there, read_lines
+from heyhi.files import Listings, is_there, read_lines
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field, replace
 from heyhi.quick_tuple import NamedTuple
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from heyhi.sweep.search_spec import SearchSpec
 
 Point = tuple[str | Path, Overrides]
-_ANY: frozenset[str] = frozenset({"*"})  # names in a folder that can't be listed
 _MAX_SHOWN = 20  # groups of errors, and points of a group, that a message names
 
 
@@ -489,7 +488,7 @@ class _Gather:
     own: dict[str, None] = field(default_factory=dict)
     errors: dict[str, list[tuple[int, str, Overrides]]] = field(default_factory=dict)
     outside: dict[str, Message] = field(default_factory=dict)
-    _listed: dict[str, frozenset[str]] = field(default_factory=dict)  # folder -> names in it
+    _listings: Listings = field(default_factory=Listings)
     _may_nest: bool = False
     _repeated: list[str] = field(default_factory=list)  # exp ids that another point has already
     _doubles: list[Double] = field(default_factory=list)
@@ -581,18 +580,7 @@ class _Gather:
 
     def _check_disk(self, exp_path: str, identity: Identity) -> None:
         """Refuse a folder that holds another experiment."""
-        # One listing of a parent answers for all experiments in it; most sweeps are new or in few folders.
-        parent, _, name = exp_path.rpartition("/")
-        names = self._listed.get(parent)
-        if names is None:
-            try:
-                names = frozenset(os.listdir(parent))  # noqa: PTH208 (a set of names is all that is asked)
-            except FileNotFoundError:
-                names = frozenset()
-            except OSError:
-                names = _ANY  # each has to be looked at by itself
-            self._listed[parent] = names
-        if (name in names or names is _ANY) and not _holds(exp_path, identity):
+        if self._listings.may_have(exp_path) and not _holds(exp_path, identity):
             with contextlib.suppress(UnknownError):  # its status says so, and nothing starts there
                 ExperimentDir(Path(exp_path)).check_identity(identity)
 

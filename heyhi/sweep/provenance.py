@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +20,7 @@ from heyhi.errors import HeyhiError, ModeError, fact_of
 from heyhi.experiment.folder import last_sources
 from heyhi.experiment.given import find_stale, stale_text
 from heyhi.experiment.names import RESULT_NAME
+from heyhi.files import Listings
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.quick_dataclass import dataclass, field
 from heyhi.sweep.drift import DriftCheck
@@ -252,8 +253,9 @@ def code_lines(changes: Iterable[CodeChange], *, is_one: bool = False) -> list[s
 def _starts(folders: Iterable[str], unread: dict[str, str]) -> dict[str, Sources | None]:
     """Return the last start of each that is DONE; why it can't be read goes into `unread`."""
     found: dict[str, Sources | None] = {}
-    for path in _there(folders):
-        if is_done(path):
+    listings = Listings()
+    for path in folders:
+        if listings.may_have(path) and is_done(path):
             try:
                 found[path] = last_sources(path)
             except HeyhiError as error:
@@ -294,20 +296,3 @@ def checked_redo(redo: Redo) -> Redo:
     if redo not in (False, True, "code", "continue", "stale"):
         raise ModeError(f"redo_drifted is {redo!r}; expected True, False, 'code', 'continue' or 'stale'")
     return redo
-
-
-def _there(folders: Iterable[str]) -> Iterator[str]:
-    """Yield the folders that are there, by one listing of each folder above them: of a new sweep's, none is."""
-    listed: dict[str, frozenset[str] | None] = {}
-    for path in folders:
-        above, _, name = path.rpartition("/")
-        if above not in listed:
-            try:
-                listed[above] = frozenset(os.listdir(above))  # noqa: PTH208 (a set of names is all that is asked)
-            except FileNotFoundError:
-                listed[above] = frozenset()
-            except OSError:
-                listed[above] = None
-        names = listed[above]
-        if names is None or name in names:
-            yield path
