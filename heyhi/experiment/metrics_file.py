@@ -192,6 +192,10 @@ def sum_up(
             for block in _counting(file, starts, damaged):
                 summary.add(block.lines)
             return summary
+        if file.is_small:  # as most are
+            if file.size:
+                add_piece(summary, Piece(0, 1, file.read_at(0)), damaged, cut)
+            return summary
         for piece in file.pieces(damaged):
             add_piece(summary, piece, damaged, cut)
     return summary
@@ -289,6 +293,8 @@ class Opened:
 
     def may_be_struck(self, starts: Sequence[Start]) -> bool:
         """Return whether several attempts have written to it; mostly one has, and all of it counts."""
+        if not starts or (len(starts) == 1 and not starts[0].metrics_size):  # mostly
+            return False
         if not any(start.metrics_size for start in starts):
             return False
         return len({bound for bound in [0, *bounds_of(starts)] if bound < self.size}) > 1

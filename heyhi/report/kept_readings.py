@@ -56,7 +56,8 @@ def look_at(folder: str) -> Look:
     attempts = _stamp(f"{folder}/{ATTEMPTS_NAME}")
     stamp: Stamp = result + metrics + attempts
     if result is not _ABSENT:
-        return Look(stamp, True, max(result[0], metrics[0]) / 1e9, max(stamp[::3]) / 1e9)
+        updated = max(result[0], metrics[0])
+        return Look(stamp, True, updated / 1e9, max(updated, attempts[0]) / 1e9)
     times = [time for time, inode in zip(stamp[::3], stamp[2::3], strict=True) if inode]
     if attempts is not _ABSENT:  # that it was looked at is no news of the experiment
         stamp += _stamp(f"{folder}/{USED_NAME}")
@@ -138,11 +139,22 @@ class Remembered:
     def changed(self, folders: Sequence[str]) -> list[int]:
         """Return the places of the experiments that have to be read: all but those that are done and unchanged."""
         found = []
+        look = os.stat
         for place, (folder, stamp) in enumerate(zip(folders, self.stamps, strict=True)):
-            result = _stamp(f"{folder}/{RESULT_NAME}")
-            # A task may write metrics on after its result, and its end is put on record after it.
-            own = (result, _stamp(f"{folder}/{METRICS_NAME}"), _stamp(f"{folder}/{ATTEMPTS_NAME}"))
-            if result is _ABSENT or stamp != own[0] + own[1] + own[2]:
+            # As `_stamp`, without a call or a tuple for each file: it is most of what a report takes of which little
+            # has changed. A task may write metrics on after its result, and its end is put on record after it.
+            try:
+                done = look(f"{folder}/{RESULT_NAME}")
+                metrics, attempts = look(f"{folder}/{METRICS_NAME}"), look(f"{folder}/{ATTEMPTS_NAME}")
+            except OSError:  # one of them isn't there
+                is_same = stamp[:3] != _ABSENT and stamp == look_at(folder).stamp
+            else:
+                is_same = stamp == (
+                    *(done.st_mtime_ns, done.st_size, done.st_ino),
+                    *(metrics.st_mtime_ns, metrics.st_size, metrics.st_ino),
+                    *(attempts.st_mtime_ns, attempts.st_size, attempts.st_ino),
+                )
+            if not is_same:
                 found.append(place)
         return found
 

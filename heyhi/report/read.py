@@ -220,15 +220,16 @@ class Reader:
         holds = not problems and (is_over or not damage.is_cut)
         if lines := damage.text(METRICS_NAME, is_over=is_over):
             problems.append(lines)
+        # By place, as 10,000 of them are made.
         reading = Reading(
-            status=status.value,
-            reason=reason,
-            names=names,
-            values=values,
-            problem=readable("; ".join(problem for problem in problems if problem != reason)),
-            attempts=len(starts),
-            seconds=math.fsum(seconds) if seconds else None,
-            **_used(entry, last, own, ends, status)._asdict(),
+            status.value,
+            reason,
+            names,
+            values,
+            readable("; ".join(problem for problem in problems if problem != reason)) if problems else "",
+            len(starts),
+            math.fsum(seconds) if seconds else None,
+            *_used(entry, last, own, ends, status),
             job_id=(last.job_id or None) if last is not None else None,
             code=code or None,
             digest=digest or None,
@@ -368,6 +369,8 @@ def _code(
     Returns:
         their names; the digests of their files.
     """
+    if len(starts) == 1:  # mostly
+        return _version_name(starts[0].commit, starts[0].dirty, starts[0].code), starts[0].code
     named = [(_version_name(start.commit, start.dirty, start.code), start.code) for start in starts]
     last = named[-1] if named else ("", "")
     if named.count(last) == len(named):
