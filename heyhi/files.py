@@ -284,6 +284,19 @@ def open_sized(path: Path | str) -> tuple[int, int]:
     Raises:
         OSError: likewise.
     """
+    handle, found = open_found(path)
+    return handle, found.st_size
+
+
+def open_found(path: Path | str) -> tuple[int, os.stat_result]:
+    """Open a file as `open_regular` does.
+
+    Returns:
+        its file descriptor; what the system says of it.
+
+    Raises:
+        OSError: likewise.
+    """
     try:
         handle = os.open(path, _TO_READ)
     except FileNotFoundError:
@@ -294,7 +307,7 @@ def open_sized(path: Path | str) -> tuple[int, int]:
     found = os.fstat(handle)
     mode = found.st_mode
     if stat.S_ISREG(mode):
-        return handle, found.st_size
+        return handle, found
     os.close(handle)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -325,16 +338,29 @@ def read_bounded(path: Path | str, most: int = MOST_BYTES) -> bytes:
     Raises:
         OSError: as `open_regular` does; also where it is larger, which the message says.
     """
-    handle, size = open_sized(path)
+    return read_found(path, most)[0]
+
+
+def read_found(path: Path | str, most: int = MOST_BYTES) -> tuple[bytes, os.stat_result]:
+    """Read a file as `read_bounded` does.
+
+    Returns:
+        its bytes; what the system said of it before: if it changes meanwhile, it will say something else.
+
+    Raises:
+        OSError: likewise.
+    """
+    handle, found = open_found(path)
+    size = found.st_size
     try:
         if size <= most:
             # 10,000 of them, so none of the layers that open() puts around a file.
             data = os.read(handle, size + 1)
             if len(data) == size:
-                return data
+                return data, found
             data += _read_on(handle, most - len(data))  # it grows, or is none of a disk, which all have a size of 0
             if len(data) <= most:
-                return data
+                return data, found
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:

@@ -11,19 +11,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, USED_NAME, Status
+from heyhi.files import MOST_BYTES, read_found
 from heyhi.report.readings import Reading, Readings, printable_names
 
 # Time of change, size and number of the result, of the metrics and of the attempts, zeros for what is not there; where
 # there is no result, of what the last attempt has used so far, too.
 Stamp = tuple[int, ...]
+FileStamp = tuple[int, int, int]  # of one file
 UNKNOWN: Stamp = ()  # of what is not remembered
 SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _ABSENT = (0, 0, 0)
+_NAMES = (RESULT_NAME, METRICS_NAME, ATTEMPTS_NAME)
 # Columns on disk, beside a column for each field: the parts of the stamp of what is DONE, the rest of the stamp, the
 # tuples of names that occur, and the number of each experiment's tuple.
-_STAMP_COLUMNS = tuple(
-    f"{part} of {file}" for file in (RESULT_NAME, METRICS_NAME, ATTEMPTS_NAME) for part in ("time", "size", "inode")
-)
+_STAMP_COLUMNS = tuple(f"{part} of {file}" for file in _NAMES for part in ("time", "size", "inode"))
 _NO_STAMP = _ABSENT + _ABSENT + _ABSENT
 _OTHERS, _KINDS, _KIND = "others", "kinds", "kind"
 _OUTCOME = "outcome: "
@@ -50,14 +51,73 @@ class Look(NamedTuple):
     changed: float | None
 
 
-def look_at(folder: str) -> Look:
-    """Ask the system about an experiment's files, without reading them."""
-    result, metrics = _stamp(f"{folder}/{RESULT_NAME}"), _stamp(f"{folder}/{METRICS_NAME}")
-    attempts = _stamp(f"{folder}/{ATTEMPTS_NAME}")
-    stamp: Stamp = result + metrics + attempts
+class Files:
+    """The files of an experiment while they are read: of each that is opened for that, the stamp is taken then.
+
+    What was read is never older than its stamp, so that a change meanwhile is seen the next time.
+
+    Args:
+        folder: its exp path.
+        look: what the system has said of them, if it was asked already: then that counts.
+    """
+
+    def __init__(self, folder: str, look: Look | None = None) -> None:
+        self.folder = folder
+        self._look = look
+        self._result: bytes | None = None
+        self._stamps: dict[str, FileStamp] = {}
+
+    def read(self, name: str, most: int = MOST_BYTES) -> bytes:
+        """Read one of them.
+
+        Raises:
+            OSError: as `read_bounded` does.
+        """
+        path = f"{self.folder}/{name}"
+        try:
+            data, found = read_found(path, most)
+        except FileNotFoundError:
+            self.note(name, None)
+            raise
+        except OSError:
+            self._stamps[name] = _stamp(path)  # before somebody tries again
+            raise
+        self.note(name, found)
+        return data
+
+    def read_result(self) -> bytes:
+        """Read the result, once.
+
+        Raises:
+            OSError: likewise.
+        """
+        if self._result is None:
+            self._result = self.read(RESULT_NAME)
+        return self._result
+
+    def note(self, name: str, found: os.stat_result | None) -> None:
+        """Take in what the system said of one before it was read; None where it isn't there."""
+        self._stamps[name] = _ABSENT if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
+
+    def look(self) -> Look:
+        """Return what the system says of them; what wasn't opened is asked about now."""
+        if self._look is None:
+            self._look = _look_of(*[self._stamps.get(name) or _stamp(f"{self.folder}/{name}") for name in _NAMES])
+        return self._look
+
+
+def look_at(folder: str, *, may_be_done: bool = True) -> Look:
+    """Ask the system about an experiment's files, without reading them.
+
+    Args:
+        folder: its exp path.
+        may_be_done: whether there may be a result; else it isn't asked for.
+    """
+    result = _stamp(f"{folder}/{RESULT_NAME}") if may_be_done else _ABSENT
+    metrics, attempts = _stamp(f"{folder}/{METRICS_NAME}"), _stamp(f"{folder}/{ATTEMPTS_NAME}")
     if result is not _ABSENT:
-        updated = max(result[0], metrics[0])
-        return Look(stamp, True, updated / 1e9, max(updated, attempts[0]) / 1e9)
+        return _look_of(result, metrics, attempts)
+    stamp: Stamp = result + metrics + attempts
     times = [time for time, inode in zip(stamp[::3], stamp[2::3], strict=True) if inode]
     if attempts is not _ABSENT:  # that it was looked at is no news of the experiment
         stamp += _stamp(f"{folder}/{USED_NAME}")
@@ -65,7 +125,13 @@ def look_at(folder: str) -> Look:
     return Look(stamp, False, changed, changed)
 
 
-def _stamp(path: str) -> tuple[int, int, int]:
+def _look_of(result: FileStamp, metrics: FileStamp, attempts: FileStamp) -> Look:
+    """Return the look at an experiment that is done."""
+    updated = max(result[0], metrics[0])
+    return Look(result + metrics + attempts, True, updated / 1e9, max(updated, attempts[0]) / 1e9)
+
+
+def _stamp(path: str) -> FileStamp:
     try:
         found = os.stat(path)  # noqa: PTH116 (10,000 of them: no object each)
     except OSError:

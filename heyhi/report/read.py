@@ -24,18 +24,18 @@ from heyhi.experiment.followed_metrics import FollowedMetrics
 from heyhi.experiment.given import given_in
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.kinds import dotted_items
-from heyhi.experiment.metrics_file import Damage, sum_up
+from heyhi.experiment.metrics_file import Damage, Opened, sum_up_opened
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import End, History, Record, Start, to_records, wrong_fields
 from heyhi.experiment.status import State, Statuses, asking_once, no_best
 from heyhi.experiment.used import NOTHING, Sums, sums_of, used_so_far
-from heyhi.files import read_bounded
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
 from heyhi.report.kept_readings import (
     FOLDERS,
     SETTLED_SECONDS,
     UNKNOWN,
+    Files,
     Look,
     Remembered,
     Stamp,
@@ -94,6 +94,8 @@ class Reader:
         self.name = repr(what).encode(errors="surrogateescape") + hashlib.sha256(source).digest()
         self.cache = ColumnCache(project.state_root / "readings")
         self._followed = FollowedMetrics(self._directions) if follows else None
+        # Whether all that is read of an experiment that is done is read here, so that the stamps can be taken by that.
+        self._takes_stamps = not follows and at_best is None and get_logs_data is None
 
     def read(
         self,
@@ -160,7 +162,16 @@ class Reader:
         Returns:
             what there is; with which stamp it may be remembered, `UNKNOWN` if it may not.
         """
-        look = look_at(entry.folder)
+        files, now = Files(entry.folder), time.time()
+        may_be_done = True
+        if self._takes_stamps:
+            try:
+                files.read_result()
+            except OSError as error:
+                may_be_done = not isinstance(error, FileNotFoundError)
+            else:
+                return self._read_whole(entry, _DONE, files, now)
+        look = look_at(entry.folder, may_be_done=may_be_done)
         state = _DONE if look.is_done else statuses.of(entry.folder)
         if kept is not None and kept.stamps[place] == look.stamp and is_to_be_read(look, state):
             status, reason = state
@@ -179,17 +190,31 @@ class Reader:
         Returns:
             what there is; with which stamp it may be remembered, `UNKNOWN` if it may not.
         """
-        status, reason = state
         if not is_to_be_read(look, state):
-            return Reading(status.value, reason), UNKNOWN
-        settled = look.changed is not None and look.changed < time.time() - SETTLED_SECONDS
+            return Reading(state.status.value, state.reason), UNKNOWN
+        return self._read_whole(entry, state, Files(entry.folder, look), time.time())
+
+    def _read_whole(self, entry: Entry, state: State, files: Files, now: float) -> tuple[Reading, Stamp]:
+        """Read one experiment of which something may have come out.
+
+        Args:
+            entry: of it.
+            state: how it is.
+            files: its own, of which none is newer than what was read of it.
+            now: the time, when none had been opened.
+
+        Returns:
+            as `read_one`.
+        """
+        reading, holds = self._read_files(entry, *state, files)
+        look = files.look()
+        settled = look.changed is not None and look.changed < now - SETTLED_SECONDS
         # A collector may read any file of a run, so only what has ended for good stays as it is; and what can't be
         # read today may be readable tomorrow.
-        settled = settled and (look.is_done or self.get_logs_data is None) and status is not Status.UNKNOWN
-        reading, holds = self._read_files(entry, status, reason, look.updated)
+        settled = settled and (look.is_done or self.get_logs_data is None) and state.status is not Status.UNKNOWN
         return reading, look.stamp if settled and holds else UNKNOWN
 
-    def _read_files(self, entry: Entry, status: Status, reason: str, updated: float | None) -> tuple[Reading, bool]:
+    def _read_files(self, entry: Entry, status: Status, reason: str, files: Files) -> tuple[Reading, bool]:
         """Read the files of an experiment.
 
         Returns:
@@ -197,7 +222,7 @@ class Reader:
         """
         problems: list[str] = []
         damage = Damage()
-        history = History(_attempts(entry, status, problems))
+        history = History(_attempts(entry, files, status, problems))
         starts, ends = history.starts, history.ends  # each is gone through once: there may be 10,000 experiments
         last = starts[-1] if starts else None
         own = [end for end in ends if last is not None and end.attempt == last.attempt]
@@ -208,7 +233,7 @@ class Reader:
         values: Sequence[Any] = ()
         outcome = _NOTHING
         if starts or status is Status.DONE:
-            outcome = self._outcome(entry, status, starts, problems, damage)
+            outcome = self._outcome(entry, files, status, starts, problems, damage)
             names, values = _printable(outcome.values)
         given = mixed = None
         if any(start.needs or start.is_mixed for start in starts):
@@ -236,22 +261,28 @@ class Reader:
             packages=own[-1].environment[:DIGITS] or None if own else None,
             mixed=mixed or None,
             given=given or None,
-            updated=updated,
+            updated=files.look().updated,
             repeated=printable(outcome.repeated),
             returned=printable(outcome.returned),
         )
         return reading, holds
 
     def _outcome(
-        self, entry: Entry, status: Status, starts: Sequence[Start], problems: list[str], damage: Damage
+        self,
+        entry: Entry,
+        files: Files,
+        status: Status,
+        starts: Sequence[Start],
+        problems: list[str],
+        damage: Damage,
     ) -> Outcome:
         """Return what came out of an experiment that was started."""
         if self.get_logs_data is not None:
             return Outcome(_collected(self.get_logs_data, entry, self.project, problems))
-        logged = self._summed_up(f"{entry.folder}/{METRICS_NAME}", starts, problems, damage)
+        logged = self._summed_up(files, starts, problems, damage)
         if status is Status.DONE and self._at_best is None:
             try:
-                result = _result(entry)
+                result = _result(entry, files)
             except HeyhiError as error:
                 problems.append(str(error))
             else:
@@ -260,8 +291,9 @@ class Reader:
                 return outcome_of(logged, result)
         return Outcome(logged)
 
-    def _summed_up(self, path: str, starts: Sequence[Start], problems: list[str], damage: Damage) -> dict[str, Any]:
+    def _summed_up(self, files: Files, starts: Sequence[Start], problems: list[str], damage: Damage) -> dict[str, Any]:
         """Return what a file of metrics comes to."""
+        path = f"{files.folder}/{METRICS_NAME}"
         try:
             if self._at_best is not None:
                 from heyhi.experiment.at_best import values_at_best
@@ -271,7 +303,9 @@ class Reader:
                 if self._followed is not None:
                     summary = self._followed.sum_up(path, starts, damage)
                 else:
-                    summary = sum_up(path, starts, self._directions, damaged=damage, cut=damage.note_cut)
+                    with Opened(path, damage.note_cut) as file:
+                        files.note(METRICS_NAME, file.found)
+                        summary = sum_up_opened(file, starts, self._directions, damaged=damage, cut=damage.note_cut)
                 found = summary.result()
                 if summary.is_cut:
                     problems.append(f"{path}: has more metrics than a table can have; only the first are shown")
@@ -324,9 +358,9 @@ def _collected(collector: Collector, entry: Entry, project: Project, problems: l
     return {}
 
 
-def _attempts(entry: Entry, status: Status, problems: list[str]) -> Sequence[Record]:
+def _attempts(entry: Entry, files: Files, status: Status, problems: list[str]) -> Sequence[Record]:
     """Read the records of an experiment's attempts."""
-    found = _all_at_once(f"{entry.folder}/{ATTEMPTS_NAME}")
+    found = _all_at_once(files, ATTEMPTS_NAME)
     if found is not None and _DICTS.issuperset(map(type, found)) and ((records := to_records(found)) or not found):
         if wrong := wrong_fields(found):
             problems.append(wrong_text(wrong))
@@ -393,10 +427,10 @@ def _version_name(commit: str, dirty: bool, code: str) -> str:
     return Start(commit=commit, dirty=dirty, code=code).version.name
 
 
-def _all_at_once(path: str) -> list[Any] | None:
+def _all_at_once(files: Files, name: str) -> list[Any] | None:
     """Read a file of JSON lines all at once, objects or not; None where it has to be read with care."""
     try:
-        return _parsed(read_bounded(path, MANY_BYTES))
+        return _parsed(files.read(name, MANY_BYTES))
     except FileNotFoundError:
         return []
     except OSError:
@@ -422,7 +456,7 @@ def _folder(entry: Entry) -> ExperimentDir:
     return ExperimentDir(Path(entry.folder))
 
 
-def _result(entry: Entry) -> dict[str, Any]:
+def _result(entry: Entry, files: Files) -> dict[str, Any]:
     """Read an experiment's result.
 
     Raises:
@@ -431,7 +465,7 @@ def _result(entry: Entry) -> dict[str, Any]:
     import orjson
 
     try:
-        result = orjson.loads(read_bounded(f"{entry.folder}/{RESULT_NAME}"))
+        result = orjson.loads(files.read_result())
         if type(result) is dict:
             return result
     except OSError as error:
