@@ -1,13 +1,16 @@
 """What is remembered of experiments between reports, and whether it still holds.
 
-What was read is kept with a stamp of the files that it was read from; `columns` writes both to disk.
+What was read is kept with a stamp of the files that it was read from; `columns` writes both to disk. Where few of many
+experiments have changed, what is new is kept beside that, so that the rest isn't written each time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, USED_NAME, Status
@@ -29,6 +32,9 @@ _NO_STAMP = _ABSENT + _ABSENT + _ABSENT
 _OTHERS, _KINDS, _KIND = "others", "kinds", "kind"
 _OUTCOME = "outcome: "
 FOLDERS = "folders"  # exp paths, where a table has more experiments each time
+TOKEN = "token"  # of what was written as a whole; what is kept beside it has the same one
+_PLACES = "places"  # of the experiments that are kept beside it
+_FEW = 20  # what is kept beside it is less than one in so many
 # What is not remembered: only what is DONE needs no asking, and names are kept as numbers.
 _FIXED: dict[str, Any] = {"status": Status.DONE.value, "reason": ""}
 _KEPT_FIELDS = [name for name in Reading._fields if name not in {*_FIXED, "names", "values"}]
@@ -161,10 +167,19 @@ def columns_for(folders: Sequence[str], columns: Mapping[str, list[Any]]) -> Map
 
 @dataclass
 class Remembered:
-    """What was read of many experiments, and the stamp of each when it was read."""
+    """What was read of many experiments, and the stamp of each when it was read.
+
+    Attributes:
+        readings: what was read.
+        stamps: of each experiment.
+        token: of what is on disk of all of them; empty where nothing is, or nothing may be kept beside it.
+        later: places of those that have changed since that was written.
+    """
 
     readings: Readings
     stamps: list[Stamp]
+    token: str = ""
+    later: set[int] = field(default_factory=set)
 
     @classmethod
     def of(cls, columns: Mapping[str, list[Any]], count: int) -> Self | None:
@@ -174,7 +189,8 @@ class Remembered:
             columns: by name.
             count: how many experiments there have to be.
         """
-        if {len(values) for column, values in columns.items() if column != _KINDS} != {count} or not count:
+        own = {len(values) for column, values in columns.items() if column not in (_KINDS, TOKEN)}
+        if own != {count} or not count:
             return None
         kinds = [printable_names(tuple(names)) for names in columns[_KINDS]]
         stamps: list[Stamp] = list(zip(*(columns[column] for column in _STAMP_COLUMNS), strict=True))
@@ -185,7 +201,25 @@ class Remembered:
         fields |= {"names": [kinds[number] for number in columns[_KIND]]}
         fields |= {name: columns[name] for name in _KEPT_FIELDS}
         outcome = {column.removeprefix(_OUTCOME): v for column, v in columns.items() if column.startswith(_OUTCOME)}
-        return cls(Readings(fields, outcome), stamps)
+        return cls(Readings(fields, outcome), stamps, columns.get(TOKEN, [""])[0])
+
+    def take_later(self, columns: Mapping[str, list[Any]]) -> None:
+        """Take over what `later_columns` returned, unless that was of something else than this."""
+        places, token = columns.get(_PLACES, []), columns.get(TOKEN, [""])[0]
+        later = {name: column for name, column in columns.items() if name not in (_PLACES, TOKEN)}
+        found = Remembered.of(later, len(places)) if token == self.token else None
+        if found is not None:
+            rows, stamps = found.readings.rows(), found.stamps
+            self.put(dict(zip(places, rows, strict=True)), dict(zip(places, stamps, strict=True)))
+            self.later = set(places)
+
+    def later_columns(self) -> dict[str, list[Any]] | None:
+        """Return what has changed since all was written; None where all has to be written again."""
+        if not self.token or len(self.later) > len(self.stamps) / _FEW:
+            return None
+        places = sorted(self.later)
+        some = Remembered(self.readings.only(places), [self.stamps[place] for place in places])
+        return {**some.columns(), TOKEN: [self.token], _PLACES: places}
 
     def columns(self) -> dict[str, list[Any]]:
         """Return everything as columns, to be kept on disk."""
@@ -202,23 +236,41 @@ class Remembered:
             **{f"{_OUTCOME}{name}": values for name, values in self.readings.outcome.items()},
         }
 
-    def changed(self, folders: Sequence[str]) -> list[int]:
-        """Return the places of the experiments that have to be read: all but those that are done and unchanged."""
+    def changed(self, folders: Sequence[str], root: Path) -> list[int]:
+        """Return the places of the experiments that have to be read: all but those that are done and unchanged.
+
+        Args:
+            folders: their exp paths.
+            root: a folder that most of them lie in.
+        """
+        with _opened(root) as handle:
+            return self._changed(folders, f"{root}/", handle)
+
+    def _changed(self, folders: Sequence[str], root: str, handle: int | None) -> list[int]:
         found = []
-        look = os.stat
+        look, begin = os.stat, 0 if handle is None else len(root)
         for place, (folder, stamp) in enumerate(zip(folders, self.stamps, strict=True)):
-            # As `_stamp`, without a call or a tuple for each file: it is most of what a report takes of which little
-            # has changed. A task may write metrics on after its result, and its end is put on record after it.
+            # As `_stamp`, without a call or a tuple for each file, and from the root on, which the system needn't find
+            # 30,000 times: this is most of what a report takes of which little has changed. A task may write metrics on
+            # after its result, and its end is put on record after it.
+            below = folder[begin:] if folder.startswith(root) else folder
             try:
-                done = look(f"{folder}/{RESULT_NAME}")
-                metrics, attempts = look(f"{folder}/{METRICS_NAME}"), look(f"{folder}/{ATTEMPTS_NAME}")
+                done = look(f"{below}/{RESULT_NAME}", dir_fd=handle)
+                metrics = look(f"{below}/{METRICS_NAME}", dir_fd=handle)
+                attempts = look(f"{below}/{ATTEMPTS_NAME}", dir_fd=handle)
             except OSError:  # one of them isn't there
                 is_same = stamp[:3] != _ABSENT and stamp == look_at(folder).stamp
             else:
                 is_same = stamp == (
-                    *(done.st_mtime_ns, done.st_size, done.st_ino),
-                    *(metrics.st_mtime_ns, metrics.st_size, metrics.st_ino),
-                    *(attempts.st_mtime_ns, attempts.st_size, attempts.st_ino),
+                    done.st_mtime_ns,
+                    done.st_size,
+                    done.st_ino,
+                    metrics.st_mtime_ns,
+                    metrics.st_size,
+                    metrics.st_ino,
+                    attempts.st_mtime_ns,
+                    attempts.st_size,
+                    attempts.st_ino,
                 )
             if not is_same:
                 found.append(place)
@@ -231,7 +283,22 @@ class Remembered:
             whether there is something new to remember.
         """
         self.readings.put(found)
-        is_news = any(stamp not in (UNKNOWN, self.stamps[place]) for place, stamp in stamps.items())
+        news = [place for place, stamp in stamps.items() if stamp not in (UNKNOWN, self.stamps[place])]
         for place, stamp in stamps.items():
             self.stamps[place] = stamp
-        return is_news
+        self.later.update(news)
+        return bool(news)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int | None]:
+    """Open a folder, so that files can be named from there on; None where it can't be."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield None
+        return
+    try:
+        yield handle
+    finally:
+        os.close(handle)

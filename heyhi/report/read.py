@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
@@ -34,6 +36,7 @@ from heyhi.report.columns import ColumnCache
 from heyhi.report.kept_readings import (
     FOLDERS,
     SETTLED_SECONDS,
+    TOKEN,
     UNKNOWN,
     Files,
     Look,
@@ -48,6 +51,7 @@ from heyhi.text import readable
 
 Collector = Callable[[Handle], Mapping[str, Any]]
 _FORMAT = 10
+_LATER = "-later"  # ends the name of what has changed since all was written
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
@@ -116,8 +120,9 @@ class Reader:
             growing: name of a table that has more experiments each time; of any other, these name it.
             best_of: returns which best of a sweep a need stands for, by its exp path.
         """
-        kept = self.remembered(folders, growing)
-        changed = range(len(folders)) if kept is None else kept.changed(folders)
+        name = self._kept_name(folders, growing)
+        kept = self._remembered(name, folders, growing)
+        changed = range(len(folders)) if kept is None else kept.changed(folders, self._results_root)
         statuses = Statuses(
             [folders[place] for place in changed],
             needs_of=lambda path: needs.get(path, ()),
@@ -129,8 +134,10 @@ class Reader:
             tick()
         found, stamps = {}, {}
         with asking_once(statuses.view):
-            for place, entry in zip(changed, entries_at(changed), strict=True):
-                found[place], stamps[place] = self._read(entry, statuses, kept, place)
+            # Only a collector is told more of an experiment than its folder.
+            entries = entries_at(changed) if self.get_logs_data is not None else itertools.repeat(None)
+            for place, entry in zip(changed, entries, strict=False):
+                found[place], stamps[place] = self._read(folders[place], entry, statuses, kept, place)
                 tick()
         if kept is None:
             kept = Remembered(Readings.of(list(found.values())), list(stamps.values()))
@@ -138,31 +145,45 @@ class Reader:
         else:
             is_news = kept.put(found, stamps)
         if is_news:
-            self.remember(folders, growing, kept)
+            self._remember(name, folders, growing, kept)
         return kept.readings
 
     def remembered(self, folders: Sequence[str], growing: str = "") -> Remembered | None:
         """Return what is remembered of some experiments; None where nothing is. Arguments are those of `read`."""
-        columns = self.cache.load(self._kept_name(folders, growing))
-        return Remembered.of(columns_for(folders, columns) if growing else columns, len(folders))
+        return self._remembered(self._kept_name(folders, growing), folders, growing)
+
+    def _remembered(self, name: str, folders: Sequence[str], growing: str) -> Remembered | None:
+        columns = self.cache.load(name)
+        kept = Remembered.of(columns_for(folders, columns) if growing else columns, len(folders))
+        if kept is not None and kept.token:
+            kept.take_later(self.cache.load(name + _LATER))
+        return kept
 
     def remember(self, folders: Sequence[str], growing: str, kept: Remembered) -> None:
         """Keep on disk what was read of some experiments; that it can't be written is no matter."""
-        own = {FOLDERS: list(folders)} if growing else {}
-        self.cache.store(self._kept_name(folders, growing), own | kept.columns())
+        self._remember(self._kept_name(folders, growing), folders, growing, kept)
+
+    def _remember(self, name: str, folders: Sequence[str], growing: str, kept: Remembered) -> None:
+        if (later := kept.later_columns()) is not None:
+            self.cache.store(name + _LATER, later)
+            return
+        own = {FOLDERS: list(folders)} if growing else {TOKEN: [os.urandom(8).hex()]}
+        self.cache.store(name, own | kept.columns())
 
     def _kept_name(self, folders: Sequence[str], growing: str) -> str:
         what = growing or "\0".join(folders)
         name = hashlib.sha256(b"%b\0%b" % (self.name, what.encode(errors="surrogateescape")))
         return name.hexdigest()[:32]
 
-    def _read(self, entry: Entry, statuses: Statuses, kept: Remembered | None, place: int) -> tuple[Reading, Stamp]:
+    def _read(
+        self, folder: str, entry: Entry | None, statuses: Statuses, kept: Remembered | None, place: int
+    ) -> tuple[Reading, Stamp]:
         """Read one experiment, or only its status where its files are as remembered.
 
         Returns:
             what there is; with which stamp it may be remembered, `UNKNOWN` if it may not.
         """
-        files, now = Files(entry.folder), time.time()
+        files, now = Files(folder), time.time()
         may_be_done = True
         if self._takes_stamps:
             try:
@@ -171,13 +192,13 @@ class Reader:
                 may_be_done = not isinstance(error, FileNotFoundError)
             else:
                 return self._read_whole(entry, _DONE, files, now)
-        look = look_at(entry.folder, may_be_done=may_be_done)
-        state = _DONE if look.is_done else statuses.of(entry.folder)
+        look = look_at(folder, may_be_done=may_be_done)
+        state = _DONE if look.is_done else statuses.of(folder)
         if kept is not None and kept.stamps[place] == look.stamp and is_to_be_read(look, state):
             status, reason = state
             row = kept.readings.row(place)
             return row._replace(status=status.value, reason=reason, updated=look.updated), look.stamp
-        return self.read_one(entry, look, state)
+        return self._read_looked_at(folder, entry, look, state)
 
     def read_one(self, entry: Entry, look: Look, state: State) -> tuple[Reading, Stamp]:
         """Read one experiment, whatever is remembered of it.
@@ -190,15 +211,18 @@ class Reader:
         Returns:
             what there is; with which stamp it may be remembered, `UNKNOWN` if it may not.
         """
+        return self._read_looked_at(entry.folder, entry, look, state)
+
+    def _read_looked_at(self, folder: str, entry: Entry | None, look: Look, state: State) -> tuple[Reading, Stamp]:
         if not is_to_be_read(look, state):
             return Reading(state.status.value, state.reason), UNKNOWN
-        return self._read_whole(entry, state, Files(entry.folder, look), time.time())
+        return self._read_whole(entry, state, Files(folder, look), time.time())
 
-    def _read_whole(self, entry: Entry, state: State, files: Files, now: float) -> tuple[Reading, Stamp]:
+    def _read_whole(self, entry: Entry | None, state: State, files: Files, now: float) -> tuple[Reading, Stamp]:
         """Read one experiment of which something may have come out.
 
         Args:
-            entry: of it.
+            entry: of it; may be missing where there is no collector.
             state: how it is.
             files: its own, of which none is newer than what was read of it.
             now: the time, when none had been opened.
@@ -214,7 +238,7 @@ class Reader:
         settled = settled and (look.is_done or self.get_logs_data is None) and state.status is not Status.UNKNOWN
         return reading, look.stamp if settled and holds else UNKNOWN
 
-    def _read_files(self, entry: Entry, status: Status, reason: str, files: Files) -> tuple[Reading, bool]:
+    def _read_files(self, entry: Entry | None, status: Status, reason: str, files: Files) -> tuple[Reading, bool]:
         """Read the files of an experiment.
 
         Returns:
@@ -222,7 +246,7 @@ class Reader:
         """
         problems: list[str] = []
         damage = Damage()
-        history = History(_attempts(entry, files, status, problems))
+        history = History(_attempts(files, status, problems))
         starts, ends = history.starts, history.ends  # each is gone through once: there may be 10,000 experiments
         last = starts[-1] if starts else None
         own = [end for end in ends if last is not None and end.attempt == last.attempt]
@@ -237,8 +261,8 @@ class Reader:
             names, values = _printable(outcome.values)
         given = mixed = None
         if any(start.needs or start.is_mixed for start in starts):
-            given, mixed = _given(entry, history, problems), _mixed(entry, history, status, problems)
-        code, digest = _code(entry, history, starts, status, problems)
+            given, mixed = _given(files, history, problems), _mixed(files, history, status, problems)
+        code, digest = _code(files, history, starts, status, problems)
         is_over = status.is_over and status is not Status.UNKNOWN
         # What couldn't be read may be readable later, or by somebody else, and no file changes by that. What is being
         # written is half-written for good once its writer is dead.
@@ -254,7 +278,7 @@ class Reader:
             readable("; ".join(problem for problem in problems if problem != reason)) if problems else "",
             len(starts),
             math.fsum(seconds) if seconds else None,
-            *_used(entry, last, own, ends, status),
+            *_used(files, last, own, ends, status),
             job_id=(last.job_id or None) if last is not None else None,
             code=code or None,
             digest=digest or None,
@@ -269,7 +293,7 @@ class Reader:
 
     def _outcome(
         self,
-        entry: Entry,
+        entry: Entry | None,
         files: Files,
         status: Status,
         starts: Sequence[Start],
@@ -277,12 +301,12 @@ class Reader:
         damage: Damage,
     ) -> Outcome:
         """Return what came out of an experiment that was started."""
-        if self.get_logs_data is not None:
+        if self.get_logs_data is not None and entry is not None:
             return Outcome(_collected(self.get_logs_data, entry, self.project, problems))
         logged = self._summed_up(files, starts, problems, damage)
         if status is Status.DONE and self._at_best is None:
             try:
-                result = _result(entry, files)
+                result = _result(files)
             except HeyhiError as error:
                 problems.append(str(error))
             else:
@@ -315,11 +339,11 @@ class Reader:
         return found
 
 
-def _used(entry: Entry, last: Start | None, own: Sequence[End], ends: Sequence[End], status: Status) -> Sums:
+def _used(files: Files, last: Start | None, own: Sequence[End], ends: Sequence[End], status: Status) -> Sums:
     """Return what all attempts have used, with what the last one has noted so far where it has no end on record."""
     if last is None or own:
         return sums_of(ends) if ends else NOTHING
-    note = used_so_far(entry.folder)
+    note = used_so_far(files.folder)
     return sums_of(ends, note.used, is_lost=status.is_trouble) if note.is_of(last) else sums_of(ends)
 
 
@@ -358,7 +382,7 @@ def _collected(collector: Collector, entry: Entry, project: Project, problems: l
     return {}
 
 
-def _attempts(entry: Entry, files: Files, status: Status, problems: list[str]) -> Sequence[Record]:
+def _attempts(files: Files, status: Status, problems: list[str]) -> Sequence[Record]:
     """Read the records of an experiment's attempts."""
     found = _all_at_once(files, ATTEMPTS_NAME)
     if found is not None and _DICTS.issuperset(map(type, found)) and ((records := to_records(found)) or not found):
@@ -366,37 +390,37 @@ def _attempts(entry: Entry, files: Files, status: Status, problems: list[str]) -
             problems.append(wrong_text(wrong))
         return records
     try:
-        records, problem = _folder(entry).attempts_and_problem()
+        records, problem = _folder(files).attempts_and_problem()
     except HeyhiError as error:
         records, problem = [], str(error) if status is Status.UNKNOWN else fact_of(error)
     problems += [problem] if problem else []
     return records
 
 
-def _given(entry: Entry, history: History, problems: list[str]) -> dict[str, list[str]]:
+def _given(files: Files, history: History, problems: list[str]) -> dict[str, list[str]]:
     """Return the results that an experiment was given of what it needs; most need nothing."""
     if not any(start.needs for start in history.starts):
         return {}
     try:
-        return given_in(history, _folder(entry).metrics_now())
+        return given_in(history, _folder(files).metrics_now())
     except HeyhiError as error:
         problems.append(str(error))
         return {}
 
 
-def _mixed(entry: Entry, history: History, status: Status, problems: list[str]) -> str:
+def _mixed(files: Files, history: History, status: Status, problems: list[str]) -> str:
     """Say of which configs an experiment is; most are of one."""
     if not history.may_be_mixed:
         return ""
     try:
-        return history.mixed(_folder(entry).metrics_now(), is_done=status is Status.DONE)
+        return history.mixed(_folder(files).metrics_now(), is_done=status is Status.DONE)
     except HeyhiError as error:
         problems.append(str(error))
         return ""
 
 
 def _code(
-    entry: Entry, history: History, starts: Sequence[Start], status: Status, problems: list[str]
+    files: Files, history: History, starts: Sequence[Start], status: Status, problems: list[str]
 ) -> tuple[str, str]:
     """Return the version of the code that made what came out, or all of them where it was made by several.
 
@@ -410,7 +434,7 @@ def _code(
     if named.count(last) == len(named):
         return last
     try:
-        made = history.logged(_folder(entry).metrics_now())
+        made = history.logged(_folder(files).metrics_now())
     except HeyhiError as error:
         problems.append(str(error))
         return last
@@ -452,11 +476,11 @@ def _parsed(data: bytes) -> list[Any] | None:
     return None
 
 
-def _folder(entry: Entry) -> ExperimentDir:
-    return ExperimentDir(Path(entry.folder))
+def _folder(files: Files) -> ExperimentDir:
+    return ExperimentDir(Path(files.folder))
 
 
-def _result(entry: Entry, files: Files) -> dict[str, Any]:
+def _result(files: Files) -> dict[str, Any]:
     """Read an experiment's result.
 
     Raises:
@@ -470,10 +494,10 @@ def _result(entry: Entry, files: Files) -> dict[str, Any]:
             return result
     except OSError as error:
         if error.errno == errno.EFBIG:  # nobody would see it in a table, which all have to be held for
-            raise ResultError(f"{entry.folder}/{RESULT_NAME}: isn't in the table: {error.strerror}") from None
+            raise ResultError(f"{files.folder}/{RESULT_NAME}: isn't in the table: {error.strerror}") from None
     except ValueError:
         pass  # with NaN, or cut short
-    return _folder(entry).read_result()
+    return _folder(files).read_result()
 
 
 def _cell(value: Any) -> Any:

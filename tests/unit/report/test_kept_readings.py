@@ -22,24 +22,24 @@ def test_what_is_done_is_read_again_once_any_file_changes(tmp_path: Path, names:
     for name in names:
         (tmp_path / name).write_text("{}\n")
     kept = _remembered(tmp_path)
-    assert kept.changed([str(tmp_path)]) == []
+    assert kept.changed([str(tmp_path)], tmp_path.parent) == []
     with (tmp_path / changed).open("a") as file:
         file.write("{}\n")
-    assert kept.changed([str(tmp_path)]) == [0]
+    assert kept.changed([str(tmp_path)], tmp_path.parent) == [0]
 
 
 def test_a_result_without_other_files_is_as_it_was(tmp_path: Path) -> None:
     (tmp_path / RESULT_NAME).write_text("")
     kept = _remembered(tmp_path)
-    assert kept.changed([str(tmp_path)]) == []
+    assert kept.changed([str(tmp_path)], tmp_path.parent) == []
     os.utime(tmp_path / RESULT_NAME, (1, 1))
-    assert kept.changed([str(tmp_path)]) == [0]
+    assert kept.changed([str(tmp_path)], tmp_path.parent) == [0]
 
 
 @pytest.mark.parametrize("names", [(), (METRICS_NAME, ATTEMPTS_NAME)])
 def test_what_has_no_result_and_what_is_unknown_is_always_read(tmp_path: Path, names: tuple[str, ...]) -> None:
     for name in names:
         (tmp_path / name).write_text("{}\n")
-    assert _remembered(tmp_path).changed([str(tmp_path)]) == [0]
+    assert _remembered(tmp_path).changed([str(tmp_path)], tmp_path.parent) == [0]
     (tmp_path / RESULT_NAME).write_text("{}\n")
-    assert Remembered(Readings.of([Reading("DONE")]), [UNKNOWN]).changed([str(tmp_path)]) == [0]
+    assert Remembered(Readings.of([Reading("DONE")]), [UNKNOWN]).changed([str(tmp_path)], tmp_path.parent) == [0]

@@ -543,10 +543,13 @@ def _table(project: Project, entries: list[Entry]) -> Readings:
 
 
 def test_only_what_changed_is_asked_for_and_each_is_ticked_once(project: Project) -> None:
+    def collect(handle: Any) -> dict[str, Any]:  # who else would ask for more than a folder
+        return {"x": handle.exp_path.name}
+
     many = [entry(project, f"p/{i}") for i in range(5)]
     for one in many:
         done(one)
-    read(project, *many)
+    read(project, *many, get_logs_data=collect)
     done(many[3], result='{"x": 1}')
     asked: list[int] = []
     ticks: list[None] = []
@@ -555,7 +558,8 @@ def test_only_what_changed_is_asked_for_and_each_is_ticked_once(project: Project
         asked.extend(places)
         return [many[place] for place in places]
 
-    Reader(project).read([one.folder for one in many], entries_at, {}, lambda: ticks.append(None))
+    reader = Reader(project, collect)
+    reader.read([one.folder for one in many], entries_at, {}, lambda: ticks.append(None))
     assert asked == [3] and len(ticks) == 5
 
 
