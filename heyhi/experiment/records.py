@@ -558,7 +558,7 @@ def _amount(value: object) -> float | None:
 
 
 def _count(value: object) -> int:
-    return _int(value) or 0
+    return value if type(value) is int and -_TOO_LARGE < value < _TOO_LARGE else 0
 
 
 def _is_true(value: object) -> bool:
@@ -595,13 +595,13 @@ _END_READERS: _Readers = {
 def _values(record: Mapping[str, Any], kind: type[Record]) -> list[Any]:
     """Return the values of a record's fields; only what its line holds is gone through, of which most hold few."""
     values = list(kind._field_defaults.values())
-    for place, name, read in _known(tuple(record), is_start=kind is Start):
+    for place, name, read in _known(tuple(record), kind is Start):
         values[place] = read(record[name])
     return values
 
 
 @lru_cache(maxsize=256)  # most lines hold the same; there may be 10,000 experiments
-def _known(names: tuple[str, ...], *, is_start: bool) -> list[tuple[int, str, Callable[[Any], Any]]]:
+def _known(names: tuple[str, ...], is_start: bool) -> list[tuple[int, str, Callable[[Any], Any]]]:
     """Return place, name and reader of each field that is among some names."""
     fields, readers = (Start._fields, _START_READERS) if is_start else (End._fields, _END_READERS)
     return [(fields.index(name), name, readers[name]) for name in names if name in readers]

@@ -88,7 +88,7 @@ class Files:
         except OSError:
             self._stamps[name] = _stamp(path)  # before somebody tries again
             raise
-        self.note(name, found)
+        self._stamps[name] = (found.st_mtime_ns, found.st_size, found.st_ino)
         return data
 
     def read_result(self) -> bytes:
@@ -108,7 +108,10 @@ class Files:
     def look(self) -> Look:
         """Return what the system says of them; what wasn't opened is asked about now."""
         if self._look is None:
-            self._look = _look_of(*[self._stamps.get(name) or _stamp(f"{self.folder}/{name}") for name in _NAMES])
+            stamps = self._stamps
+            if len(stamps) < len(_NAMES):
+                stamps = {name: stamps.get(name) or _stamp(f"{self.folder}/{name}") for name in _NAMES}
+            self._look = _look_of(stamps[RESULT_NAME], stamps[METRICS_NAME], stamps[ATTEMPTS_NAME])
         return self._look
 
 

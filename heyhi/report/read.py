@@ -249,8 +249,8 @@ class Reader:
         history = History(_attempts(files, status, problems))
         starts, ends = history.starts, history.ends  # each is gone through once: there may be 10,000 experiments
         last = starts[-1] if starts else None
-        own = [end for end in ends if last is not None and end.attempt == last.attempt]
-        if status is Status.DONE and any(end.dropped for end in own):
+        own = [end for end in ends if end.attempt == last.attempt] if last is not None else []
+        if status is Status.DONE and [end for end in own if end.dropped]:
             problems.append(_dropped(own))
         seconds = [end.seconds for end in ends if end.seconds is not None]
         names: tuple[str, ...] = ()
@@ -260,7 +260,7 @@ class Reader:
             outcome = self._outcome(entry, files, status, starts, problems, damage)
             names, values = _printable(outcome.values)
         given = mixed = None
-        if any(start.needs or start.is_mixed for start in starts):
+        if [start for start in starts if start.needs or start.is_mixed]:
             given, mixed = _given(files, history, problems), _mixed(files, history, status, problems)
         code, digest = _code(files, history, starts, status, problems)
         is_over = status.is_over and status is not Status.UNKNOWN
@@ -269,8 +269,7 @@ class Reader:
         holds = not problems and (is_over or not damage.is_cut)
         if lines := damage.text(METRICS_NAME, is_over=is_over):
             problems.append(lines)
-        # By place, as 10,000 of them are made.
-        reading = Reading(
+        reading = Reading(  # by place, as 10,000 of them are made
             status.value,
             reason,
             names,
@@ -279,15 +278,15 @@ class Reader:
             len(starts),
             math.fsum(seconds) if seconds else None,
             *_used(files, last, own, ends, status),
-            job_id=(last.job_id or None) if last is not None else None,
-            code=code or None,
-            digest=digest or None,
-            packages=own[-1].environment[:DIGITS] or None if own else None,
-            mixed=mixed or None,
-            given=given or None,
-            updated=files.look().updated,
-            repeated=printable(outcome.repeated),
-            returned=printable(outcome.returned),
+            (last.job_id or None) if last is not None else None,
+            code or None,
+            digest or None,
+            own[-1].environment[:DIGITS] or None if own else None,
+            mixed or None,
+            given or None,
+            files.look().updated,
+            printable(outcome.repeated),
+            printable(outcome.returned),
         )
         return reading, holds
 
@@ -470,7 +469,8 @@ def _parsed(data: bytes) -> list[Any] | None:
     if data.endswith(b"\n"):
         try:
             found: list[Any] = orjson.loads(b"[%b]" % data[:-1].replace(b"\n", b","))
-            return found
+            if len(found) == data.count(b"\n"):  # else two lines are an object only together
+                return found
         except ValueError:
             pass
     return None
