@@ -10,7 +10,6 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, USED_NAME, Status
@@ -239,24 +238,19 @@ class Remembered:
             **{f"{_OUTCOME}{name}": values for name, values in self.readings.outcome.items()},
         }
 
-    def changed(self, folders: Sequence[str], root: Path) -> list[int]:
-        """Return the places of the experiments that have to be read: all but those that are done and unchanged.
+    def changed(self, folders: Sequence[str]) -> list[int]:
+        """Return the places of the experiments that have to be read: all but those that are done and unchanged."""
+        with _opened_parent(folders) as (handle, begin):
+            return self._changed(folders, handle, begin)
 
-        Args:
-            folders: their exp paths.
-            root: a folder that most of them lie in.
-        """
-        with _opened(root) as handle:
-            return self._changed(folders, f"{root}/", handle)
-
-    def _changed(self, folders: Sequence[str], root: str, handle: int | None) -> list[int]:
+    def _changed(self, folders: Sequence[str], handle: int | None, begin: int) -> list[int]:
         found = []
-        look, begin = os.stat, 0 if handle is None else len(root)
+        look = os.stat
         for place, (folder, stamp) in enumerate(zip(folders, self.stamps, strict=True)):
-            # As `_stamp`, without a call or a tuple for each file, and from the root on, which the system needn't find
-            # 30,000 times: this is most of what a report takes of which little has changed. A task may write metrics on
-            # after its result, and its end is put on record after it.
-            below = folder[begin:] if folder.startswith(root) else folder
+            # As `_stamp`, without a call or a tuple for each file, and from their parent on, which the system needn't
+            # find 30,000 times: this is most of what a report takes of which little has changed. A task may write
+            # metrics on after its result, and its end is put on record after it.
+            below = folder[begin:]
             try:
                 done = look(f"{below}/{RESULT_NAME}", dir_fd=handle)
                 metrics = look(f"{below}/{METRICS_NAME}", dir_fd=handle)
@@ -294,14 +288,19 @@ class Remembered:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int | None]:
-    """Open a folder, so that files can be named from there on; None where it can't be."""
+def _opened_parent(folders: Sequence[str]) -> Iterator[tuple[int | None, int]]:
+    """Open the folder in which all of some folders lie, so that what is in them can be named from there on.
+
+    Yields:
+        its file descriptor, where it can be opened; at which character their paths go on below it, else 0.
+    """
+    parent = os.path.commonprefix([min(folders), max(folders)]).rpartition("/")[0]  # noqa: RUF071 (cut at a slash)
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        handle = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        yield None
+        yield None, 0
         return
     try:
-        yield handle
+        yield handle, len(parent) + 1
     finally:
         os.close(handle)

@@ -122,7 +122,7 @@ class Reader:
         """
         name = self._kept_name(folders, growing)
         kept = self._remembered(name, folders, growing)
-        changed = range(len(folders)) if kept is None else kept.changed(folders, self._results_root)
+        changed = range(len(folders)) if kept is None else kept.changed(folders)
         statuses = Statuses(
             [folders[place] for place in changed],
             needs_of=lambda path: needs.get(path, ()),

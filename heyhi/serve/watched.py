@@ -265,7 +265,7 @@ class Watched:
             self._is_begun = True
             kept = self.plan.reader.remembered(self.plan.outline.folders, self.plan.growing)
         if kept is not None:
-            changed = set(kept.changed(self.plan.outline.folders, self.plan.reader.project.results_root))
+            changed = set(kept.changed(self.plan.outline.folders))
             rows = kept.readings.rows()
             for place, one in enumerate(self.seen):
                 one.mark, one.kept = _mark(one.folder), kept.stamps[place]
