@@ -21,7 +21,7 @@ from heyhi.experiment.directions import Directions
 from heyhi.experiment.metric_line import MOST_LINE_BYTES, TOTAL, is_progress
 from heyhi.experiment.metrics import Summary
 from heyhi.experiment.records import Start
-from heyhi.files import open_found
+from heyhi.files import NO_ORIGIN, Origin, open_found
 
 _BLOCK_BYTES = 1 << 18
 _DICTS = frozenset({dict})
@@ -264,6 +264,11 @@ def bounds_of(starts: Sequence[Start]) -> list[int]:
 class Opened:
     """A metrics file that is open; what is added to it from then on is left out.
 
+    Args:
+        path: of the file.
+        cut: as in `counting_blocks`.
+        origin: a folder that it is in, where that is open.
+
     Attributes:
         found: what the system said of it then; None where there is none.
 
@@ -271,14 +276,14 @@ class Opened:
         ResultError: it can't be opened.
     """
 
-    def __init__(self, path: Path | str, cut: Callable[[int], object] = _ignore) -> None:
+    def __init__(self, path: Path | str, cut: Callable[[int], object] = _ignore, origin: Origin = NO_ORIGIN) -> None:
         self.path = path
         self._cut = cut
         self._handle = -1
         self.size = 0
         self.found: os.stat_result | None = None
         try:
-            self._handle, found = open_found(path)
+            self._handle, found = open_found(path, origin)
         except FileNotFoundError:
             pass
         except OSError as error:

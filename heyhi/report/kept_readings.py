@@ -6,14 +6,13 @@ experiments have changed, what is new is kept beside that, so that the rest isn'
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, USED_NAME, Status
-from heyhi.files import MOST_BYTES, read_found
+from heyhi.files import MOST_BYTES, NO_ORIGIN, Origin, opened_parent, read_found
 from heyhi.report.readings import Reading, Readings, printable_names
 
 # Time of change, size and number of the result, of the metrics and of the attempts, zeros for what is not there; where
@@ -64,10 +63,12 @@ class Files:
     Args:
         folder: its exp path.
         look: what the system has said of them, if it was asked already: then that counts.
+        origin: a folder that it lies in, where that is open.
     """
 
-    def __init__(self, folder: str, look: Look | None = None) -> None:
+    def __init__(self, folder: str, look: Look | None = None, origin: Origin = NO_ORIGIN) -> None:
         self.folder = folder
+        self.origin = origin
         self._look = look
         self._result: bytes | None = None
         self._stamps: dict[str, FileStamp] = {}
@@ -80,7 +81,7 @@ class Files:
         """
         path = f"{self.folder}/{name}"
         try:
-            data, found = read_found(path, most)
+            data, found = read_found(path, most, self.origin)
         except FileNotFoundError:
             self.note(name, None)
             raise
@@ -240,7 +241,7 @@ class Remembered:
 
     def changed(self, folders: Sequence[str]) -> list[int]:
         """Return the places of the experiments that have to be read: all but those that are done and unchanged."""
-        with _opened_parent(folders) as (handle, begin):
+        with opened_parent(folders) as (handle, begin):
             return self._changed(folders, handle, begin)
 
     def _changed(self, folders: Sequence[str], handle: int | None, begin: int) -> list[int]:
@@ -285,22 +286,3 @@ class Remembered:
             self.stamps[place] = stamp
         self.later.update(news)
         return bool(news)
-
-
-@contextlib.contextmanager
-def _opened_parent(folders: Sequence[str]) -> Iterator[tuple[int | None, int]]:
-    """Open the folder in which all of some folders lie, so that what is in them can be named from there on.
-
-    Yields:
-        its file descriptor, where it can be opened; at which character their paths go on below it, else 0.
-    """
-    parent = os.path.commonprefix([min(folders), max(folders)]).rpartition("/")[0]  # noqa: RUF071 (cut at a slash)
-    try:
-        handle = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        yield None, 0
-        return
-    try:
-        yield handle, len(parent) + 1
-    finally:
-        os.close(handle)

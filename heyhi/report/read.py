@@ -31,6 +31,7 @@ from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Sta
 from heyhi.experiment.records import End, History, Record, Start, to_records, wrong_fields
 from heyhi.experiment.status import State, Statuses, asking_once, no_best
 from heyhi.experiment.used import NOTHING, Sums, sums_of, used_so_far
+from heyhi.files import Origin, opened_parent
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
 from heyhi.report.kept_readings import (
@@ -133,11 +134,11 @@ class Reader:
         for _ in range(len(folders) - len(changed)):
             tick()
         found, stamps = {}, {}
-        with asking_once(statuses.view):
+        with asking_once(statuses.view), opened_parent(folders) as origin:
             # Only a collector is told more of an experiment than its folder.
             entries = entries_at(changed) if self.get_logs_data is not None else itertools.repeat(None)
             for place, entry in zip(changed, entries, strict=False):
-                found[place], stamps[place] = self._read(folders[place], entry, statuses, kept, place)
+                found[place], stamps[place] = self._read(folders[place], entry, origin, statuses, kept, place)
                 tick()
         if kept is None:
             kept = Remembered(Readings.of(list(found.values())), list(stamps.values()))
@@ -176,14 +177,20 @@ class Reader:
         return name.hexdigest()[:32]
 
     def _read(
-        self, folder: str, entry: Entry | None, statuses: Statuses, kept: Remembered | None, place: int
+        self,
+        folder: str,
+        entry: Entry | None,
+        origin: Origin,
+        statuses: Statuses,
+        kept: Remembered | None,
+        place: int,
     ) -> tuple[Reading, Stamp]:
         """Read one experiment, or only its status where its files are as remembered.
 
         Returns:
             what there is; with which stamp it may be remembered, `UNKNOWN` if it may not.
         """
-        files, now = Files(folder), time.time()
+        files, now = Files(folder, origin=origin), time.time()
         may_be_done = True
         if self._takes_stamps:
             try:
@@ -246,8 +253,10 @@ class Reader:
         """
         problems: list[str] = []
         damage = Damage()
-        history = History(_attempts(files, status, problems))
-        starts, ends = history.starts, history.ends  # each is gone through once: there may be 10,000 experiments
+        records = _attempts(files, status, problems)
+        # Each is gone through once: there may be 10,000 experiments.
+        starts = [record for record in records if isinstance(record, Start)]
+        ends = [record for record in records if isinstance(record, End)]
         last = starts[-1] if starts else None
         own = [end for end in ends if end.attempt == last.attempt] if last is not None else []
         if status is Status.DONE and [end for end in own if end.dropped]:
@@ -261,9 +270,10 @@ class Reader:
             names, values = _printable(outcome.values)
         given = mixed = None
         if [start for start in starts if start.needs or start.is_mixed]:
+            history = History(records)
             given, mixed = _given(files, history, problems), _mixed(files, history, status, problems)
-        code, digest = _code(files, history, starts, status, problems)
-        is_over = status.is_over and status is not Status.UNKNOWN
+        code, digest = _code(files, records, starts, status, problems)
+        is_over = status is Status.DONE or (status.is_over and status is not Status.UNKNOWN)
         # What couldn't be read may be readable later, or by somebody else, and no file changes by that. What is being
         # written is half-written for good once its writer is dead.
         holds = not problems and (is_over or not damage.is_cut)
@@ -326,7 +336,7 @@ class Reader:
                 if self._followed is not None:
                     summary = self._followed.sum_up(path, starts, damage)
                 else:
-                    with Opened(path, damage.note_cut) as file:
+                    with Opened(path, damage.note_cut, files.origin) as file:
                         files.note(METRICS_NAME, file.found)
                         summary = sum_up_opened(file, starts, self._directions, damaged=damage, cut=damage.note_cut)
                 found = summary.result()
@@ -419,7 +429,7 @@ def _mixed(files: Files, history: History, status: Status, problems: list[str]) 
 
 
 def _code(
-    files: Files, history: History, starts: Sequence[Start], status: Status, problems: list[str]
+    files: Files, records: Sequence[Record], starts: Sequence[Start], status: Status, problems: list[str]
 ) -> tuple[str, str]:
     """Return the version of the code that made what came out, or all of them where it was made by several.
 
@@ -433,7 +443,7 @@ def _code(
     if named.count(last) == len(named):
         return last
     try:
-        made = history.logged(_folder(files).metrics_now())
+        made = History(records).logged(_folder(files).metrics_now())
     except HeyhiError as error:
         problems.append(str(error))
         return last

@@ -594,8 +594,8 @@ def test_what_changes_while_it_is_read_is_read_again_the_next_time(
     opened = heyhi.files.open_found
     path = Path(one.folder, name)
 
-    def open_and_change(given: Path | str) -> tuple[int, os.stat_result]:
-        found = opened(given)
+    def open_and_change(given: Path | str, *more: Any) -> tuple[int, os.stat_result]:
+        found = opened(given, *more)
         if str(given) == str(path):
             monkeypatch.undo()
             change(path)
@@ -619,9 +619,9 @@ def test_a_file_that_comes_after_it_was_looked_for_is_read_the_next_time(
     path.rename(aside)
     opened = heyhi.files.open_found
 
-    def miss(given: Path | str) -> tuple[int, os.stat_result]:
+    def miss(given: Path | str, *more: Any) -> tuple[int, os.stat_result]:
         try:
-            return opened(given)
+            return opened(given, *more)
         except FileNotFoundError:
             if str(given) == str(path):
                 monkeypatch.undo()
