@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, cast
 
+from heyhi.collector import paused_collection
 from heyhi.errors import HeyhiError
 from heyhi.extras import check as check_extra
 from heyhi.report.destination import EXTRA_OF_FORMAT, is_standard_output, suffix_of
@@ -156,6 +157,7 @@ def plain_report(here: Project, sources: Sequence[Source]) -> None:
     report_once(here, argparse.Namespace(**nothing, **lists, needs=False, drift=False, watch=None, json=False), sources)
 
 
+@paused_collection()  # what was read of 10,000 experiments is in use until the table is made
 def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Source]) -> int:
     """Print a table, write its files and export it, by the settings of the project that all of it is of.
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from heyhi.collector import Pause
 from heyhi.errors import reporting_errors
 from heyhi.report.freshness import IN_BACKGROUND, end_with_parent
 from heyhi.report.gather import gather
@@ -37,7 +38,8 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     if options.in_background:
         end_with_parent()
-    with reporting_errors(), Manifest.open(options.manifest) as manifest:
+    # What was read of 10,000 experiments is in use until the table is made, and nothing is done after that.
+    with reporting_errors(), Pause(), Manifest.open(options.manifest) as manifest:
         before = set(map(_look_at, options.to))
         source = Source.of(manifest)
         shaped = Shape().apply(gather([source], lazily=True))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.code.environment import same_packages
+from heyhi.collector import paused_collection
 from heyhi.errors import suggest
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.metrics import BEST
@@ -92,14 +94,26 @@ def table(
     project = find_project()
     if warning := foreign_names(project):
         logging.warning("%s", warning)
-    gathered = gather(
-        [Source.open(project, path) for path in sweeps_of(project, sweep)],
+    gathering = partial(
+        gather,
         with_needs=with_needs,
         drift=drift,
         at_best=metric,
         at_best_direction=direction,
         progress=show_progress if progress else lambda total: lambda: None,
     )
+    with paused_collection():
+        return _table(project, sweep, shape, gathering)
+
+
+def _table(
+    project: Project,
+    sweep: str | Path | Sequence[str | Path] | None,
+    shape: Shape,
+    gathering: Callable[[Sequence[Source]], Gathered],
+) -> pd.DataFrame:
+    """Return a table; what it was made of is gone by then, and not looked through for garbage."""
+    gathered = gathering([Source.open(project, path) for path in sweeps_of(project, sweep)])
     found = with_types(shape.apply(gathered).table)
     found.attrs["minimize"], found.attrs["maximize"] = map(list, gathered.directions)
     return found
