@@ -15,7 +15,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 (pip keeps to it, a path to a chec
     )
     sys.exit(2)
 
-from heyhi.quick_pathlib import load_pathlib as _load_pathlib
+from heyhi.quick_modules import load_pathlib as _load_pathlib
 
 _load_pathlib()
 

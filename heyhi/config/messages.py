@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.internal import api_implementation
 from google.protobuf.message import Message
 
+from heyhi.quick_modules import load_well_known_types
+
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
     from google.protobuf.descriptor_pool import DescriptorPool
@@ -70,6 +72,7 @@ def message_class(kind: Descriptor) -> type[Message]:
     known: type[Message] | None = getattr(kind, "_concrete_class", None)
     if known is not None:
         return known
+    load_well_known_types()
     # Without the name of a module, that of this one would be its.
     made: type[Message] = maker(kind.name, (Message,), {"DESCRIPTOR": kind, "__module__": None})
     for field in kind.fields:
