@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.best import Best, Chosen, Winners
 from heyhi.config.chunks import MergedFile, Merging, Root
 from heyhi.config.contradictions import Choices, Contradiction, choices_made
-from heyhi.config.file_needs import named_file, path_of_file
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
-from heyhi.config.interpolations import MARK, interpolation_note
 from heyhi.config.keys import Key, Kind, Part, choices, is_replaced, lists, value_at
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import (
@@ -70,6 +67,7 @@ from heyhi.quick_tuple import NamedTuple
 from heyhi.text import shell_word
 
 if TYPE_CHECKING:
+    from heyhi.config.best import Best, Chosen, Winners
     from heyhi.config.kept_files import Files, KeptFiles
 
 _ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number
@@ -600,10 +598,12 @@ class Composer:
         head = f"{key.first_text}="
         if (
             type(value) is str
-            and MARK in value
+            and "${" in value
             and self._tells_renames
             and key.field.type == FieldDescriptor.TYPE_STRING
         ):
+            from heyhi.config.interpolations import interpolation_note  # for a value in which nothing is put
+
             task = message_type(self.schema.tasks[point.config.root.task])
             if note := interpolation_note(task, key.text, value):
                 self._note(note)
@@ -622,6 +622,8 @@ class Composer:
         """Return a string with templates as it is written, and as an identity names it: needs by their exp ids."""
         if "\0" in value:
             raise OverrideError("a string with {{…}} in it can't have a NUL character")
+        from heyhi.config.file_needs import named_file  # most values have no templates
+
         chain = point.asking
         root = str(self.project.root)
         named = canonical_template(
@@ -849,6 +851,8 @@ class Composer:
             return str(self.need_path(need))
 
         def file(words: str) -> str:
+            from heyhi.config.file_needs import named_file, path_of_file  # most need none
+
             found.files[(name := named_file(words, root))] = None
             return path_of_file(name, root)
 
@@ -866,6 +870,8 @@ class Composer:
         return chosen
 
     def _best(self, words: str) -> Best:
+        from heyhi.config.best import Best  # most need none
+
         return Best.parse(words, str(self.project.root))
 
     def _need(self, words: str, chain: tuple[str, ...]) -> Composed:

@@ -40,7 +40,6 @@ from heyhi.experiment.names import (
 )
 from heyhi.experiment.project_names import is_same_project
 from heyhi.experiment.records import History, Metrics, Record, Sources, Start, Submission, to_records, wrong_fields
-from heyhi.experiment.result import encode
 from heyhi.files import (
     forget,
     is_file,
@@ -614,6 +613,8 @@ class ExperimentDir:
         Raises:
             ResultError: it can't be written; there is no half-written one then.
         """
+        from heyhi.experiment.result import encode  # who hands a run over has none
+
         text = encode(result).text
         if not self.has_result() and os.path.lexists(self.result_path):
             aside = self.path / f"{RESULT_NAME}.{os.urandom(4).hex()}"

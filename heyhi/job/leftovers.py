@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,6 +85,8 @@ def end_leftovers(mark: str, job: str) -> None:
         job: that it ran in.
     """
     wanted = {f"{MARK_VARIABLE}={mark}".encode(), f"SLURM_JOB_ID={job}".encode()}
+    import signal  # who only writes SHELL down does without it
+
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for pid in _with_variables(wanted):
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -10,12 +10,12 @@ from pathlib import Path
 from heyhi.code.import_path import pinned_folder, pinned_variables
 from heyhi.code.snapshot import Snapshot
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import AGAIN, NOT_AGAIN
 from heyhi.experiment.folder import Experiment
+from heyhi.experiment.launch_log import AGAIN, NOT_AGAIN
 from heyhi.job.leftovers import MARK_VARIABLE, SHELL
-from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
 from heyhi.job.order import PACK_LIST_NAME, Order
 from heyhi.job.setup import after_failure, before_run
+from heyhi.job_env import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING_NAME
 from heyhi.project import RESULTS_VARIABLE
 from heyhi.slurm.request import JobRequest
 from heyhi.sweep.continuing import CONTINUE_OPTION
@@ -93,7 +93,7 @@ def batch_script(
         snapshot: copy of the code that it runs.
         retry: command for after a run that failed, with its exit code: it may have the job queued again.
     """
-    sign = WARNING.name.removeprefix("SIG")
+    sign = WARNING_NAME.removeprefix("SIG")
     before, failed = (before_run(request, logs), after_failure(request, words)) if request is not None else ("", "")
     return f"""#!/bin/bash
 # Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.

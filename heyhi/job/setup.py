@@ -10,9 +10,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from heyhi.experiment.death import PYTHON, SETUP
-from heyhi.job.notice import NOTICE_VARIABLE, READY
-from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE
+from heyhi.experiment.launch_log import PYTHON, SETUP
+from heyhi.job_env import NOTICE_VARIABLE, PREFIX_VARIABLE, READY, SRUN_VARIABLE
 from heyhi.slurm.request import JobRequest
 
 # The last line does nothing: what may fail on its way, as `false && true`, is no failure as the last one either.

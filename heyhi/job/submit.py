@@ -16,7 +16,6 @@ from pathlib import Path
 from heyhi.code.snapshot import link_record
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import ended_job, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, is_slot
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
@@ -25,7 +24,6 @@ from heyhi.experiment.slots import chosen_dir, slot_dir
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.handover import Handover, absent
 from heyhi.job.job_name import job_name
-from heyhi.job.left_out import submit_elsewhere
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.past import Past, past_of
 from heyhi.job.script import batch_script, is_pack, retry_words, runner_words
@@ -170,6 +168,14 @@ def _submit(handover: Handover, asked: JobRequest) -> str:
     return submit(options, handover.script)
 
 
+def _submit_where_it_may_run(handover: Handover) -> str:
+    if not handover.nodes:
+        return _submit(handover, handover.request)
+    from heyhi.job.left_out import submit_elsewhere  # most are kept from no node
+
+    return submit_elsewhere(handover.request, handover.nodes, functools.partial(_submit, handover))
+
+
 def hand_over(
     handover: Handover, handing_over: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 ) -> Receipt:
@@ -191,7 +197,7 @@ def hand_over(
         job_id = _found(handover) if handover.may_be_there else ""
         if not job_id:
             try:
-                job_id = submit_elsewhere(handover.request, handover.nodes, functools.partial(_submit, handover))
+                job_id = _submit_where_it_may_run(handover)
             except Busy as error:
                 handover.may_be_there |= not isinstance(error, Full)
                 raise
@@ -274,6 +280,10 @@ def settle(folder: ExperimentDir, view: View) -> None:
 
 def _settle(folder: ExperimentDir, view: View) -> None:
     history = folder.history()
+    if not history.job_to_ask:
+        return
+    from heyhi.experiment.death import ended_job, settled  # most had no job before
+
     job = ended_job(folder, history, view)
     if job is None:
         return

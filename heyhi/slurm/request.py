@@ -12,7 +12,6 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.messages import message_class
 from heyhi.config.schema import field_named, is_map, type_of
 from heyhi.errors import LauncherError, suggest
@@ -371,6 +370,8 @@ def _constraint(slurm: Message) -> str:
 
 
 def _hours(text: str) -> float:
+    from heyhi.config.duration import FORMS, parse_hours  # most give a number
+
     hours = parse_hours(text)
     if hours is None:
         hint = " (is it 1:30:00, hours, minutes and seconds?)" if re.fullmatch(r"\d+:\d+", text) else ""
