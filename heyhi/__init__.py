@@ -15,7 +15,11 @@ if sys.version_info < (3, 11):  # noqa: UP036 (pip keeps to it, a path to a chec
     )
     sys.exit(2)
 
-from heyhi.quick_modules import load_pathlib as _load_pathlib
+from heyhi.quick_import import install as _find_quickly
+
+_find_quickly()
+
+from heyhi.quick_modules import load_pathlib as _load_pathlib  # noqa: E402 (the first that is found so)
 
 _load_pathlib()
 
