@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,8 @@ def read_text(path: Path, name: str) -> str:
     except OSError as error:
         raise ConfigError(f"{name}: can't be read: {error.strerror}") from None
     try:
-        text = data.decode("utf-8-sig")
+        data = data.removeprefix(BOM_UTF8)  # the codec for that takes a fifth of a millisecond to load
+        text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1

@@ -20,7 +20,6 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, is_slot
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import NOT_KNOWN, Submission
-from heyhi.experiment.slots import chosen_dir, slot_dir
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.handover import Handover, absent
 from heyhi.job.job_name import job_name
@@ -252,6 +251,7 @@ def _is_over(experiment: Experiment, order: Order) -> bool:
     """Return whether there is nothing to run for a slot: who was to write down how it ended was killed before."""
     if not experiment.is_slot or order.search is None:
         return False
+    from heyhi.experiment.slots import slot_dir
     from heyhi.job.slot_end import finish  # of searches alone
 
     return finish(slot_dir(experiment.exp_path, order.results_root), order.search) is not None
@@ -261,7 +261,16 @@ def _settled(experiment: Experiment, view: View, tries: int, faults: Sequence[st
     """Put on record how the last job ended, as long as Slurm knows; and say what the next one has to be like."""
     folder = ExperimentDir(experiment.exp_path)
     settle(folder, view)
-    return past_of((chosen_dir(folder) or folder).history(), tries, faults)
+    return past_of((_chosen_by(folder) or folder).history(), tries, faults)
+
+
+def _chosen_by(folder: ExperimentDir) -> ExperimentDir | None:
+    """Return what a slot of a search has chosen; None for what is no slot, and where nothing is chosen yet."""
+    if not is_slot(str(folder.path)):
+        return None
+    from heyhi.experiment.slots import chosen_dir
+
+    return chosen_dir(folder)
 
 
 def settle(folder: ExperimentDir, view: View) -> None:
@@ -269,7 +278,7 @@ def settle(folder: ExperimentDir, view: View) -> None:
 
     Slurm forgets in time, the records don't. For a slot it is written at what it has chosen, too.
     """
-    chosen = chosen_dir(folder)
+    chosen = _chosen_by(folder)
     if chosen is not None and chosen.path.exists():
         claim = Claim.acquire(chosen.path, kind="controller", queue=view.queue)
         if isinstance(claim, Claim):
