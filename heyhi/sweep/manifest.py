@@ -10,11 +10,11 @@ be run only where the results and the project still are: `check_is_of`.
 
 from __future__ import annotations
 
+import _sqlite3 as sqlite3  # what sqlite3 adds, for dates, takes 0.4 ms to load
 import contextlib
 import errno
 import json
 import os
-import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
