@@ -3,11 +3,9 @@
 What is imported from here is loaded on first use, so that `import heyhi` and `heyhi --help` stay fast.
 """
 
+# ruff: noqa: E402
 # Python 3.6 reads all of this file, or it would not come to the line below: so no annotations from __future__.
-import gc
-import importlib
 import sys
-from typing import TYPE_CHECKING, Any
 
 if sys.version_info < (3, 11):  # noqa: UP036 (pip keeps to it, a path to a checkout doesn't)
     sys.stderr.write(
@@ -15,13 +13,24 @@ if sys.version_info < (3, 11):  # noqa: UP036 (pip keeps to it, a path to a chec
     )
     sys.exit(2)
 
+import gc
+
+_collects = gc.isenabled()
+gc.disable()  # as `heyhi.collector` has it, while modules are made
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from heyhi.quick_import import install as _find_quickly
 
 _find_quickly()
 
-from heyhi.quick_modules import load_pathlib as _load_pathlib  # noqa: E402 (the first that is found so)
+from heyhi.quick_modules import load_pathlib as _load_pathlib
 
 _load_pathlib()
+
+if _collects:
+    gc.enable()
 
 if TYPE_CHECKING:
     from pathlib import Path
