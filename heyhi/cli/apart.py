@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 _END = b"\0"  # behind all that a command prints, where it was through
+_PIPE_BYTES = 1 << 16  # that a pipe holds: a large sweep's targets are handed over in as few pieces as may be
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -77,7 +78,7 @@ def _be_child(command: Callable[[], int], writing: int, *, says_all: bool) -> No
     with contextlib.suppress(OSError):
         os.dup2(2, 1)
     # Closed with the interpreter: until then what is printed at exit goes to standard error.
-    pipe = open(writing, "w", encoding=before.encoding, errors=before.errors, closefd=False)  # noqa: SIM115
+    pipe = open(writing, "w", _PIPE_BYTES, encoding=before.encoding, errors=before.errors, closefd=False)  # noqa: SIM115
     sys.stdout = pipe
     code: Any = None
     try:

@@ -183,6 +183,8 @@ class ConfigWord(NamedTuple):
         keys = list(points[0])
         if (ordered := in_order(keys)) != keys:
             points = [{key: point[key] for key in ordered} for point in points]
+        if not self.overrides:
+            return [(self.cfg, point) for point in points]
         given = {place for place, _ in self._out_of_use(points[0], today)}
         base = [split_override(text) for place, text in enumerate(self.overrides) if place not in given]
         names = {today(key) for key, _ in base}

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from heyhi.config.identity import Identity
     from heyhi.experiment.folder import ExperimentDir
 
-_FORMAT = 5
+_FORMAT = 6
 # For which others are waited for: whoever has it locked for longer was stopped, and this one does without it.
 _BUSY_SECONDS = 10.0
 # Once somebody was waited for in vain, each later look of this process takes so long, for a minute.
@@ -79,8 +79,8 @@ _STATEMENTS = {
 _SEALED = {
     "known": "SELECT exp_id FROM known ORDER BY exp_id",
     "origin": "SELECT id, project_root, code_root, results_root FROM origin ORDER BY id",
-    "expanded": "SELECT exp_id, origin, name, changed, needs FROM expanded JOIN manifest ON manifest.id = manifest"
-    " ORDER BY exp_id, origin",
+    "manifest": "SELECT id, name, changed FROM manifest ORDER BY id",
+    "expanded": "SELECT exp_id, origin, manifest, needs FROM expanded ORDER BY exp_id, origin",
     # What was expanded last counts; where no manifest is left, what was written when it was run or launched.
     "needs": "SELECT exp_id, needs, 0 FROM known WHERE needs IS NOT NULL"
     " AND NOT EXISTS (SELECT 1 FROM expanded WHERE expanded.exp_id = known.exp_id)"
@@ -166,7 +166,7 @@ class ManifestIndex:
     def _check_expanded(self) -> None:
         """Make sure, once, that what isn't found among what was expanded wasn't lost."""
         if not self._is_checked:
-            for name in ("known", "origin", "expanded"):
+            for name in ("known", "origin", "manifest", "expanded"):
                 self._sealed(name)
             self._is_checked = True
 
@@ -613,12 +613,13 @@ def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int) 
     (number,) = connection.execute("SELECT id FROM manifest WHERE name = ?", (path.name,)).fetchone()
     place = _number_of(connection, origin)
     texts = {exp_id: json.dumps(ids) for exp_id, ids in needs.items()}
+    every = [*exp_ids, *contests]
     connection.executemany(
-        "INSERT INTO expanded VALUES (?, ?, ?, ?) ON CONFLICT (exp_id, origin)"
+        f"INSERT INTO expanded VALUES (?, {place}, {int(number)}, ?) ON CONFLICT (exp_id, origin)"
         " DO UPDATE SET manifest = excluded.manifest, needs = excluded.needs"
         # One that was written earlier may be taken up later.
         f" WHERE (SELECT changed FROM manifest WHERE id = expanded.manifest) <= {int(changed)}",
-        ((exp_id, place, number, texts.get(exp_id)) for exp_id in (*exp_ids, *contests)),
+        zip(every, map(texts.get, every), strict=True),
     )
     if connection.execute(launched, (path.name,)).fetchone():  # the record was there first
         _make_known(connection, exp_ids, texts)

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from heyhi.config.plain_reader import read_plain
@@ -185,15 +186,19 @@ def _are_of_one_shape(identities: Sequence[Identity]) -> bool:
     """
     if not identities:
         return True
-    first, *others = identities
-    heads = [(text, True) if _is_whole(text) else (f"{text.partition('=')[0]}=", False) for text in first.overrides]
-    for one in others:
-        if one.cfg != first.cfg or len(one.overrides) != len(heads):
-            return False
-        for text, (head, is_whole) in zip(one.overrides, heads, strict=True):
-            if text != head if is_whole else not text.startswith(head) or text.endswith(_NO_VALUES):
-                return False
-    return True
+    cfgs, overrides, _ = zip(*identities, strict=True)
+    if len(set(cfgs)) > 1 or len(set(map(len, overrides))) > 1:
+        return False
+    return all(map(_are_of_one_key, zip(*overrides, strict=True)))
+
+
+def _are_of_one_key(texts: Sequence[str]) -> bool:
+    """Return whether overrides differ in nothing but their value, if they have one."""
+    first = texts[0]
+    if _is_whole(first):
+        return len(set(texts)) == 1
+    head = f"{first.partition('=')[0]}="
+    return all(map(str.startswith, texts, repeat(head))) and not any(map(str.endswith, texts, repeat(_NO_VALUES)))
 
 
 def _is_whole(text: str) -> bool:

@@ -48,6 +48,16 @@ def test_what_was_written_is_read_back(project: Project, schema: Schema) -> None
     assert manifest.schema().digest == schema.digest
 
 
+def test_a_sweep_of_thousands_is_read_back_and_found(project: Project, schema: Schema) -> None:
+    written = expansion(project, schema, seed=range(5_000))
+    path = write_manifest(written, project, schema)
+
+    manifest = Manifest.open(path)
+    manifest.check()
+    assert [node.target for node in manifest.nodes()] == [f"{folder}/result.json" for folder in written.folders]
+    assert ManifestIndex.open(project).find_all(written.folders) == dict.fromkeys(written.folders, path)
+
+
 def test_one_experiment_is_read_with_its_needs(project: Project, schema: Schema) -> None:
     training, evaluation = expansion(project, schema, EVAL, noise=[0.0]).experiments
     manifest = Manifest.open(write_manifest(expansion(project, schema, EVAL, noise=[0.0]), project, schema))
