@@ -15,8 +15,10 @@ if sys.version_info < (3, 11):  # noqa: UP036 (pip keeps to it, a path to a chec
     )
     sys.exit(2)
 
+from heyhi.quick_import import find_own_modules as _find_own_modules
 from heyhi.quick_pathlib import load_pathlib as _load_pathlib
 
+_find_own_modules()
 _load_pathlib()
 
 if TYPE_CHECKING:
