@@ -83,6 +83,7 @@ def test_a_name_costs_only_what_it_needs() -> None:
         "heyhi",
         "heyhi.errors",
         "heyhi.faults",
+        "heyhi.quick_import",
         "heyhi.quick_pathlib",
         "heyhi.quick_tuple",
     }
