@@ -260,9 +260,7 @@ def outside(root: str, copy: str, results: str) -> list[str]:
         if type(file) is not str or not os.path.isabs(file):  # noqa: PTH117
             continue
         folder, name = os.path.split(file)
-        if folder not in folders:
-            folders[folder] = f"{os.path.realpath(folder)}/"
-        real = folders[folder] + name
+        real = f"{_real_folder(folder, folders)}/{name}"
         if os.path.islink(file):  # noqa: PTH114
             real = os.path.realpath(file)
         if not real.startswith(real_root) or real.startswith((real_copy, real_results, *own)):
@@ -271,3 +269,19 @@ def outside(root: str, copy: str, results: str) -> list[str]:
         if not is_package(f"/{below}") and not real.startswith(_STANDARD):
             found.add(below)
     return sorted(found)
+
+
+def _real_folder(folder: str, known: dict[str, str]) -> str:
+    """Return a folder's path without links, and without a slash at its end.
+
+    Args:
+        folder: absolute path.
+        known: those that were asked for before, and what is above them: each is looked at once.
+    """
+    if folder not in known:
+        above, name = os.path.split(folder)
+        if name in ("", os.curdir, os.pardir) or os.path.islink(folder):  # noqa: PTH114
+            known[folder] = os.path.realpath(folder).rstrip("/")
+        else:
+            known[folder] = f"{_real_folder(above, known)}/{name}"
+    return known[folder]
