@@ -11,7 +11,6 @@ import codecs
 import contextlib
 import math
 import re
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -81,6 +80,8 @@ def message(text: str) -> str:
 def shell_word(word: str) -> str:
     """Quote a word for a command that people copy: what can't be shown is `$'…'`, as bash, zsh and ksh read it back."""
     if word.isprintable():
+        import shlex  # most runs say no command
+
         return shlex.quote(word)
     shown = (_in_octal(char) if not char.isprintable() or char in "'\\" else char for char in word)
     return f"$'{''.join(shown)}'"

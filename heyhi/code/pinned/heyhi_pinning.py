@@ -29,6 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (text 
 _PATH_VARIABLE = "PYTHONPATH"
 _PACKAGES = ("/site-packages/", "/dist-packages/")
 _STANDARD = f"{os.path.dirname(os.__file__)}/"  # noqa: PTH120
+_STANDARD_PACKAGES = tuple(f"{_STANDARD}{part[1:]}" for part in _PACKAGES)
 _LOADERS = (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader)
 # Where import hooks of editable installations keep what they map names to: setuptools', `editables`' (of hatchling and
 # pdm) and scikit-build-core's.
@@ -257,9 +258,11 @@ def outside(root: str, copy: str, results: str) -> list[str]:
             file = object.__getattribute__(module, "__dict__").get("__file__")  # a lazy module isn't to be loaded
         except AttributeError:
             continue
-        if type(file) is not str or not os.path.isabs(file):  # noqa: PTH117
+        if type(file) is not str or not file.startswith("/"):
             continue
-        folder, name = os.path.split(file)
+        if file.startswith(_STANDARD) and not file.startswith(_STANDARD_PACKAGES):  # half of all modules
+            continue
+        folder, _, name = file.rpartition("/")
         real = f"{_real_folder(folder, folders)}/{name}"
         if os.path.islink(file):  # noqa: PTH114
             real = os.path.realpath(file)
@@ -275,11 +278,13 @@ def _real_folder(folder: str, known: dict[str, str]) -> str:
     """Return a folder's path without links, and without a slash at its end.
 
     Args:
-        folder: absolute path.
+        folder: absolute path; the root's is empty, too.
         known: those that were asked for before, and what is above them: each is looked at once.
     """
+    if not folder:
+        return ""
     if folder not in known:
-        above, name = os.path.split(folder)
+        above, _, name = folder.rpartition("/")
         if name in ("", os.curdir, os.pardir) or os.path.islink(folder):  # noqa: PTH114
             known[folder] = os.path.realpath(folder).rstrip("/")
         else:
