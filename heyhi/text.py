@@ -87,6 +87,11 @@ def shell_word(word: str) -> str:
     return f"$'{''.join(shown)}'"
 
 
+def single_quoted(text: str) -> str:
+    """Quote a text for a shell, which nobody has to read: without shlex, which compiles a pattern for that."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
 def shell_line(words: Iterable[str]) -> str:
     """Write a command that people copy."""
     return " ".join(map(shell_word, words))

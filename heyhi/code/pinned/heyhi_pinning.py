@@ -107,7 +107,10 @@ class PinnedFinder:
             if spec is not None:
                 # Most of what a run imports is of libraries; but a package there may be a link to the project's.
                 is_librarys = spec.has_location and spec.origin.startswith(self._libraries)
-                return spec if is_librarys and ("." in name or not _is_link(spec.origin)) else self._pinned(spec)
+                is_clear = is_librarys and (
+                    "." in name or spec.origin.startswith(_STANDARD) or not _is_link(spec.origin)
+                )
+                return spec if is_clear else self._pinned(spec)
         return self._left_out(name, path)
 
     def invalidate_caches(self) -> None:
