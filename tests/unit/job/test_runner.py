@@ -392,7 +392,7 @@ def test_a_target_that_the_manifest_lacks_is_one_sentence(lab: Lab) -> None:
 NOT_LOADED = {
     *("pandas", "numpy", "snakemake", "rich", "sklearn", "grpc_tools", "grpc", "tempfile", "orjson", "asyncio"),
     *("_hashlib", "argparse", "ast", "dataclasses", "inspect", "importlib.metadata", "pickle", "shutil", "socket"),
-    *("logging", "tomllib", "traceback", "unittest", "contextvars", "sqlite3", "weakref", "zlib"),
+    *("logging", "tomllib", "traceback", "unittest", "contextvars", "shlex", "sqlite3", "weakref", "zlib"),
     *(f"google.protobuf.{name}" for name in ("descriptor_pb2", "descriptor_pool", "message_factory", "text_format")),
     *(f"heyhi.config.{name}" for name in ("compiling", "compose", "keys", "overrides", "templates", "values")),
     "heyhi.config.renames",
