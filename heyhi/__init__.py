@@ -21,9 +21,9 @@ gc.disable()  # as `heyhi.collector` has it, while modules are made
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from heyhi.quick_import import install as _find_quickly
+from heyhi.quick_import import find_own_modules as _find_own_modules
 
-_find_quickly()
+_find_own_modules()
 
 from heyhi.quick_modules import load_pathlib as _load_pathlib
 

@@ -64,8 +64,11 @@ def file_names(file_set: bytes) -> list[str]:
 
 def message_class(kind: Descriptor) -> type[Message]:
     """Return the class of a message type, as protobuf's `GetMessageClass` does: the same one for the same type."""
-    maker = None if kind.extensions else _maker()
-    if maker is None:
+    return _class_of(kind, _maker())
+
+
+def _class_of(kind: Descriptor, maker: Any) -> type[Message]:
+    if maker is None or kind.extensions:
         from google.protobuf.message_factory import GetMessageClass
 
         return GetMessageClass(kind)
@@ -77,7 +80,7 @@ def message_class(kind: Descriptor) -> type[Message]:
     made: type[Message] = maker(kind.name, (Message,), {"DESCRIPTOR": kind, "__module__": None})
     for field in kind.fields:
         if field.message_type is not None:
-            message_class(field.message_type)
+            _class_of(field.message_type, maker)
     return made
 
 

@@ -22,10 +22,11 @@ _TRIES, _PAUSE_SECONDS = 50, 0.1
 
 # Functions for bash. `left_by MARK VARIABLE=VALUE…` sets `left` to the processes that have the mark, and all these
 # variables; `end_left` takes the same words, and ends them. grep reads the environments of all processes in some
-# milliseconds; where nothing is left, as mostly, it is all that is started.
+# milliseconds; where nothing is left, as mostly, it is all that is started. bash looks for the processes only, not for
+# a file of each.
 SHELL = rf"""left_by() {{
-  local files variable
-  files=$(LC_ALL=C grep -lzsE "^{MARK_VARIABLE}=$1(\.[0-9]+)?\$" /proc/[0-9]*/environ)
+  local files variable all=(/proc/[0-9]*)
+  files=$(LC_ALL=C grep -lzsE "^{MARK_VARIABLE}=$1(\.[0-9]+)?\$" "${{all[@]/%//environ}}")
   shift
   for variable; do
     [ "$files" ] || break

@@ -5,7 +5,7 @@ What they hold, and what becomes of one that is damaged, is left to who opens th
 
 from __future__ import annotations
 
-import _sqlite3 as sqlite3  # what sqlite3 adds, for dates, takes 0.4 ms to load
+import _sqlite3 as sqlite3  # what sqlite3 itself adds are conversions of dates
 import os
 import stat
 from pathlib import Path

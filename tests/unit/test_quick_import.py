@@ -1,141 +1,113 @@
-"""HeyHi's own modules are found as importlib finds them, whatever has become of their files."""
+"""HeyHi's own modules are found in a shorter way, and are what they are by Python's own; the rest is left to that."""
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
 import os
-import shutil
+import py_compile
 import subprocess
 import sys
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-import heyhi.errors
-from heyhi.quick_import import Finder
-
-NAME = "heyhi.one"
+import heyhi
+from heyhi.quick_import import _Finder
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A package's folder with a module, which was compiled."""
-    (tmp_path / "package").mkdir()
-    (tmp_path / "package/one.py").write_text("VALUE = 1\n\n\ndef where():\n    return where.__code__.co_filename\n")
-    assert load(tmp_path / "package").VALUE == 1
-    return tmp_path / "package"
-
-
-def load(folder: Path) -> ModuleType:
-    spec = Finder.find_spec(NAME, [str(folder)])
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def compiled(folder: Path) -> Path:
-    (path,) = (folder / "__pycache__").iterdir()
+def module(tmp_path: Path) -> Path:
+    """Return the file of a module that Python has compiled."""
+    path = tmp_path / "one.py"
+    path.write_text("value = 1\n")
+    py_compile.compile(str(path), doraise=True)
     return path
 
 
-def in_python(*words: str, **env: str) -> str:
-    code = "import heyhi.errors; print(type(heyhi.errors.__spec__.loader).__module__, heyhi.errors.__file__)"
-    line = [sys.executable, *words, "-c", code]
-    done = subprocess.run(line, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True, check=True)
-    loader, file = done.stdout.split()
-    assert Path(file).samefile(heyhi.errors.__file__)
-    return loader
+def found(path: Path) -> ModuleSpec | None:
+    return _Finder().find_spec(f"heyhi.{path.stem}", [str(path.parent)])
 
 
-def test_what_is_found_is_what_importlib_would_find() -> None:
-    ours, usual = heyhi.errors.__spec__, PathFinder.find_spec("heyhi.errors", heyhi.__path__)
-    assert ours is not None and usual is not None and type(ours.loader).__module__ == "heyhi.quick_import"
-    facts = ("name", "origin", "cached", "has_location", "parent", "submodule_search_locations")
-    assert [getattr(ours, fact) for fact in facts] == [getattr(usual, fact) for fact in facts]
-    assert heyhi.errors.__file__ == usual.origin and heyhi.errors.__cached__ == usual.cached
-    assert inspect.getsource(heyhi.errors.HeyhiError).startswith("class HeyhiError")
+def loaded(spec: ModuleSpec | None) -> ModuleType:
+    assert spec is not None and spec.loader is not None
+    made = module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
 
 
-def test_a_source_that_was_changed_is_compiled_anew(folder: Path) -> None:
-    before = (folder / "one.py").stat()
-    (folder / "one.py").write_text((folder / "one.py").read_text().replace("1", "2"))
-    os.utime(folder / "one.py", (before.st_atime, before.st_mtime + 1))
-    assert load(folder).VALUE == 2
-    written = compiled(folder).read_bytes()
-    assert load(folder).VALUE == 2 and compiled(folder).read_bytes() == written
+@pytest.mark.parametrize("name", ["heyhi.files", "heyhi.job"])
+def test_a_module_is_what_it_is_by_pythons_own_search(name: str) -> None:
+    subprocess.run([sys.executable, "-c", f"import {name}"], check=True)  # compiles it where nobody has
+    ours, theirs = (finder.find_spec(name, heyhi.__path__) for finder in (_Finder(), PathFinder))
+    assert ours is not None and theirs is not None
+    for what in ("name", "origin", "cached", "has_location", "parent", "submodule_search_locations"):
+        assert getattr(ours, what) == getattr(theirs, what)
+    assert isinstance(ours.loader, SourceFileLoader)
+    assert ours.loader.get_source(name) == theirs.loader.get_source(name)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("size", [0, 10])
-def test_compiled_code_of_which_a_part_is_missing_is_made_anew(folder: Path, size: int) -> None:
-    whole = compiled(folder).read_bytes()
-    compiled(folder).write_bytes(whole[:size])
-    assert load(folder).VALUE == 1 and compiled(folder).read_bytes() == whole
+def test_a_module_that_was_compiled_is_found_and_runs(module: Path) -> None:
+    made = loaded(found(module))
+    assert (made.value, made.__file__) == (1, str(module))
 
 
-def test_compiled_code_of_another_python_is_not_taken(folder: Path) -> None:
-    whole = compiled(folder).read_bytes()
-    compiled(folder).write_bytes(b"\0\0" + whole[2:])
-    assert load(folder).VALUE == 1 and compiled(folder).read_bytes() == whole
+def test_tracebacks_name_the_file_where_it_is_now(module: Path) -> None:
+    py_compile.compile(str(module), dfile="/elsewhere/one.py", doraise=True)
+    spec = found(module)
+    assert spec is not None and isinstance(spec.loader, SourceFileLoader)
+    code = spec.loader.get_code(spec.name)
+    assert code is not None and code.co_filename == str(module)
 
 
-def test_in_a_copy_of_the_folder_a_function_names_its_own_file(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copy2)
-    assert load(tmp_path / "copy").where() == str(tmp_path / "copy/one.py")
+def test_what_is_loaded_again_is_read_again(module: Path) -> None:
+    spec = found(module)
+    assert loaded(spec).value == 1
+    module.write_text("value = 'another'\n")
+    assert loaded(spec).value == "another"
 
 
-def test_where_nothing_is_compiled_the_source_is_read(folder: Path) -> None:
-    compiled(folder).unlink()
-    assert load(folder).VALUE == 1 and compiled(folder).exists()
+@pytest.mark.parametrize("change", ["text", "time", "gone", "damaged", "cut", "by its hash", "not compiled"])
+def test_what_isnt_as_it_was_compiled_is_left_to_python(module: Path, change: str) -> None:
+    compiled = next(module.parent.glob("__pycache__/*.pyc"))
+    if change == "text":
+        time = module.stat().st_mtime
+        module.write_text("value = 1  # other size\n")
+        os.utime(module, (time, time))
+    elif change == "time":
+        os.utime(module, (1, 1))
+    elif change == "gone":
+        module.unlink()
+    elif change == "damaged":
+        compiled.write_bytes(compiled.read_bytes()[:16] + b"?")
+    elif change == "cut":
+        compiled.write_bytes(compiled.read_bytes()[:10])
+    elif change == "by its hash":
+        py_compile.compile(str(module), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    else:
+        compiled.unlink()
+    assert found(module) is None
 
 
-def test_packages_others_and_what_is_not_there_are_left_to_python(folder: Path) -> None:
-    (folder / "package").mkdir()
-    (folder / "package/__init__.py").touch()
-    (folder / "gone.py").touch()
-    (folder / "gone.py").unlink()
-    for name, path in (
-        ("heyhi.package", [str(folder)]),
-        ("heyhi.gone", [str(folder)]),
-        ("heyhi", None),
-        ("one", None),
-        ("other.one", [str(folder)]),
-        (NAME, [str(folder), str(folder)]),
-        (NAME, [f"{folder}.zip"]),
-    ):
-        assert Finder.find_spec(name, path) is None, (name, path)
+def test_nobody_elses_modules_are_found(module: Path) -> None:
+    folder = [str(module.parent)]
+    assert _Finder().find_spec("one", folder) is None
+    assert _Finder().find_spec("heyhi2.one", folder) is None
+    assert _Finder().find_spec("heyhi.one") is None
 
 
-@pytest.mark.parametrize(
-    ("words", "env", "loader"),
-    [
-        ((), {}, "heyhi.quick_import"),
-        (("-I",), {}, "heyhi.quick_import"),
-        ((), {"PYTHONDONTWRITEBYTECODE": "1"}, "heyhi.quick_import"),
-        (("-O",), {"PYTHONDONTWRITEBYTECODE": "1"}, "_frozen_importlib_external"),
-        ((), {"PYTHONPYCACHEPREFIX": "/nowhere", "PYTHONDONTWRITEBYTECODE": "1"}, "_frozen_importlib_external"),
-    ],
-)
-def test_where_compiled_code_lies_elsewhere_python_finds_all(
-    words: tuple[str, ...], env: dict[str, str], loader: str
-) -> None:
-    assert in_python(*words, **env) == loader
+@pytest.mark.parametrize(("options", "is_there"), [([], True), (["-O"], False), (["-X", "pycache_prefix=/x"], False)])
+def test_other_places_for_compiled_code_are_left_to_python(options: list[str], is_there: bool) -> None:
+    code = "import sys, heyhi.files; print('_Finder' in [type(finder).__name__ for finder in sys.meta_path])"
+    done = subprocess.run([sys.executable, "-B", *options, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.strip() == str(is_there)
 
 
-def test_who_looks_for_modules_before_python_does_is_asked_before() -> None:
-    code = (
-        "import sys, types\n"
-        "class First:\n"
-        "    @staticmethod\n"
-        "    def find_spec(name, path=None, target=None):\n"
-        "        asked.append(name)\n"
-        "asked = []\n"
-        "sys.meta_path.insert(0, First)\n"
-        "import heyhi.errors\n"
-        "print('heyhi.errors' in asked)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout == "True\n"
+def test_what_a_module_raises_when_it_is_loaded_tells_nothing_of_the_search(module: Path) -> None:
+    module.write_text("1 / 0\n")
+    py_compile.compile(str(module), doraise=True)
+    code = f"import heyhi; heyhi.__path__ = [{str(module.parent)!r}]; import heyhi.one"
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=False)
+    assert "ZeroDivisionError" in done.stderr
+    assert "quick_import" not in done.stderr

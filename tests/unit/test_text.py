@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +23,9 @@ from heyhi.text import (
     padded,
     readable,
     shell_line,
+    shell_word,
     shown_streams,
+    single_quoted,
     steering,
     streams_as_they_are,
     take_any_text,
@@ -51,6 +54,12 @@ def test_readable_text_can_be_written_and_has_no_control_characters(text: str) -
     assert readable(found) == found
     if text.isprintable():
         assert found == text
+
+
+@given(st.text(st.sampled_from("aZ09_é/=,.-+:@%'\"$ ~*"), max_size=5))
+def test_a_word_is_quoted_as_python_quotes_it(text: str) -> None:
+    assert shell_word(text) == shlex.quote(text)
+    assert shlex.split(single_quoted(text)) == [text]
 
 
 def test_what_cannot_be_shown_is_its_escape() -> None:

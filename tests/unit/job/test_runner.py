@@ -29,7 +29,7 @@ from heyhi.experiment.owner import JobRef
 from heyhi.experiment.records import End, History, Record, Start
 from heyhi.experiment.status import find_state, find_status
 from heyhi.job import runner as runner
-from heyhi.job import saving
+from heyhi.job import saving, script
 from heyhi.job.load_main import load_main
 from heyhi.job.runner import Outcome, execute
 from heyhi.job.saving import save_result_in_cwd
@@ -392,10 +392,11 @@ def test_a_target_that_the_manifest_lacks_is_one_sentence(lab: Lab) -> None:
 NOT_LOADED = {
     *("pandas", "numpy", "snakemake", "rich", "sklearn", "grpc_tools", "grpc", "tempfile", "orjson", "asyncio"),
     *("_hashlib", "argparse", "ast", "dataclasses", "inspect", "importlib.metadata", "pickle", "shutil", "socket"),
-    *("logging", "tomllib", "traceback", "unittest"),
+    *("logging", "tomllib", "traceback", "unittest", "contextvars", "shlex", "sqlite3", "weakref", "zlib"),
     *(f"google.protobuf.{name}" for name in ("descriptor_pb2", "descriptor_pool", "message_factory", "text_format")),
     *(f"heyhi.config.{name}" for name in ("compiling", "compose", "keys", "overrides", "templates", "values")),
-    *(f"heyhi.experiment.{name}" for name in ("death", "given", "slots", "status", "winners")),
+    "heyhi.config.renames",
+    *(f"heyhi.experiment.{name}" for name in ("death", "given", "project_names", "slots", "status", "winners")),
     *(f"heyhi.job.{name}" for name in ("guard", "launch", "pack", "queue_again", "ranks", "slot", "step", "worker")),
     *("heyhi.slurm.commands", "heyhi.slurm.request", "heyhi.sweep.expand", "heyhi.sweep.budget", "heyhi.profiles"),
     *("heyhi.search", "heyhi.trackers", "heyhi.control", "heyhi.cli", "heyhi.report"),
@@ -407,22 +408,32 @@ def test_a_run_loads_only_what_it_uses(lab: Lab) -> None:
     assert code == 0 and sorted(NOT_LOADED & set(out.split())) == []
 
 
-def test_python_looks_for_garbage_as_usual_while_main_runs(task_lab: Any) -> None:
+@pytest.mark.parametrize("start", [("-m", "heyhi.runner"), ("-c", script._START)])
+def test_python_is_as_usual_while_main_runs_however_it_was_started(task_lab: Any, start: tuple[str, str]) -> None:
     task_lab.write("""
         def main(task, cfg, log_level):
-            import gc
-            return {"usual": list(gc.get_threshold()), "on": gc.isenabled(), "left_alone": gc.get_freeze_count() > 0}
+            import gc, __main__, sys
+            garbage = {"usual": list(gc.get_threshold()), "on": gc.isenabled(), "frozen": gc.get_freeze_count() > 0}
+            # What starts this program again looks there: multiprocessing, torch's and Lightning's launchers.
+            return {**garbage, "name": __main__.__spec__.name, "files": [__main__.__file__, sys.argv[0]]}
         """)
     experiment = task_lab.experiment()
     expansion = expand(task_lab.project, task_lab.schema, [("conf/job.prototxt", ["lr=0.5"])])
     manifest = write_manifest(expansion, task_lab.project, task_lab.schema)
     target = target_of(experiment.exp_path, task_lab.root)
-    words = [sys.executable, "-m", "heyhi.runner", target, "--manifest", str(manifest)]
+    words = [sys.executable, *start, target, "--manifest", str(manifest)]
     assert task_lab.end(task_lab.open(words)) == (0, "", "")
     say = "import gc; print(*gc.get_threshold())"
     usual = subprocess.run([sys.executable, "-c", say], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     found = task_lab.folder().read_result()
-    assert found == {"usual": [int(one) for one in usual], "on": True, "left_alone": True}
+    file = str(Path(heyhi.__file__).with_name("runner.py"))
+    assert found == {
+        "usual": [int(one) for one in usual],
+        "on": True,
+        "frozen": True,
+        "name": "heyhi.runner",
+        "files": [file, file],
+    }
 
 
 # --- stopped and killed
