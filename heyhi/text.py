@@ -81,10 +81,19 @@ def message(text: str) -> str:
 def shell_word(word: str) -> str:
     """Quote a word for a command that people copy: what can't be shown is `$'…'`, as bash, zsh and ksh read it back."""
     if word.isprintable():
-        # As `shlex.quote` does, which compiles a pattern, and would be loaded by each run.
-        return word if word and _PLAIN_IN_SHELLS.issuperset(word) else single_quoted(word)
+        return quoted(word)
     shown = (_in_octal(char) if not char.isprintable() or char in "'\\" else char for char in word)
     return f"$'{''.join(shown)}'"
+
+
+def quoted(word: str) -> str:
+    """Quote a word for a shell, as `shlex.quote` does, which compiles a pattern, and would be loaded by each run."""
+    return word if word and _PLAIN_IN_SHELLS.issuperset(word) else single_quoted(word)
+
+
+def quoted_words(words: Iterable[str]) -> str:
+    """Write a command for a shell, as `shlex.join` does."""
+    return " ".join(map(quoted, words))
 
 
 def single_quoted(text: str) -> str:

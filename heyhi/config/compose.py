@@ -5,7 +5,6 @@ How files are found and merged is left to `includes`, what a key does to `recipe
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -64,7 +63,7 @@ from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field
 from heyhi.quick_tuple import NamedTuple
-from heyhi.text import shell_word
+from heyhi.text import quoted, quoted_words, shell_word
 
 if TYPE_CHECKING:
     from heyhi.config.best import Best, Chosen, Winners
@@ -421,7 +420,7 @@ class Composer:
             HeyhiError: a need can't be composed.
         """
         map_strings(message, lambda text: replace_root(text, str(self.project.root)))
-        self._resolve_needs(message, (shlex.quote(name),))
+        self._resolve_needs(message, (quoted(name),))
 
     def _config(self, path: Path) -> _Config:
         config = self._configs.get(path)
@@ -888,6 +887,8 @@ class Composer:
                 need = error
             self._needs[words] = need
         if isinstance(need, HeyhiError):
+            import shlex  # nothing else here takes words apart
+
             by, *_ = shlex.split(chain[-1])  # without its overrides: the points of a sweep share one error
             raise type(need)(f"{by} needs {words}: {need}")
         return need
@@ -1007,7 +1008,7 @@ def _unset(message: Message, root: Root) -> ConfigError:
 
 def _experiment_text(cfg: str, overrides: Overrides) -> str:
     """Write an experiment as a command line would."""
-    return shlex.join([cfg, *override_texts(overrides)])
+    return quoted_words([cfg, *override_texts(overrides)])
 
 
 def _grown(chain: tuple[str, ...], label: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from heyhi.job_env import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING_NA
 from heyhi.project import RESULTS_VARIABLE
 from heyhi.slurm.request import JobRequest
 from heyhi.sweep.continuing import CONTINUE_OPTION
+from heyhi.text import quoted, quoted_words
 
 # Sooner than by -m, and no garbage is looked for among what is loaded.
 _START = "import gc; on = gc.isenabled(); gc.disable(); from heyhi.runner import start; start(collects=on)"
@@ -101,7 +101,7 @@ def batch_script(
     before, failed = (before_run(request, logs), after_failure(request, words)) if request is not None else ("", "")
     return f"""#!/bin/bash
 # Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.
-export {RESULTS_VARIABLE}={shlex.quote(str(results_root))}
+export {RESULTS_VARIABLE}={quoted(str(results_root))}
 own=$(mktemp -d 2> /dev/null) || own=$PWD
 export {NOTICE_VARIABLE}="$own/.notice.$SLURM_JOB_ID.$$"
 trap '{{ : > "${NOTICE_VARIABLE}"; }} 2> /dev/null
@@ -113,7 +113,7 @@ trap told=yes TERM
 [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ] || echo "job $SLURM_JOB_ID {AGAIN}"
 {before}{_pinning(snapshot)}
 {SHELL}mark="$SLURM_JOB_ID.$$.$RANDOM$RANDOM"
-{MARK_VARIABLE}="$mark" {shlex.join(words)} &
+{MARK_VARIABLE}="$mark" {quoted_words(words)} &
 run=$!
 # A signal ends a wait, not the run.
 while kill -0 "$run" 2> /dev/null; do wait "$run"; done
@@ -154,7 +154,7 @@ def _retrying(words: Sequence[str]) -> str:
         return ""
     return f"""\
 if [ "$code" != 0 ] && [ ! "$again" ]; then
-  {shlex.join(words)} --code "$code"
+  {quoted_words(words)} --code "$code"
   case $? in
     0) exit 0 ;;
     {REQUEUE_EXIT})
@@ -169,7 +169,7 @@ fi
 
 def _appending(logs: Sequence[Path]) -> str:
     """Write the lines of the script that append what was said to some logs."""
-    return "".join(f'  echo "$said" >> {shlex.quote(str(log))}\n' for log in logs)
+    return "".join(f'  echo "$said" >> {quoted(str(log))}\n' for log in logs)
 
 
 def _pinning(snapshot: Snapshot | None) -> str:
@@ -177,5 +177,5 @@ def _pinning(snapshot: Snapshot | None) -> str:
     variables = pinned_variables(snapshot.project_root, snapshot.root) if snapshot is not None else None
     if variables is None:  # the job that has submitted this one may have had some
         return f"unset {' '.join(pinned_variables(Path(), Path()))}"
-    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    return f'export {words} PYTHONPATH={shlex.quote(pinned_folder())}"${{PYTHONPATH:+:$PYTHONPATH}}"'
+    words = " ".join(f"{name}={quoted(value)}" for name, value in variables.items())
+    return f'export {words} PYTHONPATH={quoted(pinned_folder())}"${{PYTHONPATH:+:$PYTHONPATH}}"'

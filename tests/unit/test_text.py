@@ -21,6 +21,8 @@ from heyhi.text import (
     duration,
     one_line,
     padded,
+    quoted,
+    quoted_words,
     readable,
     shell_line,
     shell_word,
@@ -58,7 +60,8 @@ def test_readable_text_can_be_written_and_has_no_control_characters(text: str) -
 
 @given(st.text(st.sampled_from("aZ09_é/=,.-+:@%'\"$ ~*"), max_size=5))
 def test_a_word_is_quoted_as_python_quotes_it(text: str) -> None:
-    assert shell_word(text) == shlex.quote(text)
+    assert shell_word(text) == quoted(text) == shlex.quote(text)
+    assert quoted_words([text, "a b", text]) == shlex.join([text, "a b", text])
     assert shlex.split(single_quoted(text)) == [text]
 
 

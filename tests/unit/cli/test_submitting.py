@@ -130,6 +130,7 @@ def test_only_who_runs_nothing_ends_without_a_look_for_garbage(
 # What a submission that goes well has no use for; a loop starts one process after another.
 NOT_LOADED = {
     "calendar",
+    "contextvars",
     "encodings.utf_8_sig",
     "heapq",
     "heyhi.cli.advice",
@@ -157,7 +158,9 @@ NOT_LOADED = {
     "heyhi.sweep.size",
     "locale",
     "selectors",
+    "shlex",
     "signal",
+    "sqlite3",
     "struct",
     "subprocess",
 }
