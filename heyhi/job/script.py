@@ -20,8 +20,6 @@ from heyhi.slurm.request import JobRequest
 from heyhi.sweep.continuing import CONTINUE_OPTION
 from heyhi.text import quoted, quoted_words
 
-# Sooner than by -m, and no garbage is looked for among what is loaded.
-_START = "import gc; on = gc.isenabled(); gc.disable(); from heyhi.runner import start; start(collects=on)"
 _ACT_SECONDS = 300  # in which Slurm ends a job that it has queued again
 
 
@@ -43,7 +41,7 @@ def runner_words(
         attempt: how often the launcher has tried.
     """
     # -P: what lies in the working directory, an experiment's folder, is no module.
-    python = [*request.prefix, request.python or sys.executable, "-P"]
+    python = [*request.prefix, request.python or sys.executable, "-P", "-m"]
     shared = [
         "--manifest",
         str(order.manifest.absolute()),
@@ -58,11 +56,9 @@ def runner_words(
     job = f"{order.root_mark}:{','.join(claim.owner.nonce for _, claim in claims)}"
     if is_pack(claims, request):
         pack = ["--job", job, "--slots", str(request.pack)]
-        return [*python, "-m", "heyhi.job.pack", str(folder / PACK_LIST_NAME), *pack, *shared]
+        return [*python, "heyhi.job.pack", str(folder / PACK_LIST_NAME), *pack, *shared]
     tasks = ["--tasks", str(request.tasks)] if request.tasks > 1 else []
-    # A prefix may be a script that takes words apart: it gets none with spaces.
-    runner = ["-m", "heyhi.runner"] if request.prefix else ["-c", _START]
-    return [*python, *runner, str(claims[0][0].target), "--job", job, *tasks, *shared]
+    return [*python, "heyhi.runner", str(claims[0][0].target), "--job", job, *tasks, *shared]
 
 
 def retry_words(claims: Sequence[tuple[Experiment, Claim]], request: JobRequest, order: Order) -> list[str]:

@@ -29,7 +29,7 @@ from heyhi.experiment.owner import JobRef
 from heyhi.experiment.records import End, History, Record, Start
 from heyhi.experiment.status import find_state, find_status
 from heyhi.job import runner as runner
-from heyhi.job import saving, script
+from heyhi.job import saving
 from heyhi.job.load_main import load_main
 from heyhi.job.runner import Outcome, execute
 from heyhi.job.saving import save_result_in_cwd
@@ -408,32 +408,32 @@ def test_a_run_loads_only_what_it_uses(lab: Lab) -> None:
     assert code == 0 and sorted(NOT_LOADED & set(out.split())) == []
 
 
-@pytest.mark.parametrize("start", [("-m", "heyhi.runner"), ("-c", script._START)])
-def test_python_is_as_usual_while_main_runs_however_it_was_started(task_lab: Any, start: tuple[str, str]) -> None:
+@pytest.mark.parametrize("option", ["-m", "-Pm"])
+def test_python_looks_for_garbage_as_usual_while_main_runs(task_lab: Any, option: str) -> None:
     task_lab.write("""
         def main(task, cfg, log_level):
-            import gc, __main__, sys
-            garbage = {"usual": list(gc.get_threshold()), "on": gc.isenabled(), "frozen": gc.get_freeze_count() > 0}
-            # What starts this program again looks there: multiprocessing, torch's and Lightning's launchers.
-            return {**garbage, "name": __main__.__spec__.name, "files": [__main__.__file__, sys.argv[0]]}
+            import gc
+            return {"usual": list(gc.get_threshold()), "on": gc.isenabled(), "left_alone": gc.get_freeze_count() > 0}
         """)
     experiment = task_lab.experiment()
     expansion = expand(task_lab.project, task_lab.schema, [("conf/job.prototxt", ["lr=0.5"])])
     manifest = write_manifest(expansion, task_lab.project, task_lab.schema)
     target = target_of(experiment.exp_path, task_lab.root)
-    words = [sys.executable, *start, target, "--manifest", str(manifest)]
+    words = [sys.executable, option, "heyhi.runner", target, "--manifest", str(manifest)]
     assert task_lab.end(task_lab.open(words)) == (0, "", "")
     say = "import gc; print(*gc.get_threshold())"
     usual = subprocess.run([sys.executable, "-c", say], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     found = task_lab.folder().read_result()
-    file = str(Path(heyhi.__file__).with_name("runner.py"))
-    assert found == {
-        "usual": [int(one) for one in usual],
-        "on": True,
-        "frozen": True,
-        "name": "heyhi.runner",
-        "files": [file, file],
-    }
+    assert found == {"usual": [int(one) for one in usual], "on": True, "left_alone": True}
+
+
+@pytest.mark.parametrize("words", [["-c", "import other"], ["-m", "other"], ["-m", "other", "-m", "heyhi.runner"]])
+def test_who_loads_heyhi_for_something_else_has_garbage_looked_for(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/__init__.py").write_text("import gc, heyhi; print(gc.isenabled())")
+    (tmp_path / "other/__main__.py").touch()
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 # --- stopped and killed
