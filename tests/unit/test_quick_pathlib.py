@@ -33,3 +33,8 @@ def test_beside_another_thread_it_is_loaded_as_ever() -> None:
         "print('pathlib' in sys.modules, 'urllib.parse' in sys.modules)"
     )
     assert said(code) == ["False", "False"]
+
+
+def test_nothing_is_said_to_be_no_module_afterwards() -> None:
+    code = "import sys, heyhi, ntpath; print(*(name for name, module in sys.modules.items() if module is None))"
+    assert said(code) == []
