@@ -85,3 +85,8 @@ def test_a_project_may_have_a_module_of_that_name(tmp_path: Path) -> None:
     line = [sys.executable, "-c", "import heyhi.files, datetime; print(datetime.date(1970, 1, 2))"]
     done = subprocess.run(line, stdout=subprocess.PIPE, text=True, cwd=tmp_path, check=True)
     assert done.stdout == "1970-01-02\n"
+
+
+def test_nothing_is_said_to_be_no_module_afterwards() -> None:
+    code = "import sys, heyhi, ntpath; print(*(name for name, module in sys.modules.items() if module is None))"
+    assert said(code) == []
