@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +279,21 @@ def open_regular(path: Path | str) -> int:
     return open_sized(path)[0]
 
 
+class Origin(NamedTuple):
+    """A folder that is open, from which on files in it can be named.
+
+    Attributes:
+        handle: its file descriptor; None where none is open.
+        length: of what a path has to begin with, in characters.
+    """
+
+    handle: int | None
+    length: int
+
+
+NO_ORIGIN = Origin(None, 0)
+
+
 def open_sized(path: Path | str) -> tuple[int, int]:
     """Open a file as `open_regular` does.
 
@@ -288,21 +303,62 @@ def open_sized(path: Path | str) -> tuple[int, int]:
     Raises:
         OSError: likewise.
     """
+    handle, found = open_found(path)
+    return handle, found.st_size
+
+
+def open_found(path: Path | str, origin: Origin = NO_ORIGIN) -> tuple[int, os.stat_result]:
+    """Open a file as `open_regular` does.
+
+    Args:
+        path: the file.
+        origin: a folder that it is in, where that is open.
+
+    Returns:
+        its file descriptor; what the system says of it.
+
+    Raises:
+        OSError: likewise.
+    """
+    below = os.fspath(path)[origin.length :]
     try:
-        handle = os.open(path, _TO_READ)
+        handle = os.open(below, _TO_READ, dir_fd=origin.handle)
     except FileNotFoundError:
-        if os.path.islink(path):  # noqa: PTH114 (never raises)
+        if _is_link(below, origin.handle):
             # Nothing is absent there: the disk that it leads to may be.
             raise OSError(errno.EINVAL, "it is a link that leads nowhere", str(path)) from None
         raise
     found = os.fstat(handle)
     mode = found.st_mode
     if stat.S_ISREG(mode):
-        return handle, found.st_size
+        return handle, found
     os.close(handle)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise OSError(errno.EINVAL, f"it is a {'FIFO' if stat.S_ISFIFO(mode) else 'device'}, no file", str(path))
+
+
+def _is_link(path: str, folder: int | None) -> bool:
+    try:
+        return stat.S_ISLNK(os.stat(path, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def opened_parent(paths: Sequence[str]) -> Iterator[Origin]:
+    """Open the folder that some paths have in common, so that the system needn't find it for each file in them."""
+    ends = [min(paths), max(paths)] if paths else []
+    parent = os.path.commonprefix(ends).rpartition("/")[0]  # noqa: RUF071 (cut at a slash)
+    try:
+        handle = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield NO_ORIGIN
+        return
+    try:
+        yield Origin(handle, len(parent) + 1)
+    finally:
+        os.close(handle)
 
 
 def open_to_append(path: Path | str) -> int:
@@ -329,16 +385,34 @@ def read_bounded(path: Path | str, most: int = MOST_BYTES) -> bytes:
     Raises:
         OSError: as `open_regular` does; also where it is larger, which the message says.
     """
-    handle, size = open_sized(path)
+    return read_found(path, most)[0]
+
+
+def read_found(path: Path | str, most: int = MOST_BYTES, origin: Origin = NO_ORIGIN) -> tuple[bytes, os.stat_result]:
+    """Read a file as `read_bounded` does.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+        origin: a folder that it is in, where that is open.
+
+    Returns:
+        its bytes; what the system said of it before: if it changes meanwhile, it will say something else.
+
+    Raises:
+        OSError: likewise.
+    """
+    handle, found = open_found(path, origin)
+    size = found.st_size
     try:
         if size <= most:
             # 10,000 of them, so none of the layers that open() puts around a file.
             data = os.read(handle, size + 1)
             if len(data) == size:
-                return data
+                return data, found
             data += _read_on(handle, most - len(data))  # it grows, or is none of a disk, which all have a size of 0
             if len(data) <= most:
-                return data
+                return data, found
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:

@@ -21,7 +21,7 @@ from heyhi.experiment.directions import Directions
 from heyhi.experiment.metric_line import MOST_LINE_BYTES, TOTAL, is_progress
 from heyhi.experiment.metrics import Summary
 from heyhi.experiment.records import Start
-from heyhi.files import open_sized
+from heyhi.files import NO_ORIGIN, Origin, open_found
 
 _BLOCK_BYTES = 1 << 18
 _DICTS = frozenset({dict})
@@ -186,12 +186,27 @@ def sum_up(
     Raises:
         ResultError: it can't be read.
     """
-    summary = Summary(directions)
     with Opened(path, cut) as file:
-        if file.may_be_struck(starts):
-            for block in _counting(file, starts, damaged):
-                summary.add(block.lines)
-            return summary
+        return sum_up_opened(file, starts, directions, damaged=damaged, cut=cut)
+
+
+def sum_up_opened(
+    file: Opened,
+    starts: Sequence[Start],
+    directions: Directions,
+    *,
+    damaged: Callable[[int], object],
+    cut: Callable[[int], object] = _ignore,
+) -> Summary:
+    """Sum up the metrics of a file that is open, as `sum_up` does."""
+    summary = Summary(directions)
+    if file.may_be_struck(starts):
+        for block in _counting(file, starts, damaged):
+            summary.add(block.lines)
+    elif file.is_small:  # as most are
+        if file.size:
+            add_piece(summary, Piece(0, 1, file.read_at(0)), damaged, cut)
+    else:
         for piece in file.pieces(damaged):
             add_piece(summary, piece, damaged, cut)
     return summary
@@ -249,21 +264,32 @@ def bounds_of(starts: Sequence[Start]) -> list[int]:
 class Opened:
     """A metrics file that is open; what is added to it from then on is left out.
 
+    Args:
+        path: of the file.
+        cut: as in `counting_blocks`.
+        origin: a folder that it is in, where that is open.
+
+    Attributes:
+        found: what the system said of it then; None where there is none.
+
     Raises:
         ResultError: it can't be opened.
     """
 
-    def __init__(self, path: Path | str, cut: Callable[[int], object] = _ignore) -> None:
+    def __init__(self, path: Path | str, cut: Callable[[int], object] = _ignore, origin: Origin = NO_ORIGIN) -> None:
         self.path = path
         self._cut = cut
         self._handle = -1
         self.size = 0
+        self.found: os.stat_result | None = None
         try:
-            self._handle, self.size = open_sized(path)
+            self._handle, found = open_found(path, origin)
         except FileNotFoundError:
             pass
         except OSError as error:
             raise self._unreadable(error) from None
+        else:
+            self.found, self.size = found, found.st_size
 
     def __enter__(self) -> Opened:
         return self
@@ -289,6 +315,8 @@ class Opened:
 
     def may_be_struck(self, starts: Sequence[Start]) -> bool:
         """Return whether several attempts have written to it; mostly one has, and all of it counts."""
+        if not starts or (len(starts) == 1 and not starts[0].metrics_size):  # mostly
+            return False
         if not any(start.metrics_size for start in starts):
             return False
         return len({bound for bound in [0, *bounds_of(starts)] if bound < self.size}) > 1

@@ -8,7 +8,7 @@ task raised may be any text: it is made readable when it is written down, and wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -125,31 +125,7 @@ class Start(NamedTuple):
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Start:
         """Read it from a line of attempts.jsonl."""
-        get = record.get
-        return cls(
-            _int(get("attempt")) or 0,
-            _text(get("kind")),
-            _text(get("time")),
-            _text(get("host")),
-            _int(get("pid")),
-            _job_id(get("job_id")),
-            _int(get("restart_count")) or 0,
-            _text(get("commit")),
-            get("dirty") is True,
-            _digest(get("config")),
-            _text(get("code")),
-            _int(get("metrics_size")) or 0,
-            _int(get("metrics_tail")) or 0,
-            _texts_by_name(get("needs")),
-            _texts(get("changed")),
-            get("is_mixed") is True,
-            _asked(get("asked")),
-            _text(get("nodes")),
-            _text(get("entry")),
-            _sizes(get("logs")),
-            _text(get("machine")),
-            _int(get("started")) or 0,
-        )
+        return cls._make(_values(record, cls))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a line of attempts.jsonl holds it."""
@@ -276,24 +252,7 @@ class End(NamedTuple):
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> End:
         """Read it from a line of attempts.jsonl."""
-        get = record.get
-        return cls(
-            _int(get("attempt")) or 0,
-            _line(get("reason")),
-            _int(get("exit_code")),
-            _line(get("exception")),
-            _number(get("seconds")),
-            _text(get("time")),
-            _job_id(get("job_id")),
-            _line(get("job_state")),
-            _text(get("host")),
-            _text(get("environment")),
-            _texts(get("dropped")),
-            _int(get("files")) or 0,
-            _texts(get("outside")),
-            Used.from_dict(get("used")),
-            get("job_went_on") is True,
-        )
+        return cls._make(_values(record, cls))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a line of attempts.jsonl holds it."""
@@ -596,3 +555,53 @@ def _number(value: object) -> float | None:
 
 def _amount(value: object) -> float | None:
     return value if type(value) in (int, float) and 0 <= value < _TOO_LARGE else None  # type: ignore
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int and -_TOO_LARGE < value < _TOO_LARGE else 0
+
+
+def _is_true(value: object) -> bool:
+    return value is True
+
+
+_Readers = Mapping[str, Callable[[Any], Any]]
+# How each field is read of a line; of what a line lacks, the class has the default.
+_START_READERS: _Readers = {
+    **dict.fromkeys(("kind", "time", "host", "commit", "code", "nodes", "entry", "machine"), _text),
+    **dict.fromkeys(("attempt", "restart_count", "metrics_size", "metrics_tail", "started"), _count),
+    **dict.fromkeys(("dirty", "is_mixed"), _is_true),
+    "pid": _int,
+    "job_id": _job_id,
+    "config": _digest,
+    "needs": _texts_by_name,
+    "changed": _texts,
+    "asked": _asked,
+    "logs": _sizes,
+}
+_END_READERS: _Readers = {
+    **dict.fromkeys(("reason", "exception", "job_state"), _line),
+    **dict.fromkeys(("time", "host", "environment"), _text),
+    **dict.fromkeys(("attempt", "files"), _count),
+    **dict.fromkeys(("dropped", "outside"), _texts),
+    "exit_code": _int,
+    "seconds": _number,
+    "job_id": _job_id,
+    "used": Used.from_dict,
+    "job_went_on": _is_true,
+}
+
+
+def _values(record: Mapping[str, Any], kind: type[Record]) -> list[Any]:
+    """Return the values of a record's fields; only what its line holds is gone through, of which most hold few."""
+    values = list(kind._field_defaults.values())
+    for place, name, read in _known(tuple(record), kind is Start):
+        values[place] = read(record[name])
+    return values
+
+
+@lru_cache(maxsize=256)  # most lines hold the same; there may be 10,000 experiments
+def _known(names: tuple[str, ...], is_start: bool) -> list[tuple[int, str, Callable[[Any], Any]]]:
+    """Return place, name and reader of each field that is among some names."""
+    fields, readers = (Start._fields, _START_READERS) if is_start else (End._fields, _END_READERS)
+    return [(fields.index(name), name, readers[name]) for name in names if name in readers]

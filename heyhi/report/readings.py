@@ -155,6 +155,12 @@ class Readings:
         # The names that are left, in the order in which they would have come from the first.
         self.outcome = {name: self.outcome[name] for name in dict.fromkeys(chain.from_iterable(self.kinds()))}
 
+    def only(self, places: Sequence[int]) -> Readings:
+        """Return what was read of the experiments at some places, in their order."""
+        fields = {name: [column[place] for place in places] for name, column in self.fields.items()}
+        names = dict.fromkeys(chain.from_iterable({id(own): own for own in fields["names"]}.values()))
+        return Readings(fields, {name: [self.outcome[name][place] for place in places] for name in names})
+
     def kinds(self) -> list[tuple[str, ...]]:
         """Return the tuples of names that occur, in the order of the experiments."""
         # Mostly all have the same object, so no tuple is hashed here; equal ones may come twice.

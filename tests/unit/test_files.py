@@ -13,15 +13,18 @@ import pytest
 from heyhi.errors import UnknownError
 from heyhi.files import (
     MOST_BYTES,
+    NO_ORIGIN,
     Tree,
     age_of,
     forget,
     is_there_now,
     look_anew,
     measure,
+    opened_parent,
     parse_json,
     read_bounded,
     read_end,
+    read_found,
     read_lines,
     remove_below,
 )
@@ -141,6 +144,40 @@ def test_json_as_deep_as_a_result_may_be_is_read() -> None:
     wide = [{"a": [1, {"b": 2}]}] * 1000
     for value in (wide, json.loads("[" * 190 + "]" * 190), {"a": float("inf")}, "text", None):
         assert parse_json(json.dumps(value)) == parse_json(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize("names", [["a/x", "a/xy"], ["a", "a/b"], ["ab/c", "ac/c"], ["a/b"], ["ä/ö", "z"], []])
+def test_files_are_read_from_the_folder_that_all_lie_in(tmp_path: Path, names: list[str]) -> None:
+    folders = [str(tmp_path / name) for name in names]
+    for folder in folders:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        Path(folder, "file").write_text(folder)
+    with opened_parent(folders) as origin:
+        assert (origin == NO_ORIGIN) == (not names)
+        for folder in folders:
+            assert read_found(f"{folder}/file", origin=origin)[0].decode() == folder
+    assert not Path(f"/proc/self/fd/{origin.handle}").exists()
+
+
+def test_what_is_no_file_is_told_the_same_from_a_folder_that_is_open(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/dangling").symlink_to("nothing")
+    os.mkfifo(tmp_path / "a/fifo")
+    (tmp_path / "a/folder").mkdir()
+    (tmp_path / "a/large").write_text("12345")
+    with opened_parent([str(tmp_path / "a")]) as origin:
+        for name in ("dangling", "fifo", "folder", "large", "nothing"):
+            path = str(tmp_path / "a" / name)
+            with pytest.raises(OSError) as plain:
+                read_found(path, 4)
+            with pytest.raises(type(plain.value)) as found:
+                read_found(path, 4, origin)
+            assert (found.value.errno, found.value.strerror) == (plain.value.errno, plain.value.strerror)
+
+
+def test_folders_that_have_no_folder_in_common_that_is_there_are_read_as_they_are(tmp_path: Path) -> None:
+    with opened_parent([str(tmp_path / "gone/a"), str(tmp_path / "gone/b")]) as origin:
+        assert origin == NO_ORIGIN
 
 
 def test_a_tree_is_measured_without_what_its_links_lead_to(tmp_path: Path) -> None:

@@ -218,6 +218,29 @@ def test_lines_that_differ_in_digits_only_are_summed_up_as_they_are(tmp_path: Pa
     assert summary.result() == {"step": 3, "loss": 3, "loss.best": 1}
 
 
+@given(
+    st.lists(st.sampled_from(["loss", "val_loss", "a,loss", "a:{}loss", "step"]), min_size=1, max_size=3),
+    st.lists(
+        st.lists(st.sampled_from(["0", "7", "-3", "0.5", "12.25"]), min_size=3, max_size=3), min_size=1, max_size=4
+    ),
+    st.lists(st.sampled_from([""] * 12 + ["1", "1,", ",", "."]), min_size=12, max_size=12),
+    st.sampled_from([": ", ":"]),
+    st.sampled_from([", ", ","]),
+)
+def test_what_is_summed_up_unparsed_is_what_the_lines_say(
+    names: list[str], values: list[list[str]], more: list[str], colon: str, comma: str
+) -> None:
+    starts = iter(more)
+    pairs = (
+        [f'"{next(starts)}{name}"{colon}{value}' for name, value in zip(names, row, strict=False)] for row in values
+    )
+    lines = [f"{{{comma.join(line)}}}\n" for line in pairs]
+    unparsed, parsed = Summary(Directions()), Summary(Directions())
+    if unparsed.add_unparsed("".join(lines).encode()):
+        parsed.add(list(map(json.loads, lines)))
+        assert unparsed.result() == parsed.result()
+
+
 def test_names_that_a_task_gives_by_hand_stay_metrics(tmp_path: Path) -> None:
     path = written(tmp_path, b'{"step": 1, "time": 3.5, "total": 7}\n{"step": 2, "attempt": 1, "total": 8}\n')
     assert summary_of(path) == {"step": 2, "time": 3.5, "total": 8, "attempt": 1}

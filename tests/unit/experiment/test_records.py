@@ -212,3 +212,22 @@ def test_why_an_attempt_ended_is_one_line_of_a_sane_length_on_record_and_when_it
     (read,) = to_records([{"event": "end", "exception": long, "reason": long, "job_state": long}])
     assert isinstance(read, End)
     assert len(written) == 500 and {written, read.exception, read.reason, read.job_state} == {written}
+
+
+def test_each_field_of_a_record_is_read_as_it_was_written() -> None:
+    """A line is read by the names that it holds, so none of the class's may be unknown there."""
+    start = Start(
+        *(2, "retry", "t", "h", 3, "4", 5, "abc", True, "d1", "c1", 6, 7, {"n": "r"}, ("lr: 1 -> 2",), True),
+        *({"gpus": 1}, "n[1-2]", "m:f", {0: 8}, "boot", 9),
+    )
+    used = Used(1.0, 2.0, 3.0, 4.0, 5.0)
+    end = End(
+        *(2, "failed", 1, "E", 3.5, "t", "4", "FAILED", "h", "e1", ("k",), 6, ("a.py",), used, True),
+    )
+    for record in (start, end):
+        differing = [name for name in record._fields if getattr(record, name) != record._field_defaults[name]]
+        assert differing == list(record._fields)
+        line = json.loads(json.dumps(record.to_dict()))
+        assert to_records([line]) == [record]
+        assert to_records([dict(reversed(line.items()))]) == [record]
+    assert to_records([{"event": "start"}, {"event": "end"}]) == [Start(), End()]

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+import heyhi.experiment.metrics_file
+import heyhi.files
 from heyhi.config.identity import Identity
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.directions import Directions
@@ -543,10 +545,13 @@ def _table(project: Project, entries: list[Entry]) -> Readings:
 
 
 def test_only_what_changed_is_asked_for_and_each_is_ticked_once(project: Project) -> None:
+    def collect(handle: Any) -> dict[str, Any]:  # who else would ask for more than a folder
+        return {"x": handle.exp_path.name}
+
     many = [entry(project, f"p/{i}") for i in range(5)]
     for one in many:
         done(one)
-    read(project, *many)
+    read(project, *many, get_logs_data=collect)
     done(many[3], result='{"x": 1}')
     asked: list[int] = []
     ticks: list[None] = []
@@ -555,8 +560,158 @@ def test_only_what_changed_is_asked_for_and_each_is_ticked_once(project: Project
         asked.extend(places)
         return [many[place] for place in places]
 
-    Reader(project).read([one.folder for one in many], entries_at, {}, lambda: ticks.append(None))
+    reader = Reader(project, collect)
+    reader.read([one.folder for one in many], entries_at, {}, lambda: ticks.append(None))
     assert asked == [3] and len(ticks) == 5
+
+
+# --- files that change while they are read
+
+
+def _grown(path: Path) -> None:
+    """Add to a file without changing its time, so that only its size tells of it."""
+    with path.open("a") as file:
+        file.write({"metrics.jsonl": '{"step": 3, "loss": 4.0}\n', "attempts.jsonl": attempt(2)}.get(path.name, " \n"))
+    os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+def _replaced(path: Path) -> None:
+    """Put another file in the place of one, as large and as old."""
+    text = path.read_text()
+    other = path.with_name("other")
+    other.write_text(text.replace("2", "7").replace("3", "8"))
+    os.utime(other, (LONG_AGO, LONG_AGO))
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [_grown, _replaced])
+@pytest.mark.parametrize("name", ["result.json", "metrics.jsonl", "attempts.jsonl"])
+def test_what_changes_while_it_is_read_is_read_again_the_next_time(
+    project: Project, monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[Path], None]
+) -> None:
+    one = entry(project)
+    done(one, metrics='{"step": 2, "loss": 3.0}\n', result='{"score": 2}\n')
+    opened = heyhi.files.open_found
+    path = Path(one.folder, name)
+
+    def open_and_change(given: Path | str, *more: Any) -> tuple[int, os.stat_result]:
+        found = opened(given, *more)
+        if str(given) == str(path):
+            monkeypatch.undo()
+            change(path)
+        return found
+
+    for module in (heyhi.files, heyhi.experiment.metrics_file):
+        monkeypatch.setattr(module, "open_found", open_and_change)
+    read(project, one)
+    after = read(project, one)
+    shutil.rmtree(project.state_root / "readings")
+    assert heyhi.files.open_found is opened and after == read(project, one)
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "attempts.jsonl"])
+def test_a_file_that_comes_after_it_was_looked_for_is_read_the_next_time(
+    project: Project, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    one = entry(project)
+    done(one)
+    path, aside = Path(one.folder, name), Path(one.folder, "aside")
+    path.rename(aside)
+    opened = heyhi.files.open_found
+
+    def miss(given: Path | str, *more: Any) -> tuple[int, os.stat_result]:
+        try:
+            return opened(given, *more)
+        except FileNotFoundError:
+            if str(given) == str(path):
+                monkeypatch.undo()
+                aside.rename(path)
+            raise
+
+    for module in (heyhi.files, heyhi.experiment.metrics_file):
+        monkeypatch.setattr(module, "open_found", miss)
+    (before,) = read(project, one)
+    (after,) = read(project, one)
+    assert path.exists() and (before.attempts, "loss" in before.outcome) in ((0, True), (1, False))
+    assert (after.attempts, after.outcome["loss"]) == (1, 3.0)
+
+
+def test_what_was_written_just_before_it_was_read_is_not_remembered(project: Project) -> None:
+    one = entry(project)
+    done(one)
+    Path(one.folder, "metrics.jsonl").touch()
+    read(project, one)
+    assert not (project.state_root / "readings").exists()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "attempts.jsonl", "result.json"])
+def test_what_can_not_be_read_is_read_once_it_can(project: Project, name: str) -> None:
+    one = entry(project)
+    done(one)
+    path, aside = Path(one.folder, name), Path(one.folder, "aside")
+    path.rename(aside)
+    path.mkdir()
+    (found,) = read(project, one)
+    assert found.problem and found.updated is not None
+    path.rmdir()
+    aside.rename(path)
+    (found,) = read(project, one)
+    assert (found.problem, found.status, found.attempts, found.outcome["loss"]) == ("", "DONE", 1, 3.0)
+
+
+def test_half_a_line_counts_neither_at_the_end_nor_with_the_next_one(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one), done(other)
+    write(one, attempts_jsonl=START + END + '{"event": "start", "att')
+    write(other, attempts_jsonl=START + END + '{"event": "start"\n"attempt": 2}\n')
+    for found in read(project, one, other):
+        assert found.attempts == 1
+
+
+# --- what has changed of few experiments
+
+
+def test_what_changed_of_few_is_written_beside_the_rest_until_it_is_much(project: Project) -> None:
+    many = [entry(project, f"p/{i:02}") for i in range(60)]
+    for one in many:
+        done(one)
+    first = read(project, *many)
+    folder = project.state_root / "readings"
+    (whole,) = folder.iterdir()
+    inode = whole.stat().st_ino
+    for round_, place in enumerate((3, 50, 3)):
+        done(many[place], metrics=f'{{"step": 1, "m{round_}": 1.5}}\n', result=json.dumps({f"x{round_}": "." * round_}))
+        changed = read(project, *many)
+        assert changed == read(project, *many) and whole.stat().st_ino == inode
+        assert changed[place].outcome == {"step": 1, f"m{round_}": 1.5, f"x{round_}": "." * round_}
+    assert sum(one != other for one, other in zip(first, changed, strict=True)) == 2
+    assert len(list(folder.iterdir())) == 2
+    for place in (7, 8):
+        done(many[place], result='{"y": 1}')
+    changed = read(project, *many)
+    assert whole.stat().st_ino != inode and changed == read(project, *many)
+    shutil.rmtree(folder)
+    assert changed == read(project, *many)
+
+
+def test_what_was_written_beside_something_else_or_is_damaged_counts_for_nothing(project: Project) -> None:
+    many = [entry(project, f"p/{i:02}") for i in range(60)]
+    for one in many:
+        done(one)
+    read(project, *many)
+    folder = project.state_root / "readings"
+    (whole,) = folder.iterdir()
+    done(many[0], result='{"x": 1}')
+    changed = read(project, *many)
+    (beside,) = set(folder.iterdir()) - {whole}
+    kept = beside.read_bytes()
+    beside.write_bytes(kept[:-1])
+    assert read(project, *many) == changed
+    done(many[0], result='{"x": 22}')
+    shutil.rmtree(folder)
+    changed = read(project, *many)
+    beside.write_bytes(kept)  # of the whole that was there before
+    assert read(project, *many) == changed and changed[0].outcome["x"] == 22
 
 
 def test_nothing_is_written_where_nothing_changed(project: Project) -> None:

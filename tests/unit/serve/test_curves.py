@@ -173,7 +173,7 @@ def test_what_did_not_change_is_not_read_again(tmp_path: Path, monkeypatch: pyte
     settle(tmp_path / "a")
     kept = Curves(Shown(tmp_path))
     first = kept.answer(["a"], 500, ["loss", "acc"])
-    monkeypatch.setattr(metrics_file, "open_sized", lambda _: pytest.fail("it was opened"))
+    monkeypatch.setattr(metrics_file, "open_found", lambda *_: pytest.fail("it was opened"))
     assert kept.answer(["a"], 500, ["loss", "acc"]) == first
     assert kept.answer(["a"], 500, ["acc"])["stamps"] != first["stamps"]
 
@@ -182,8 +182,8 @@ def test_several_that_ask_at_once_have_an_experiment_read_once(tmp_path: Path, m
     write(tmp_path / "a", steps(50))
     settle(tmp_path / "a")
     kept, reads, all_there = Curves(Shown(tmp_path)), list[int](), threading.Barrier(4)
-    opened = metrics_file.open_sized
-    monkeypatch.setattr(metrics_file, "open_sized", lambda path: reads.append(1) or opened(path))
+    opened = metrics_file.open_found
+    monkeypatch.setattr(metrics_file, "open_found", lambda *of: reads.append(1) or opened(*of))
 
     def ask(_: int) -> dict[str, Any]:
         all_there.wait()
@@ -273,8 +273,8 @@ def test_the_next_server_need_not_read_what_stays_as_it_is(tmp_path: Path, monke
     write(tmp_path / "e3", steps(5, 30))
     changed = Curves(Shown(tmp_path)).answer(["e3"], 500, ["loss"])
     reads: list[str] = []
-    opened = metrics_file.open_sized
-    monkeypatch.setattr(metrics_file, "open_sized", lambda path: reads.append(str(path)) or opened(path))
+    opened = metrics_file.open_found
+    monkeypatch.setattr(metrics_file, "open_found", lambda *of: reads.append(str(of[0])) or opened(*of))
     second = Curves(Shown(tmp_path)).answer(keys, 500, ["loss"])
     assert [Path(path).parent.name for path in reads] == ["e3"]
     assert parts_in(second, "e3") == parts_in(changed, "e3") != parts_in(first, "e3")

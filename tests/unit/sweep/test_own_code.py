@@ -37,6 +37,7 @@ def test_a_sweep_file_draws_the_same_points_each_time_and_changes_nothing_outsid
     )
     path = written(tmp_path, text)
     if not is_loaded:
+        monkeypatch.setattr(np, "random", np.random)  # which is put back, too: to load it anew sets it
         monkeypatch.delitem(sys.modules, "numpy.random")
     before = random.getstate()
     first = expand_sweep_file(project, schema, path).own
