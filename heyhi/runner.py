@@ -4,10 +4,8 @@
 import gc
 import sys
 
-import heyhi
-
 # Nothing that is loaded here becomes garbage: to look through it again and again takes a tenth of the start.
-_collects, heyhi._is_paused = gc.isenabled() or heyhi._is_paused, False
+_collects = gc.isenabled() or bool(vars(sys.modules["heyhi"]).pop("_is_paused", False))  # which has begun the pause
 gc.disable()
 from heyhi.collector import collect_rarely
 from heyhi.job.runner import main
