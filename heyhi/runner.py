@@ -3,11 +3,9 @@
 # ruff: noqa: E402
 import gc
 import sys
-from typing import Any
 
-_heyhi: Any = sys.modules[__package__]  # to import it is said to be an import of all that comes in by it
 # Nothing that is loaded here becomes garbage: to look through it again and again takes a tenth of the start.
-_collects, _heyhi._is_paused = gc.isenabled() or _heyhi._is_paused, False
+_collects = gc.isenabled() or bool(vars(sys.modules["heyhi"]).pop("_is_paused", False))  # which has begun the pause
 gc.disable()
 from heyhi.collector import collect_rarely
 from heyhi.job.runner import main
