@@ -3,11 +3,9 @@
 What is imported from here is loaded on first use, so that `import heyhi` and `heyhi --help` stay fast.
 """
 
+# ruff: noqa: E402
 # Python 3.6 reads all of this file, or it would not come to the line below: so no annotations from __future__.
-import gc
-import importlib
 import sys
-from typing import TYPE_CHECKING, Any
 
 if sys.version_info < (3, 11):  # noqa: UP036 (pip keeps to it, a path to a checkout doesn't)
     sys.stderr.write(
@@ -15,9 +13,28 @@ if sys.version_info < (3, 11):  # noqa: UP036 (pip keeps to it, a path to a chec
     )
     sys.exit(2)
 
-from heyhi.quick_pathlib import load_pathlib as _load_pathlib
+import gc
+
+_collects = gc.isenabled()
+gc.disable()  # as `heyhi.collector` has it, while modules are made
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from heyhi.quick_import import find_own_modules as _find_own_modules
+
+_find_own_modules()
+
+from heyhi.quick_modules import load_pathlib as _load_pathlib
 
 _load_pathlib()
+
+# What `python -m heyhi.runner` loads is no garbage, and to look for some takes 3 % of an empty run: it begins by this
+# module, and `heyhi.runner` ends the pause. While Python looks for the module to run, the program's name is "-m".
+_words = sys.orig_argv if sys.argv[:1] == ["-m"] else []
+_is_paused = _collects and "-m" in _words and _words[_words.index("-m") + 1 :][:1] == ["heyhi.runner"]
+if _collects and not _is_paused:
+    gc.enable()
 
 if TYPE_CHECKING:
     from pathlib import Path

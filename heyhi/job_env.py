@@ -11,6 +11,16 @@ from heyhi.regex import regex
 
 PREFIX_VARIABLE = "HEYHI_PREFIX"  # words that each task of a job begins with
 SRUN_VARIABLE = "HEYHI_SRUN"  # more options for srun
+# What the script of a job and the run in it tell each other, as heyhi.job.notice has it. The signal isn't USR1, which
+# NCCL and some schedulers' own wrappers use.
+WARNING_NAME = "SIGUSR2"
+# EX_TEMPFAIL of sysexits.h: asks the job's script to have the job queued again, together with ASKS.
+REQUEUE_EXIT = 75
+# Environment variable with the path of the file in which the job's script notes the signal. With READY at its end it
+# is the path of the run's answer, with ASKS that of its wish to be queued again: an exit code alone may be the task's.
+NOTICE_VARIABLE = "HEYHI_NOTICE"
+READY = ".ready"
+ASKS = ".requeue"
 _FIRST_OF_BRACKET = regex(r"\[([^\],-]+)[^\]]*\]")
 # In the environment of the ranks that HeyHi has started, and of what they start: they are no tasks that have to meet.
 RANKS_VARIABLE = "HEYHI_RANKS"

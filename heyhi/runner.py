@@ -5,7 +5,7 @@ import gc
 import sys
 
 # Nothing that is loaded here becomes garbage: to look through it again and again takes a tenth of the start.
-_collects = gc.isenabled()
+_collects = gc.isenabled() or bool(vars(sys.modules["heyhi"]).pop("_is_paused", False))  # which has begun the pause
 gc.disable()
 from heyhi.collector import collect_rarely
 from heyhi.job.runner import main

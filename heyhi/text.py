@@ -11,7 +11,6 @@ import codecs
 import contextlib
 import math
 import re
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -33,6 +32,7 @@ _LONG_WORD = regex(r"\S{4097,}")
 _TEXT = regex(r"\S")
 # Control characters, halves of surrogates, what breaks lines, and what turns the direction of all text behind it.
 _UNSHOWN = regex("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_PLAIN_IN_SHELLS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@%_-+=:,./")
 
 
 def shorten(text: str, limit: int = 80) -> str:
@@ -81,9 +81,24 @@ def message(text: str) -> str:
 def shell_word(word: str) -> str:
     """Quote a word for a command that people copy: what can't be shown is `$'…'`, as bash, zsh and ksh read it back."""
     if word.isprintable():
-        return shlex.quote(word)
+        return quoted(word)
     shown = (_in_octal(char) if not char.isprintable() or char in "'\\" else char for char in word)
     return f"$'{''.join(shown)}'"
+
+
+def quoted(word: str) -> str:
+    """Quote a word for a shell, as `shlex.quote` does, which compiles a pattern, and would be loaded by each run."""
+    return word if word and _PLAIN_IN_SHELLS.issuperset(word) else single_quoted(word)
+
+
+def quoted_words(words: Iterable[str]) -> str:
+    """Write a command for a shell, as `shlex.join` does."""
+    return " ".join(map(quoted, words))
+
+
+def single_quoted(text: str) -> str:
+    """Quote a text for a shell, also where it needs no quotes."""
+    return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
 def shell_line(words: Iterable[str]) -> str:

@@ -1,7 +1,4 @@
-"""What is said of a mistake that is somebody's habit: how it is typed here, in place of what failed.
-
-The habits themselves stand in `heyhi.cli.habits`; here is looked which of them an error is about.
-"""
+"""Which habit of somebody's a mistake is about, if any; the habits themselves stand in `heyhi.cli.habits`."""
 
 from __future__ import annotations
 
@@ -12,8 +9,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heyhi.errors import ConfigError, HeyhiError, OverrideError, SweepError
-from heyhi.faults import Fault
+from heyhi.errors import HeyhiError
 from heyhi.slips import is_slip
 
 if TYPE_CHECKING:
@@ -23,61 +19,45 @@ _MAX_KEYS = 2000
 _MAX_CONFIGS = 2000
 
 
-class telling_habits(contextlib.AbstractContextManager[None]):  # noqa: N801 (used as a function is)
-    """A context that has errors about a habit say how it is typed here.
+def advice_for(
+    error: str, words: tuple[str, ...], command: str, *, sweeps: bool, options: Container[str]
+) -> Advice | None:
+    """Find how it is typed what an error is about; None where that is no habit.
 
     Args:
+        error: text of it.
         words: of the command line, less the program.
         command: the first of them where it names a command; empty for a task file.
         sweeps: whether the command takes `--sweep`.
         options: of a task file.
     """
+    from heyhi.cli.habits import Line, advice_on
 
-    def __init__(
-        self, words: Sequence[str], command: str = "", *, sweeps: bool = False, options: Container[str] = ()
-    ) -> None:
-        self._words = tuple(words)
-        self._command = command
-        self._sweeps = sweeps
-        self._options = options
+    def commands_with(option: str) -> list[str]:
+        return _commands_with(option, command, options)
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if type(error) in (HeyhiError, OverrideError, SweepError, ConfigError):
-            assert isinstance(error, HeyhiError)
-            if advice := self._advice(str(error)):
-                is_override = type(error) is HeyhiError and re.search(r"\w=", advice.text)
-                kind = OverrideError if is_override else type(error)
-                said = kind(f"'{advice.shown}': {advice.text}")
-                # What the error was about was taken for something that it isn't: nothing of that is right.
-                key, code = advice.key or advice.shown, kind.error_code
-                said.fault = Fault(key, advice.nearest, advice.fix, error.fault.code if kind is SweepError else code)
-                raise said from None
-
-    def _advice(self, error: str) -> Advice | None:
-        """Find how it is typed what an error is about; None where that is no habit."""
-        from heyhi.cli.habits import Line, advice_on
-
-        place = self._words.index(self._command) if self._command in self._words else -1
-        words = self._words[place + 1 :]
-        keys = _Keys(words)
-        line = Line(words, self._command, self._sweeps, keys, keys.proto, _configs, _kind_of, self._commands_with)
-        first = error.partition("\n")[0] if error.count("override '") == 1 else error
-        if _is_typo(error, line.known_keys):
-            return None
-        for one in advice_on(line):
-            if any(mark in first for mark in one.marks) and one.also in first:
-                return one
+    place = words.index(command) if command in words else -1
+    words = words[place + 1 :]
+    keys = _Keys(words)
+    line = Line(words, command, sweeps, keys, keys.proto, _configs, _kind_of, commands_with)
+    first = error.partition("\n")[0] if error.count("override '") == 1 else error
+    if _is_typo(error, line.known_keys):
         return None
+    for one in advice_on(line):
+        if any(mark in first for mark in one.marks) and one.also in first:
+            return one
+    return None
 
-    def _commands_with(self, option: str) -> list[str]:
-        """Name the commands of `heyhi` that have an option; none where this one has it itself."""
-        import argparse
 
-        from heyhi.cli.parser import make_parser
+def _commands_with(option: str, command: str, options: Container[str]) -> list[str]:
+    """Name the commands of `heyhi` that have an option; none where this one has it itself."""
+    import argparse
 
-        (commands,) = (one for one in make_parser()._actions if isinstance(one, argparse._SubParsersAction))
-        having = [name for name, parser in commands.choices.items() if option in parser._option_string_actions]
-        return [] if option in self._options or self._command in having else having
+    from heyhi.cli.parser import make_parser
+
+    (commands,) = (one for one in make_parser()._actions if isinstance(one, argparse._SubParsersAction))
+    having = [name for name, parser in commands.choices.items() if option in parser._option_string_actions]
+    return [] if option in options or command in having else having
 
 
 class _Keys:

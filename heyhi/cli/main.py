@@ -71,7 +71,7 @@ def _run_words(given: list[str]) -> int:
 
             complete_if_asked()
         complete(parser, Given)
-    from heyhi.cli.advice import telling_habits
+    from heyhi.cli.mistakes import telling_habits
     from heyhi.errors import reporting_errors
 
     command = _command_in(given)

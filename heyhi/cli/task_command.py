@@ -47,7 +47,7 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         check_not_importing("parse_args_and_maybe_launch")
         guard_streams()
         complete_if_asked()
-        from heyhi.cli.advice import telling_habits
+        from heyhi.cli.mistakes import telling_habits
 
         words = sys.argv[1:] if args is None else args
         with reporting_errors(), telling_habits(words, options=_Options()):

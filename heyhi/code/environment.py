@@ -206,4 +206,5 @@ def _libraries() -> set[str]:
         lines = _MAPS.read_bytes().splitlines()
     except OSError:
         return set()
-    return {os.fsdecode(line[line.index(b"/") :]) for line in lines if b".so" in line and b"/" in line}
+    found = {line[line.index(b"/") :] for line in lines if b".so" in line and b"/" in line}  # each in some lines
+    return set(map(os.fsdecode, found))

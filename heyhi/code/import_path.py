@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from heyhi.code import pinned
 from heyhi.code.version import is_copy
 from heyhi.project import Project
 
@@ -72,9 +73,7 @@ def pin_imports(project: Project, code_root: Path) -> None:
 
 def pinned_copy(project: Project) -> Path | None:
     """Return the copy of a project's code that this process, or the one that has started it, was pinned to."""
-    from heyhi.code.pinned import heyhi_pinning
-
-    root, copy = (os.environ.get(name) for name in (heyhi_pinning.ROOT_VARIABLE, heyhi_pinning.COPY_VARIABLE))
+    root, copy = (os.environ.get(name) for name in (pinned.ROOT_VARIABLE, pinned.COPY_VARIABLE))
     if not root or not copy or os.path.realpath(root) != os.path.realpath(project.root):
         return None
     return Path(copy) if is_copy(Path(copy)) else None
@@ -82,16 +81,12 @@ def pinned_copy(project: Project) -> Path | None:
 
 def pinned_variables(project_root: Path, code_root: Path) -> dict[str, str]:
     """Return what tells a job's Pythons of the copy, from when they start on; `pinned_folder` must be on their path."""
-    from heyhi.code.pinned import heyhi_pinning
-
-    return {heyhi_pinning.ROOT_VARIABLE: str(project_root), heyhi_pinning.COPY_VARIABLE: str(code_root)}
+    return {pinned.ROOT_VARIABLE: str(project_root), pinned.COPY_VARIABLE: str(code_root)}
 
 
 def pinned_folder() -> str:
     """Return the folder that a job's Pythons have first on their path."""
-    from heyhi.code.pinned import heyhi_pinning
-
-    return heyhi_pinning.HERE
+    return pinned.HERE
 
 
 def loaded_outside(project: Project, code_root: Path) -> tuple[str, ...]:

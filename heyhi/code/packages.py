@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heyhi.files import parse_json, read_bounded, user_cache, write_temp
 from heyhi.quick_tuple import NamedTuple
@@ -106,16 +106,16 @@ class Packages:
                         names[folder.packages[place][0]] = folder.packages[place][1]
                     break
             else:
-                names.update(self._edited(file))
+                if not file.startswith(self._standard):
+                    names.update(self._edited(file))
         return dict(sorted(names.items()))
 
     def _edited(self, file: str) -> Iterator[tuple[str, str]]:
         """Yield the distribution that was installed as a link to the folder that a file lies in."""
-        if not file.startswith(self._standard):
-            for prefix, (name, version) in self._editable:
-                if file.startswith(prefix):
-                    yield name, version
-                    return
+        for prefix, (name, version) in self._editable:
+            if file.startswith(prefix):
+                yield name, version
+                return
 
 
 def _prefixes(folder: str) -> set[str]:
@@ -154,16 +154,18 @@ def _cached(folder: str) -> PackageFolder | None:
         if content["stamp"] != _stamp(folder):
             return None
         found = PackageFolder(*content["map"])
-        places = itertools.chain(*(part.values() for part in found[2:]))
-        most = len(found.packages)
-        is_whole = found.folder == folder and all(type(place) is int and 0 <= place < most for place in places)
-        return found if is_whole and all(map(_is_package, found.packages)) else None
+        places = list(itertools.chain(*(part.values() for part in found[2:])))
+        is_whole = set(map(type, places)) <= {int} and set(places) <= set(range(len(found.packages)))
+        return found if is_whole and found.folder == folder and _are_packages(found.packages) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
-def _is_package(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value)
+def _are_packages(values: Sequence[Any]) -> bool:
+    """Return whether each is a name and a version; a job asks it of hundreds."""
+    if set(map(type, values)) <= {list} and set(map(len, values)) <= {2}:
+        return set(map(type, itertools.chain.from_iterable(values))) <= {str}
+    return False
 
 
 def _made(folder: str) -> PackageFolder:

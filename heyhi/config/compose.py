@@ -5,7 +5,6 @@ How files are found and merged is left to `includes`, what a key does to `recipe
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,14 +13,11 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.best import Best, Chosen, Winners
 from heyhi.config.chunks import MergedFile, Merging, Root
 from heyhi.config.contradictions import Choices, Contradiction, choices_made
-from heyhi.config.file_needs import named_file, path_of_file
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
-from heyhi.config.interpolations import MARK, interpolation_note
 from heyhi.config.keys import Key, Kind, Part, choices, is_replaced, lists, value_at
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import (
@@ -67,9 +63,10 @@ from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass, field
 from heyhi.quick_tuple import NamedTuple
-from heyhi.text import shell_word
+from heyhi.text import quoted, quoted_words, shell_word
 
 if TYPE_CHECKING:
+    from heyhi.config.best import Best, Chosen, Winners
     from heyhi.config.kept_files import Files, KeptFiles
 
 _ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number
@@ -423,7 +420,7 @@ class Composer:
             HeyhiError: a need can't be composed.
         """
         map_strings(message, lambda text: replace_root(text, str(self.project.root)))
-        self._resolve_needs(message, (shlex.quote(name),))
+        self._resolve_needs(message, (quoted(name),))
 
     def _config(self, path: Path) -> _Config:
         config = self._configs.get(path)
@@ -600,10 +597,12 @@ class Composer:
         head = f"{key.first_text}="
         if (
             type(value) is str
-            and MARK in value
+            and "${" in value
             and self._tells_renames
             and key.field.type == FieldDescriptor.TYPE_STRING
         ):
+            from heyhi.config.interpolations import interpolation_note  # for a value in which nothing is put
+
             task = message_type(self.schema.tasks[point.config.root.task])
             if note := interpolation_note(task, key.text, value):
                 self._note(note)
@@ -622,6 +621,8 @@ class Composer:
         """Return a string with templates as it is written, and as an identity names it: needs by their exp ids."""
         if "\0" in value:
             raise OverrideError("a string with {{…}} in it can't have a NUL character")
+        from heyhi.config.file_needs import named_file  # most values have no templates
+
         chain = point.asking
         root = str(self.project.root)
         named = canonical_template(
@@ -849,6 +850,8 @@ class Composer:
             return str(self.need_path(need))
 
         def file(words: str) -> str:
+            from heyhi.config.file_needs import named_file, path_of_file  # most need none
+
             found.files[(name := named_file(words, root))] = None
             return path_of_file(name, root)
 
@@ -866,6 +869,8 @@ class Composer:
         return chosen
 
     def _best(self, words: str) -> Best:
+        from heyhi.config.best import Best  # most need none
+
         return Best.parse(words, str(self.project.root))
 
     def _need(self, words: str, chain: tuple[str, ...]) -> Composed:
@@ -882,6 +887,8 @@ class Composer:
                 need = error
             self._needs[words] = need
         if isinstance(need, HeyhiError):
+            import shlex  # nothing else here takes words apart
+
             by, *_ = shlex.split(chain[-1])  # without its overrides: the points of a sweep share one error
             raise type(need)(f"{by} needs {words}: {need}")
         return need
@@ -1001,7 +1008,7 @@ def _unset(message: Message, root: Root) -> ConfigError:
 
 def _experiment_text(cfg: str, overrides: Overrides) -> str:
     """Write an experiment as a command line would."""
-    return shlex.join([cfg, *override_texts(overrides)])
+    return quoted_words([cfg, *override_texts(overrides)])
 
 
 def _grown(chain: tuple[str, ...], label: str) -> tuple[str, ...]:

@@ -16,8 +16,6 @@ from google.protobuf.message import Message
 
 from heyhi.config.leaves import default_of, in_oneof, leaves
 from heyhi.config.messages import message_class
-from heyhi.config.plain_text import text_of
-from heyhi.config.renames import once_named, renamed_text
 from heyhi.config.schema import (
     Schema,
     copy_of,
@@ -29,7 +27,6 @@ from heyhi.config.schema import (
     set_fields,
     type_of,
 )
-from heyhi.config.special import Special
 from heyhi.errors import suggest
 from heyhi.quick_tuple import NamedTuple
 
@@ -78,6 +75,8 @@ class Frozen:
             if name in (oneof.name, f"which_{oneof.name}"):
                 chosen = message.WhichOneof(oneof.name)
                 return chosen if chosen is None or name != oneof.name else getattr(self, chosen)
+        from heyhi.config.renames import once_named, renamed_text  # most names are right
+
         names = [f.name for f in kind.fields]
         known = once_named(kind.fields, name) or once_named(kind.oneofs, name)
         hint = suggest(name, names) if known is None else f" ({renamed_text(name, known.name)})"
@@ -222,6 +221,8 @@ def flatten(cfg: Frozen | Message, *, with_all: bool = True) -> dict[str, Any]:
         key -> scalar, enums by name, 32-bit floats with their fewest digits, or list of these; a list of messages has
         its elements' keys, and a message with nothing in it reads `SELECT`, as an override writes it.
     """
+    from heyhi.config.special import Special  # of what a job loads, only this needs it
+
     found = leaves(message_of(cfg), with_defaults=with_all, whole_lists=True)
     return {k: v.value if isinstance(v, Special) else _flat_value(f, v) for k, f, v in found}
 
@@ -233,6 +234,8 @@ def _flat_value(field: FieldDescriptor, value: Any) -> Any:
 def to_text(message: Message, *, with_defaults: bool = False) -> str:
     """Write a message as a protobuf text message, if asked with its defaults."""
     if not with_defaults:
+        from heyhi.config.plain_text import text_of  # most configs are read field by field
+
         return text_of(message)
     out = StringIO()
     _print(message, out, 0, ())

@@ -250,4 +250,4 @@ def _as_part(name: str) -> str:
 
 def _squeeze(text: str) -> str:
     """Drop the empty parts that an empty tag leaves."""
-    return re.sub(r"(?<!^)/{2,}|^/{2,}", "/", text)
+    return re.sub(r"(?<!^)/{2,}|^/{2,}", "/", text) if "//" in text else text

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.chunk_types import chunk_type
 from heyhi.config.chunks import Chunk, MergedFile, Merging, Root
 from heyhi.config.identity import SUFFIX
 from heyhi.config.keys import Key, Kind, find_key, value_at
@@ -275,6 +274,8 @@ class ConfigFiles:
         try:
             self._parse_text(path, message)
         except ConfigError as error:
+            from heyhi.config.chunk_types import chunk_type
+
             chunk = chunk_type(self.schema, self.read(path), name, path.parent.name)
             if chunk.error is not None:
                 raise (error if chunk.kind == self.schema.root else chunk.error) from None

@@ -12,7 +12,6 @@ from heyhi.config.values import shorten
 from heyhi.errors import OverrideError
 from heyhi.regex import regex
 
-MARK = "${"
 _FOREIGN = regex(r"\$\{\s*(?:(?P<resolver>oc\.|hydra:|now:|env:)[^}]*\}?|\.*(?P<key>[A-Za-z_][\w.]*)\s*\})")
 
 

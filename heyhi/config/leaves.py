@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.descriptor import FieldDescriptor
 
 from heyhi.config.schema import INCLUDES, element, is_map, oneof_of, set_fields, type_of
-from heyhi.config.special import SELECT
 from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
 
@@ -80,6 +79,8 @@ def _leaf(
         empty = False
         yield leaf
     if empty:
+        from heyhi.config.special import SELECT  # an enum, whose class takes as long to make as a module to load
+
         yield key, field, SELECT
 
 

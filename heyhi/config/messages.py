@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.internal import api_implementation
 from google.protobuf.message import Message
 
+from heyhi.quick_modules import load_well_known_types
+
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
     from google.protobuf.descriptor_pool import DescriptorPool
@@ -62,19 +64,23 @@ def file_names(file_set: bytes) -> list[str]:
 
 def message_class(kind: Descriptor) -> type[Message]:
     """Return the class of a message type, as protobuf's `GetMessageClass` does: the same one for the same type."""
-    maker = None if kind.extensions else _maker()
-    if maker is None:
+    return _class_of(kind, _maker())
+
+
+def _class_of(kind: Descriptor, maker: Any) -> type[Message]:
+    if maker is None or kind.extensions:
         from google.protobuf.message_factory import GetMessageClass
 
         return GetMessageClass(kind)
     known: type[Message] | None = getattr(kind, "_concrete_class", None)
     if known is not None:
         return known
+    load_well_known_types()
     # Without the name of a module, that of this one would be its.
     made: type[Message] = maker(kind.name, (Message,), {"DESCRIPTOR": kind, "__module__": None})
     for field in kind.fields:
         if field.message_type is not None:
-            message_class(field.message_type)
+            _class_of(field.message_type, maker)
     return made
 
 

@@ -6,7 +6,6 @@ before all others and keep their order, are left to `compose`.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 
 from heyhi.config.keys import Key, choices, lists, prefixes
@@ -53,16 +52,16 @@ def canonical_order(keys: Sequence[Key], marks: Sequence[Special | None] = ()) -
             followers[earlier].append(i)
     # The smallest of those that wait for nothing, again and again: overrides that may change places always come out
     # the same way.
-    free = [(keys[i].first_text, i) for i in kept if not waiting[i]]
-    heapq.heapify(free)
+    free = sorted(((keys[i].first_text, i) for i in kept if not waiting[i]), reverse=True)
     order: list[int] = []
     while free:
-        _, i = heapq.heappop(free)
+        _, i = free.pop()
         order.append(i)
         for later in followers[i]:
             waiting[later] -= 1
             if not waiting[later]:
-                heapq.heappush(free, (keys[later].first_text, later))
+                free.append((keys[later].first_text, later))
+                free.sort(reverse=True)  # of what is sorted already: heapq takes longer to load than this, mostly
     return order
 
 

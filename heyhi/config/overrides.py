@@ -31,7 +31,6 @@ from heyhi.config.values import (
     value_text,
 )
 from heyhi.errors import HeyhiError, OverrideError, nearest, suggest
-from heyhi.slips import is_slip
 
 _SCALAR = Kind.SCALAR  # to look up a member of an enum takes as long as to cast a number
 
@@ -182,6 +181,8 @@ def _chosen_member(key: Key, text: str) -> str:
             f"key '{key.text}' is a oneof, and its member '{text}' is {kind}: set it by {member.text}=…",
             key=key.text,
         )
+    from heyhi.slips import is_slip
+
     ways = [f.name if f.message_type is not None else f"{key.member(f.name).text}=…" for f in key.choices]
     messages = [way for way in ways if "=" not in way]
     others = [way for way in ways if "=" in way]

@@ -13,7 +13,6 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import DecodeError, Message
 
 from heyhi.config.messages import file_names, message_class, pool_of
-from heyhi.config.renames import may_have_earlier_names
 from heyhi.errors import SchemaError
 from heyhi.project import Project
 from heyhi.quick_dataclass import dataclass
@@ -114,6 +113,8 @@ class Schema:
     @cached_property
     def has_renames(self) -> bool:
         """Whether anything in it may have had another name before."""
+        from heyhi.config.renames import may_have_earlier_names  # who reads a whole message doesn't ask
+
         return may_have_earlier_names(self.file_set)
 
     def new_root(self) -> Message:

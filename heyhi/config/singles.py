@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import struct
 
 MAX_FLOAT = 3.4028235677973366e38  # what rounds to a finite 32-bit float is smaller
 
 
 def to_single(number: float) -> float:
     """Round to what a 32-bit float holds."""
-    rounded: float = struct.unpack("f", struct.pack("f", number))[0]
-    return rounded
+    held = memoryview(bytearray(4)).cast("f")  # struct does as much, and takes 0.3 ms to load
+    held[0] = number
+    return held[0]
 
 
 def shortest_single(value: float, *, least: int = 1) -> float:

@@ -10,7 +10,6 @@ is left to `compose`; what the best of a sweep is, to `best`.
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
@@ -161,6 +160,8 @@ def split_words(text: str) -> list[str]:
             return piece.whole
         held.append(piece.whole)
         return f"{_HELD}{len(held) - 1}{_HELD}"
+
+    import shlex  # only who needs another experiment has words to take apart
 
     words = shlex.split("".join(map(hold, _pieces(text))) if OPEN in text else text)
     return [_HELD_TEXT.sub(lambda match: held[int(match[1])], word) for word in words] if held else words

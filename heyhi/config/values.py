@@ -16,7 +16,6 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.renames import Pair, first_name, once_named
 from heyhi.config.schema import enum_type, is_name
 from heyhi.config.singles import MAX_FLOAT, shortest_single, to_single
@@ -25,7 +24,6 @@ from heyhi.config.special import SELECT as SELECT
 from heyhi.config.special import Special as Special
 from heyhi.errors import OverrideError, nearest, suggest
 from heyhi.regex import regex
-from heyhi.slips import is_slip
 from heyhi.text import shorten as shorten
 
 Scalar = bool | int | float | str | bytes
@@ -213,6 +211,8 @@ def _cast_float(field: FieldDescriptor, text: str, key: str) -> float:
         number = float(text if text.isascii() and "_" not in text else "")
     except ValueError:
         # A time limit is often thought of as a time.
+        from heyhi.config.duration import parse_hours
+
         hours = parse_hours(text) if field.name == "hours" else None
         if hours is None:
             raise _wrong_type(field, text, key) from None
@@ -237,6 +237,8 @@ def _cast_enum(field: FieldDescriptor, text: str, key: str) -> int:
     if number is not None and number in enum_type(field).values_by_number:
         return number
     hint = suggest(stripped, names) if stripped else ""
+    from heyhi.slips import is_slip
+
     near = [name for name in nearest(stripped, names)[:1] if is_slip(stripped, name)]
     raise OverrideError(
         f"key '{key}' is {describe_type(field)}, not '{shorten(text)}'{hint}",
@@ -291,6 +293,8 @@ def _cast_bytes(text: str, key: str) -> bytes:
 
 
 def _wrong_type(field: FieldDescriptor, text: str, key: str) -> OverrideError:
+    from heyhi.config.duration import FORMS
+
     hint = f" (or a time such as {FORMS})" if field.name == "hours" and field.cpp_type in _FLOATS else ""
     return OverrideError(f"key '{key}' is {describe_type(field)}{hint}, not '{shorten(text)}'", key=key)
 

@@ -21,15 +21,14 @@ from typing import TYPE_CHECKING, Self
 
 from heyhi.errors import ClaimError, HeyhiError, UnknownError
 from heyhi.experiment.claim_chain import Link, make_link, mend, read_chain, read_link, unreadable, why_lost
-from heyhi.experiment.heartbeat import BeatProcess, Heartbeat, Spans
 from heyhi.experiment.names import CLAIM_NAME, JOB_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
-from heyhi.experiment.processes import ticks
 from heyhi.files import age_of, is_there, is_there_now, write_temp, writing
 from heyhi.quick_dataclass import asdict, replace
 from heyhi.quick_tuple import NamedTuple
 
 if TYPE_CHECKING:
+    from heyhi.experiment.heartbeat import BeatProcess, Heartbeat
     from heyhi.slurm.commands import Queue
 
 HEARTBEAT_SECONDS = 30.0
@@ -67,6 +66,9 @@ class Claim:
         self._heartbeat: Heartbeat | None = None
         self._process: BeatProcess | None = None
         if run is not None:
+            from heyhi.experiment.heartbeat import BeatProcess, Heartbeat, Spans  # a submission has none
+            from heyhi.experiment.processes import ticks
+
             folder = link.parent.absolute()
             spans = Spans(HEARTBEAT_SECONDS, STALE_SECONDS, run.kill_seconds)
             with writing(link):

@@ -10,6 +10,7 @@ from datetime import datetime
 from heyhi.errors import UnknownError
 from heyhi.experiment.exits import crash_of, exit_text, is_exit, seen_by_shell
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.launch_log import AGAIN, NOT_AGAIN, PYTHON, SETUP
 from heyhi.experiment.names import ATTEMPTS_NAME, RESULT_NAME
 from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, Start
 from heyhi.experiment.slots import slot_dirs_of
@@ -36,11 +37,6 @@ _LINES = (
     (" CANCELLED AT ", "CANCELLED"),
 )
 LOST = "lost"  # Slurm has forgotten the job: its controller was killed before it had written it down
-# What its script writes into the log of a job, behind its id: that it was queued again, or why it wasn't, or why it
-# started no run: a line of setup failed, its Python has no HeyHi.
-AGAIN = "starts again"
-NOT_AGAIN = "could not be queued again: "
-SETUP, PYTHON = "setup", "python"
 NOT_STARTED_AGAIN = "Slurm could not start it again"
 # These may have made the task fail by itself: a worker is killed for its memory, a rank misses those of another node.
 _CAUSES = ("OUT_OF_MEMORY", "NODE_FAIL")

@@ -9,7 +9,7 @@ import contextlib
 import errno
 import json
 import os
-import zlib
+from binascii import crc32  # zlib's: protobuf has loaded this one
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,9 +38,7 @@ from heyhi.experiment.names import (
     is_winner,
     result_of,
 )
-from heyhi.experiment.project_names import is_same_project
 from heyhi.experiment.records import History, Metrics, Record, Sources, Start, Submission, to_records, wrong_fields
-from heyhi.experiment.result import encode
 from heyhi.files import (
     forget,
     is_file,
@@ -376,7 +374,11 @@ class ExperimentDir:
         if not name:
             return
         held = self.read_project_name()
-        if held not in was and not is_same_project(held, name, roots.get("results_root", "")):
+        if held == name or held in was:
+            return
+        from heyhi.experiment.project_names import is_same_project  # most projects keep their name
+
+        if not is_same_project(held, name, roots.get("results_root", "")):
             raise IdentityError(
                 f"{self.path}: is of the project '{held}', and this project is '{name}': it is left as it is. Give this"
                 f" project other results, or, if '{held}' was its name, say so in [tool.heyhi]: was ="
@@ -614,6 +616,8 @@ class ExperimentDir:
         Raises:
             ResultError: it can't be written; there is no half-written one then.
         """
+        from heyhi.experiment.result import encode  # who hands a run over has none
+
         text = encode(result).text
         if not self.has_result() and os.path.lexists(self.result_path):
             aside = self.path / f"{RESULT_NAME}.{os.urandom(4).hex()}"
@@ -662,7 +666,7 @@ class ExperimentDir:
             with os.fdopen(open_regular(self.metrics_path), "rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - _TAIL_BYTES))
-                return Metrics(size, zlib.crc32(file.read(_TAIL_BYTES))) if size else Metrics()
+                return Metrics(size, crc32(file.read(_TAIL_BYTES))) if size else Metrics()
         except (FileNotFoundError, NotADirectoryError):
             return Metrics()
         except OSError as error:

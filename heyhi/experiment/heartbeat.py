@@ -19,9 +19,10 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
+from _signal import pthread_sigmask, valid_signals  # type: ignore[import-not-found]  # `signal` makes an enum of each
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from heyhi.errors import ClaimError
 from heyhi.experiment.claim_chain import Link, read_chain, why_lost
@@ -329,6 +330,12 @@ class _Starting(NamedTuple):
     reader: int
 
 
+def _environment() -> Mapping[Any, Any]:
+    """Return what `os.environ` holds: asked for all of that, it decodes each text, which is encoded again then."""
+    held: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
+    return held
+
+
 class BeatProcess:
     """A process that beats for a claim of this one.
 
@@ -394,11 +401,11 @@ class BeatProcess:
         reader, writer = os.pipe()
         try:
             # None of the run's handlers is for it, and none of the signals that end the run.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - {signal.SIGALRM})
+            before = pthread_sigmask(signal.SIG_BLOCK, valid_signals() - {signal.SIGALRM})
             try:
                 child = self._spawn(writer)
             finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                pthread_sigmask(signal.SIG_SETMASK, before)
                 os.close(writer)
         except BaseException:
             os.close(reader)
@@ -423,7 +430,7 @@ class BeatProcess:
             return posix.posix_spawn(
                 words[0],
                 words,
-                os.environ,
+                _environment(),
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, null, 0),
                     (os.POSIX_SPAWN_DUP2, writer, 1),
@@ -457,7 +464,7 @@ class BeatProcess:
 def beat_for(told: str) -> NoReturn:
     """Beat for another process, as `BeatProcess` has told it."""
     try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        pthread_sigmask(signal.SIG_BLOCK, valid_signals())
         values = json.loads(told)
         below = tuple(map(Path, values["below"]))
         touched, file, home = values["seen"]

@@ -1,4 +1,4 @@
-"""The log of who starts an experiment: what runners say of it past its own log, those of earlier attempts included.
+"""The log of who starts an experiment: what runners and jobs say of it past its own log, of earlier attempts as well.
 
 A line stands between two attempts. What Slurm's jobs say is set apart by their ids.
 """
@@ -11,6 +11,11 @@ from pathlib import Path
 
 from heyhi.files import utc_now
 
+# What a job's script writes there, behind the job's id: that it was queued again, or why it wasn't, or why it started
+# no run: a line of setup failed, its Python has no HeyHi.
+AGAIN = "starts again"
+NOT_AGAIN = "could not be queued again: "
+SETUP, PYTHON = "setup", "python"
 _MARK = "--- started again "
 _MOST_BYTES, _KEPT_BYTES = 1 << 20, 1 << 16
 

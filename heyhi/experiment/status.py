@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from _thread import _local  # threading's, without the rest of that
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -243,7 +243,7 @@ def _shown(state: State) -> State:
     return state if is_short else state._replace(reason=one_line(state.reason))
 
 
-_shared_view: ContextVar[Callable[[], View] | None] = ContextVar("_shared_view", default=None)
+_shared = _local()
 
 
 @contextlib.contextmanager
@@ -253,11 +253,17 @@ def asking_once(view: Callable[[], View]) -> Iterator[None]:
     Args:
         view: returns what Slurm says of jobs.
     """
-    token = _shared_view.set(view)
+    before, _shared.view = _shared_view(), view
     try:
         yield
     finally:
-        _shared_view.reset(token)
+        _shared.view = before
+
+
+def _shared_view() -> Callable[[], View] | None:
+    """Return what this thread asks meanwhile; None where each asks for itself."""
+    found: Callable[[], View] | None = getattr(_shared, "view", None)
+    return found
 
 
 def find_state(exp_path: Path | str, view: View | None = None, *, why_dead: bool = True) -> State:
@@ -268,7 +274,7 @@ def find_state(exp_path: Path | str, view: View | None = None, *, why_dead: bool
         view: what Slurm says of jobs; default: that of `asking_once`; else it is asked, if need be.
         why_dead: find out why a dead one is dead, which may take a call of sacct.
     """
-    if view is None and (shared := _shared_view.get()) is not None:
+    if view is None and (shared := _shared_view()) is not None:
         view = shared()
     statuses = Statuses(view=view)
     return statuses.of(str(exp_path)) if why_dead else statuses.look(str(exp_path))

@@ -12,7 +12,6 @@ import atexit
 import contextlib
 import faulthandler
 import os
-import shlex
 import signal
 import threading
 import time
@@ -24,6 +23,7 @@ from typing import Self
 from heyhi.files import open_to_append
 from heyhi.job.alarm import Alarm  # not late: a task may leave nothing to load it by
 from heyhi.job.tee import flush_all
+from heyhi.text import single_quoted
 
 # What sets the seconds; and what does where another has the experiment by then.
 SETTING, LOST = "[tool.heyhi] end_grace", "another has the experiment"
@@ -71,7 +71,7 @@ class Grace:
         self._seconds, self._limit = seconds, SETTING
         self._log = _open_log(log)
         targets = [self._log] if self._log >= 0 else []
-        fatal = f"; [ -f {shlex.quote(str(result))} ] || kill -9 {self._process}"
+        fatal = f"; [ -f {single_quoted(str(result))} ] || kill -9 {self._process}"
         alarm, over = self._new_alarm(targets, 0, fatal), threading.Event()
         self._print_stacks_later(targets)
 
@@ -147,7 +147,7 @@ class Grace:
         return [fd for fd in (self._said, self._log) if fd >= 0]
 
     def _new_alarm(self, targets: Sequence[int], exit_code: int, more: str = "") -> Alarm:
-        words = "".join(f"{shlex.quote(line)} " for line in self._lines([_UNKNOWN]))
+        words = "".join(f"{single_quoted(line)} " for line in self._lines([_UNKNOWN]))
         to = " ".join(f"/proc/{self._process}/fd/{fd}" for fd in targets)
         command = f"for to in {to}; do printf '%s\\n' {words}>> $to; done{more}" if to else f":{more}"
         return Alarm(command, self._seconds + _WORDS_SECONDS, exit_code, self._seconds + _END_SECONDS)

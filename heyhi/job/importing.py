@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
-from contextvars import ContextVar
 
 from heyhi.errors import LauncherError
 
 GUARD = 'if __name__ == "__main__":'
-_imported: ContextVar[str] = ContextVar("imported", default="")
+_imported = threading.local()  # which are loaded by then, and context variables are not
 
 
 @contextlib.contextmanager
 def importing(entry: str) -> Iterator[None]:
     """Import a task file inside: nothing is to be launched by that."""
-    token = _imported.set(entry)
+    before, _imported.entry = _entry(), entry
     try:
         yield
     finally:
-        _imported.reset(token)
+        _imported.entry = before
 
 
 def check_not_importing(what: str) -> None:
@@ -31,7 +31,12 @@ def check_not_importing(what: str) -> None:
     Raises:
         LauncherError: it is: the call has no guard, and would be made again by each run.
     """
-    if entry := _imported.get():
+    if entry := _entry():
         raise LauncherError(
             f"heyhi.{what} is called while main is imported as '{entry}', by a run of it: put the call below {GUARD}"
         )
+
+
+def _entry() -> str:
+    """Return the task file that this thread imports; empty for none."""
+    return getattr(_imported, "entry", "")

@@ -27,7 +27,7 @@ def job_name(experiments: Sequence[Experiment], pattern: str = "") -> str:
     default = f"{tags['cfg_folder']}/{tags['cfg']} {tags['redefines']}".strip("/ ")
     text = NAME_TAG.sub(lambda match: tags[match.group(1)], pattern) if pattern else default
     more = f" +{len(experiments) - 1}" if len(experiments) > 1 else ""
-    text = " ".join(_CONTROL.sub(" ", text).split())
+    text = " ".join((text if text.isprintable() else _CONTROL.sub(" ", text)).split())
     return _cut(text, _MAX_CHARS - len(more)) + more
 
 

@@ -612,6 +612,8 @@ class Launch:
                 self.experiment.exp_id,
                 snakemake_command(self.project, LOCAL),
             )
+        if not self.experiment.needs:
+            return
         missing = []
         from heyhi.experiment.given import best_folders
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +22,11 @@ _TRIES, _PAUSE_SECONDS = 50, 0.1
 
 # Functions for bash. `left_by MARK VARIABLE=VALUE…` sets `left` to the processes that have the mark, and all these
 # variables; `end_left` takes the same words, and ends them. grep reads the environments of all processes in some
-# milliseconds; where nothing is left, as mostly, it is all that is started.
+# milliseconds; where nothing is left, as mostly, it is all that is started. bash looks for the processes only, not for
+# a file of each.
 SHELL = rf"""left_by() {{
-  local files variable
-  files=$(LC_ALL=C grep -lzsE "^{MARK_VARIABLE}=$1(\.[0-9]+)?\$" /proc/[0-9]*/environ)
+  local files variable all=(/proc/[0-9]*)
+  files=$(LC_ALL=C grep -lzsE "^{MARK_VARIABLE}=$1(\.[0-9]+)?\$" "${{all[@]/%//environ}}")
   shift
   for variable; do
     [ "$files" ] || break
@@ -86,6 +86,8 @@ def end_leftovers(mark: str, job: str) -> None:
         job: that it ran in.
     """
     wanted = {f"{MARK_VARIABLE}={mark}".encode(), f"SLURM_JOB_ID={job}".encode()}
+    import signal  # who only writes SHELL down does without it
+
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for pid in _with_variables(wanted):
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -17,17 +17,13 @@ from typing import NoReturn
 
 from heyhi.errors import HeyhiError
 from heyhi.job.turn import current_turn
-from heyhi.job_env import is_master
+from heyhi.job_env import ASKS as ASKS
+from heyhi.job_env import NOTICE_VARIABLE as NOTICE_VARIABLE
+from heyhi.job_env import READY as READY
+from heyhi.job_env import REQUEUE_EXIT as REQUEUE_EXIT
+from heyhi.job_env import WARNING_NAME, is_master
 
-# Not USR1, which NCCL and some schedulers' own wrappers use.
-WARNING = signal.SIGUSR2
-# EX_TEMPFAIL of sysexits.h: asks the job's script to have the job queued again, together with ASKS.
-REQUEUE_EXIT = 75
-# Environment variable with the path of the file in which the job's script notes the signal. With READY at its end it
-# is the path of the run's answer, with ASKS that of its wish to be queued again: an exit code alone may be the task's.
-NOTICE_VARIABLE = "HEYHI_NOTICE"
-READY = ".ready"
-ASKS = ".requeue"
+WARNING = signal.Signals[WARNING_NAME]
 _WAIT_SECONDS = 0.2
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from heyhi.experiment.death import outside_state
 from heyhi.experiment.records import History
-from heyhi.job.left_out import nodes_to_avoid
 from heyhi.quick_tuple import NamedTuple
 
 
@@ -32,5 +30,10 @@ def past_of(history: History, tries: int, faults: Sequence[str]) -> Past:
         tries: how many of its last attempts were this launch's.
         faults: texts by which a node's fault is known.
     """
+    if not history.ends:
+        return Past(0, 0, ())
+    from heyhi.experiment.death import outside_state  # most that are submitted have no past
+    from heyhi.job.left_out import nodes_to_avoid
+
     states = [outside_state(end) for end in history.ends]
     return Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), nodes_to_avoid(history, tries, faults))

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import NOT_AGAIN, Death, death_in, settled
+from heyhi.experiment.death import Death, death_in, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.launch_log import NOT_AGAIN
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import NOT_KNOWN, History
 from heyhi.experiment.used import unfinished

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import zlib
+from binascii import crc32  # zlib's: protobuf has loaded this one
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,7 +65,7 @@ def written_by_task(folder: ExperimentDir) -> int:
     from heyhi.experiment.pace import furthest  # most runs never ask
 
     # Each line of `heyhi.log` is another one, also where it says again what an earlier attempt has said.
-    total = zlib.crc32(repr(sorted(furthest(folder).items()) or folder.metrics_now()).encode())
+    total = crc32(repr(sorted(furthest(folder).items()) or folder.metrics_now()).encode())
     left = _MAX_BYTES
     for number, (name, path, stat) in enumerate(_files(str(folder.path))):
         if number == _MAX_FILES:
@@ -77,7 +77,7 @@ def written_by_task(folder: ExperimentDir) -> int:
                 text += read_bounded(path, _MAX_FILE_BYTES)
         else:
             text += str(stat.st_mtime_ns).encode()
-        total ^= zlib.crc32(text)  # in whatever order a file system lists them
+        total ^= crc32(text)  # in whatever order a file system lists them
     return total or 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +9,16 @@ from pathlib import Path
 from heyhi.code.import_path import pinned_folder, pinned_variables
 from heyhi.code.snapshot import Snapshot
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import AGAIN, NOT_AGAIN
 from heyhi.experiment.folder import Experiment
+from heyhi.experiment.launch_log import AGAIN, NOT_AGAIN
 from heyhi.job.leftovers import MARK_VARIABLE, SHELL
-from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
 from heyhi.job.order import PACK_LIST_NAME, Order
 from heyhi.job.setup import after_failure, before_run
+from heyhi.job_env import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING_NAME
 from heyhi.project import RESULTS_VARIABLE
 from heyhi.slurm.request import JobRequest
 from heyhi.sweep.continuing import CONTINUE_OPTION
+from heyhi.text import quoted, quoted_words
 
 _ACT_SECONDS = 300  # in which Slurm ends a job that it has queued again
 
@@ -93,11 +93,11 @@ def batch_script(
         snapshot: copy of the code that it runs.
         retry: command for after a run that failed, with its exit code: it may have the job queued again.
     """
-    sign = WARNING.name.removeprefix("SIG")
+    sign = WARNING_NAME.removeprefix("SIG")
     before, failed = (before_run(request, logs), after_failure(request, words)) if request is not None else ("", "")
     return f"""#!/bin/bash
 # Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.
-export {RESULTS_VARIABLE}={shlex.quote(str(results_root))}
+export {RESULTS_VARIABLE}={quoted(str(results_root))}
 own=$(mktemp -d 2> /dev/null) || own=$PWD
 export {NOTICE_VARIABLE}="$own/.notice.$SLURM_JOB_ID.$$"
 trap '{{ : > "${NOTICE_VARIABLE}"; }} 2> /dev/null
@@ -109,7 +109,7 @@ trap told=yes TERM
 [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ] || echo "job $SLURM_JOB_ID {AGAIN}"
 {before}{_pinning(snapshot)}
 {SHELL}mark="$SLURM_JOB_ID.$$.$RANDOM$RANDOM"
-{MARK_VARIABLE}="$mark" {shlex.join(words)} &
+{MARK_VARIABLE}="$mark" {quoted_words(words)} &
 run=$!
 # A signal ends a wait, not the run.
 while kill -0 "$run" 2> /dev/null; do wait "$run"; done
@@ -150,7 +150,7 @@ def _retrying(words: Sequence[str]) -> str:
         return ""
     return f"""\
 if [ "$code" != 0 ] && [ ! "$again" ]; then
-  {shlex.join(words)} --code "$code"
+  {quoted_words(words)} --code "$code"
   case $? in
     0) exit 0 ;;
     {REQUEUE_EXIT})
@@ -165,7 +165,7 @@ fi
 
 def _appending(logs: Sequence[Path]) -> str:
     """Write the lines of the script that append what was said to some logs."""
-    return "".join(f'  echo "$said" >> {shlex.quote(str(log))}\n' for log in logs)
+    return "".join(f'  echo "$said" >> {quoted(str(log))}\n' for log in logs)
 
 
 def _pinning(snapshot: Snapshot | None) -> str:
@@ -173,5 +173,5 @@ def _pinning(snapshot: Snapshot | None) -> str:
     variables = pinned_variables(snapshot.project_root, snapshot.root) if snapshot is not None else None
     if variables is None:  # the job that has submitted this one may have had some
         return f"unset {' '.join(pinned_variables(Path(), Path()))}"
-    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
-    return f'export {words} PYTHONPATH={shlex.quote(pinned_folder())}"${{PYTHONPATH:+:$PYTHONPATH}}"'
+    words = " ".join(f"{name}={quoted(value)}" for name, value in variables.items())
+    return f'export {words} PYTHONPATH={quoted(pinned_folder())}"${{PYTHONPATH:+:$PYTHONPATH}}"'

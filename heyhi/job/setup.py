@@ -6,14 +6,13 @@ job's log that says why; `heyhi.experiment.death` reads it.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from heyhi.experiment.death import PYTHON, SETUP
-from heyhi.job.notice import NOTICE_VARIABLE, READY
-from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE
+from heyhi.experiment.launch_log import PYTHON, SETUP
+from heyhi.job_env import NOTICE_VARIABLE, PREFIX_VARIABLE, READY, SRUN_VARIABLE
 from heyhi.slurm.request import JobRequest
+from heyhi.text import quoted, quoted_words
 
 # The last line does nothing: what may fail on its way, as `false && true`, is no failure as the last one either.
 # The lines are sourced, so that what they load and export is there for the run. ERR comes for a failing command of
@@ -57,13 +56,13 @@ def before_run(request: JobRequest, logs: Sequence[Path] = ()) -> str:
     """
     text = ""
     if request.setup or request.prefix or request.python:
-        others = f" | tee -a -- {shlex.join(map(str, logs))}" if logs else ""
+        others = f" | tee -a -- {quoted_words(map(str, logs))}" if logs else ""
         text += f'heyhi_say() {{ echo "job $SLURM_JOB_ID $1"{others} >&2; }}\n'
     for name, words in ((PREFIX_VARIABLE, request.prefix), (SRUN_VARIABLE, request.srun_extra)):
         # Not that of a job around the launch, either.
-        text += f"export {name}={shlex.quote(shlex.join(words))}\n" if words else f"unset {name}\n"
+        text += f"export {name}={quoted(quoted_words(words))}\n" if words else f"unset {name}\n"
     if request.setup:
-        lines = " ".join(map(shlex.quote, request.setup))
+        lines = " ".join(map(quoted, request.setup))
         text += _RUN_SETUP.format(lines=lines, notice=NOTICE_VARIABLE, mark=SETUP)
     return text
 
@@ -80,7 +79,7 @@ def after_failure(request: JobRequest, words: Sequence[str]) -> str:
     if not (request.prefix or request.python):
         return ""
     python = words[: len(request.prefix) + 2]  # and -P
-    check = shlex.join([*python, "-c", "import heyhi.runner"])
+    check = quoted_words([*python, "-c", "import heyhi.runner"])
     return f"""\
 if [ "$code" != 0 ] && [ ! -e "${NOTICE_VARIABLE}{READY}" ] && ! why=$({check} 2>&1 > /dev/null); then
   case $why in Traceback*) why=${{why##*$'\\n'}} ;; *) why=${{why%%$'\\n'*}} ;; esac

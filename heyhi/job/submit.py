@@ -16,16 +16,13 @@ from pathlib import Path
 from heyhi.code.snapshot import link_record
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import ended_job, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, is_slot
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import NOT_KNOWN, Submission
-from heyhi.experiment.slots import chosen_dir, slot_dir
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.handover import Handover, absent
 from heyhi.job.job_name import job_name
-from heyhi.job.left_out import submit_elsewhere
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.past import Past, past_of
 from heyhi.job.script import batch_script, is_pack, retry_words, runner_words
@@ -170,6 +167,14 @@ def _submit(handover: Handover, asked: JobRequest) -> str:
     return submit(options, handover.script)
 
 
+def _submit_where_it_may_run(handover: Handover) -> str:
+    if not handover.nodes:
+        return _submit(handover, handover.request)
+    from heyhi.job.left_out import submit_elsewhere  # most are kept from no node
+
+    return submit_elsewhere(handover.request, handover.nodes, functools.partial(_submit, handover))
+
+
 def hand_over(
     handover: Handover, handing_over: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
 ) -> Receipt:
@@ -191,7 +196,7 @@ def hand_over(
         job_id = _found(handover) if handover.may_be_there else ""
         if not job_id:
             try:
-                job_id = submit_elsewhere(handover.request, handover.nodes, functools.partial(_submit, handover))
+                job_id = _submit_where_it_may_run(handover)
             except Busy as error:
                 handover.may_be_there |= not isinstance(error, Full)
                 raise
@@ -246,6 +251,7 @@ def _is_over(experiment: Experiment, order: Order) -> bool:
     """Return whether there is nothing to run for a slot: who was to write down how it ended was killed before."""
     if not experiment.is_slot or order.search is None:
         return False
+    from heyhi.experiment.slots import slot_dir
     from heyhi.job.slot_end import finish  # of searches alone
 
     return finish(slot_dir(experiment.exp_path, order.results_root), order.search) is not None
@@ -255,7 +261,16 @@ def _settled(experiment: Experiment, view: View, tries: int, faults: Sequence[st
     """Put on record how the last job ended, as long as Slurm knows; and say what the next one has to be like."""
     folder = ExperimentDir(experiment.exp_path)
     settle(folder, view)
-    return past_of((chosen_dir(folder) or folder).history(), tries, faults)
+    return past_of((_chosen_by(folder) or folder).history(), tries, faults)
+
+
+def _chosen_by(folder: ExperimentDir) -> ExperimentDir | None:
+    """Return what a slot of a search has chosen; None for what is no slot, and where nothing is chosen yet."""
+    if not is_slot(str(folder.path)):
+        return None
+    from heyhi.experiment.slots import chosen_dir
+
+    return chosen_dir(folder)
 
 
 def settle(folder: ExperimentDir, view: View) -> None:
@@ -263,7 +278,7 @@ def settle(folder: ExperimentDir, view: View) -> None:
 
     Slurm forgets in time, the records don't. For a slot it is written at what it has chosen, too.
     """
-    chosen = chosen_dir(folder)
+    chosen = _chosen_by(folder)
     if chosen is not None and chosen.path.exists():
         claim = Claim.acquire(chosen.path, kind="controller", queue=view.queue)
         if isinstance(claim, Claim):
@@ -274,6 +289,10 @@ def settle(folder: ExperimentDir, view: View) -> None:
 
 def _settle(folder: ExperimentDir, view: View) -> None:
     history = folder.history()
+    if not history.job_to_ask:
+        return
+    from heyhi.experiment.death import ended_job, settled  # most had no job before
+
     job = ended_job(folder, history, view)
     if job is None:
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 
 from heyhi.errors import LauncherError
@@ -131,6 +130,10 @@ def split_words(text: str, field: str) -> list[str]:
     Raises:
         LauncherError: a quotation has no end.
     """
+    if not text:
+        return []
+    import shlex  # most launchers have no options of their own
+
     try:
         return shlex.split(text)
     except ValueError as error:

@@ -14,7 +14,6 @@ from pathlib import Path
 from heyhi.errors import LauncherError
 from heyhi.regex import regex
 from heyhi.slurm.commands import Answer, Busy, SlurmError, answer_of, is_here
-from heyhi.slurm.refusals import Meaning, meaning_of
 from heyhi.slurm.surroundings import clusters_wished_for
 
 _ANSWER_SECONDS = 20.0  # that scontrol may take to find out that no controller answers
@@ -91,6 +90,8 @@ def _read(answer: Answer) -> tuple[str, bool]:
         return "", False
     if down := list(dict.fromkeys(_DOWN.findall(answer.printed))):
         return f"sbatch is here, but Slurm's controller ({', '.join(down)}) doesn't answer", True
+    from heyhi.slurm.refusals import Meaning, meaning_of  # mostly nobody asks, or it is up
+
     meaning = meaning_of(answer.reason)
     if meaning is Meaning.NO_CLUSTER:
         return f"sbatch is here, but this machine knows of no cluster ({answer.reason.rpartition('; ')[2]})", False

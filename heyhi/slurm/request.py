@@ -12,7 +12,6 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.messages import message_class
 from heyhi.config.schema import field_named, is_map, type_of
 from heyhi.errors import LauncherError, suggest
@@ -346,10 +345,11 @@ def _check_texts(numbers: dict[str, Any], texts: dict[str, str]) -> None:
             f"launcher.slurm.python={python!r}: must be an absolute path, or the name of a program"
             " (a relative path would begin in the experiment's folder)"
         )
-    for tag in NAME_TAG.findall(texts.get("job_name", "")):
+    job_name = texts.get("job_name", "")
+    for tag in NAME_TAG.findall(job_name) if job_name else ():
         if tag not in NAME_TAGS:
             raise LauncherError(
-                f"launcher.slurm.job_name={texts['job_name']!r}: there is no tag '%({tag})s'{suggest(tag, NAME_TAGS)};"
+                f"launcher.slurm.job_name={job_name!r}: there is no tag '%({tag})s'{suggest(tag, NAME_TAGS)};"
                 f" tags are {', '.join(f'%({name})s' for name in NAME_TAGS)}"
             )
 
@@ -371,6 +371,8 @@ def _constraint(slurm: Message) -> str:
 
 
 def _hours(text: str) -> float:
+    from heyhi.config.duration import FORMS, parse_hours  # most give a number
+
     hours = parse_hours(text)
     if hours is None:
         hint = " (is it 1:30:00, hours, minutes and seconds?)" if re.fullmatch(r"\d+:\d+", text) else ""
@@ -415,7 +417,7 @@ def _text(message: Message, name: str) -> str:
         value = ("&" if name.startswith("constraint") else ",").join(map(str, value))
     if not isinstance(value, str):
         raise LauncherError(f"launcher.slurm.{name} must be a string in the proto")
-    if name != "comment" and _CONTROL.search(value):
+    if name != "comment" and not value.isprintable() and _CONTROL.search(value):
         raise LauncherError(f"launcher.slurm.{name}={value!r}: holds a character that isn't to be seen")
     return value.strip()
 

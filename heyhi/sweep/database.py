@@ -5,8 +5,8 @@ What they hold, and what becomes of one that is damaged, is left to who opens th
 
 from __future__ import annotations
 
+import _sqlite3 as sqlite3  # what sqlite3 itself adds are conversions of dates
 import os
-import sqlite3
 import stat
 from pathlib import Path
 

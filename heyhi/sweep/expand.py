@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.collector import paused_collection
-from heyhi.config.best import Best, taken_over
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.outside import is_outside
@@ -30,12 +29,12 @@ from heyhi.quick_tuple import NamedTuple
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import may_have_some, unknown_fields
 from heyhi.sweep.left_out import LeftOut
-from heyhi.sweep.size import check_size
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from heyhi.config.base import Base
+    from heyhi.config.best import Best
     from heyhi.config.frozen import FrozenConfig
     from heyhi.sweep.doubles import Double
     from heyhi.sweep.search_spec import SearchSpec
@@ -227,6 +226,8 @@ def expand(
         for index, (cfg, overrides) in enumerate(points):
             count += 1
             if most and count > most:
+                from heyhi.sweep.size import check_size
+
                 check_size(project, count, f"{title or sweep or label} has more than {most:,} points")
             try:
                 if placed:  # what is on record may contradict itself, as once it could
@@ -397,6 +398,8 @@ class Contests:
 
     def _named_in(self, best: Best) -> Iterator[tuple[Best, bool]]:
         """Yield the best ones of sweeps that the overrides name which others may take over; whether as an include."""
+        from heyhi.config.best import Best, taken_over
+
         expansion = self._expand(best)
         if expansion.search is None:  # which can't start from any
             for one in expansion.experiments_of_own:
@@ -407,6 +410,7 @@ class Contests:
     def completed(self, planned: Planned, composed: Composed) -> Planned:
         """Give an experiment what its config is completed from, and complete it if the best ones are known."""
         from heyhi.config.base import Base
+        from heyhi.config.best import taken_over
 
         assert composed.source is not None
         fields = self.project.settings.replicate

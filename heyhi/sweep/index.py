@@ -6,14 +6,14 @@ it by its exp id, so that a results root that was moved, or that has two names, 
 
 from __future__ import annotations
 
+import _sqlite3 as sqlite3  # what sqlite3 itself adds are conversions of dates
 import contextlib
 import json
 import marshal
 import math
 import os
-import sqlite3
 import time
-import zlib
+from binascii import crc32  # zlib's: protobuf has loaded this one
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -558,7 +558,7 @@ def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
 def _checksum(rows: list[tuple[Any, ...]]) -> int:
     if rows and len(rows[0]) == 1:
         return column_checksum([value for (value,) in rows])
-    return zlib.crc32(marshal.dumps(rows, 2))  # texts, numbers and None: a third of the time of their `repr`
+    return crc32(marshal.dumps(rows, 2))  # texts, numbers and None: a third of the time of their `repr`
 
 
 def _is_of_today(connection: sqlite3.Connection) -> bool:

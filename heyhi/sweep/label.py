@@ -7,7 +7,6 @@ only is a label as it is, any other one gets a digest.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +98,9 @@ def _relative(project: Project, path: str) -> Path:
 
 def _with_digest(readable: str, content: object) -> str:
     word = _OTHERS.sub("-", readable)
-    word = re.sub(r"-{2,}", "-", word)[: _MAX_LABEL - _DIGEST - 1].strip("-.") or "sweep"
+    while "--" in word:
+        word = word.replace("--", "-")
+    word = word[: _MAX_LABEL - _DIGEST - 1].strip("-.") or "sweep"
     return f"{word}-{_digest(content)}"
 
 

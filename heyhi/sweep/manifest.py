@@ -10,12 +10,12 @@ be run only where the results and the project still are: `check_is_of`.
 
 from __future__ import annotations
 
+import _sqlite3 as sqlite3  # what sqlite3 itself adds are conversions of dates
 import contextlib
 import errno
 import json
 import os
-import sqlite3
-import zlib
+from binascii import crc32  # zlib's: protobuf has loaded this one
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -607,7 +607,7 @@ class Manifest:
         found = {}
         with _reading(self.path, self.expand_command):
             for exp_id, words, candidates, checksum in self._read("SELECT * FROM contest"):
-                if zlib.crc32(contest_bytes(exp_id, words, candidates)) != checksum:
+                if crc32(contest_bytes(exp_id, words, candidates)) != checksum:
                     raise sqlite3.DatabaseError(f"the row of {exp_id} was changed")
                 found[exp_id] = ContestRow(exp_id, words, tuple(json.loads(candidates)))
         return found
@@ -644,7 +644,7 @@ class Manifest:
     def completed_by(self) -> str:
         """Digest of the best ones of sweeps that are known; empty where its experiments need none."""
         known = [(one, os.stat(path).st_mtime_ns) for one in self.contests if is_there(path := self._winner_path(one))]  # noqa: PTH116
-        return f"{zlib.crc32(repr(sorted(known)).encode()):08x}" if self.contests else ""
+        return f"{crc32(repr(sorted(known)).encode()):08x}" if self.contests else ""
 
     def _winner_path(self, exp_id: str) -> str:
         return result_of(f"{self.results_root}/{exp_id}")
@@ -685,7 +685,7 @@ class Manifest:
 
         with _reading(self.path, self.expand_command):
             rows = self._read("SELECT content, checksum FROM base WHERE exp_id = ?", exp_id)
-            if not rows or zlib.crc32(rows[0][0]) != rows[0][1]:
+            if not rows or crc32(rows[0][0]) != rows[0][1]:
                 raise sqlite3.DatabaseError(f"what {exp_id} is completed from is missing, or was changed")
         base = Base.from_bytes(rows[0][0], self._schema, self.project)
         composed = base.complete(known_winners(self.results_root))
@@ -710,7 +710,7 @@ class Manifest:
                 raise sqlite3.DatabaseError("its index was changed")
             bases = self._read("SELECT exp_id, content, checksum FROM base")
             for exp_id, content, checksum in bases:
-                if zlib.crc32(content) != checksum:
+                if crc32(content) != checksum:
                     raise sqlite3.DatabaseError(f"what {exp_id} is completed from was changed")
             wanted = {exp_id for exp_id, needs in self.needed_exp_ids.items() if any(map(is_winner, needs))}
             if wanted != {exp_id for exp_id, _, _ in bases}:
@@ -778,7 +778,7 @@ class Manifest:
         with _reading(self.path, self.expand_command):
             for *content, checksum in rows:
                 found = RowContent(*content)
-                if zlib.crc32(row_bytes(found)) != checksum:
+                if crc32(row_bytes(found)) != checksum:
                     raise sqlite3.DatabaseError(f"the row of {found.exp_id} was changed")
                 yield found
 
@@ -805,16 +805,16 @@ def column_checksum(values: Sequence[Any]) -> int:
     """Return the checksum of a column, in the order of the experiments."""
     kinds = set(map(type, values))
     if kinds == {bytes}:
-        return zlib.crc32(b"".join(values), zlib.crc32(repr(list(map(len, values))).encode()))
+        return crc32(b"".join(values), crc32(repr(list(map(len, values))).encode()))
     # No text here can hold a NUL.
     text = "\0".join(values) if kinds == {str} else repr(list(values))
-    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
+    return crc32(text.encode("utf-8", "surrogatepass"))
 
 
 def meta_checksum(meta: Mapping[str, bytes]) -> bytes:
     """Return the checksum of what a manifest says of its sweep as a whole."""
-    content = sorted((key, zlib.crc32(value), len(value)) for key, value in meta.items() if key != SEAL)
-    return b"%d" % zlib.crc32(repr(content).encode())
+    content = sorted((key, crc32(value), len(value)) for key, value in meta.items() if key != SEAL)
+    return b"%d" % crc32(repr(content).encode())
 
 
 def row_bytes(content: tuple[Any, ...]) -> bytes:

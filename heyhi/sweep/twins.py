@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from heyhi.config.comparable import Comparable
 from heyhi.config.plain_reader import read_plain
 from heyhi.config.scheduling import Scheduling
 from heyhi.errors import HeyhiError
@@ -23,6 +23,7 @@ from heyhi.sweep.target import exp_ids_of
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from heyhi.config.comparable import Comparable
     from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
     from heyhi.project import Project
@@ -46,9 +47,14 @@ class Twins:
     def __init__(self, project: Project, schema: Schema) -> None:
         self._project = project
         self._schema = schema
-        patterns = project.settings.identity_ignore
-        self._comparable = Comparable(Scheduling(patterns))
-        self._rule = sha256(json.dumps([schema.digest, *patterns]).encode()).hexdigest()[:16]
+        self._patterns = project.settings.identity_ignore
+        self._rule = sha256(json.dumps([schema.digest, *self._patterns]).encode()).hexdigest()[:16]
+
+    @cached_property
+    def _comparable(self) -> Comparable:
+        from heyhi.config.comparable import Comparable  # mostly there is nothing to compare with
+
+        return Comparable(Scheduling(self._patterns))
 
     def among(self, experiments: Sequence[tuple[str, Identity, bytes]]) -> list[list[str]]:
         """Return the exp ids of those of a sweep that are alike, in groups.

@@ -5,13 +5,13 @@ The experiments of a sweep come from `expand`; how a manifest is read is left to
 
 from __future__ import annotations
 
+import _sqlite3 as sqlite3  # what sqlite3 itself adds are conversions of dates
 import contextlib
 import datetime
 import json
 import os
-import sqlite3
 import time
-import zlib
+from binascii import crc32  # zlib's: protobuf has loaded this one
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from json.encoder import encode_basestring_ascii
@@ -152,11 +152,11 @@ class _Others(NamedTuple):
 
     @classmethod
     def of(cls, expansion: Expansion, root: str) -> _Others:
-        bases = [(e.exp_id, e.base, zlib.crc32(e.base)) for e in expansion.planned if e.base]
+        bases = [(e.exp_id, e.base, crc32(e.base)) for e in expansion.planned if e.base]
         contests = []
         for one in expansion.contests:
             row = (one.exp_id, one.best.words, json.dumps(exp_ids_of(one.candidates, root)))
-            contests.append((*row, zlib.crc32(contest_bytes(*row))))
+            contests.append((*row, crc32(contest_bytes(*row))))
         return cls(bases, contests)
 
     @property
@@ -194,7 +194,7 @@ def _digested(meta: dict[str, str], blobs: Sequence[bytes], expansion: Expansion
     for content in _contents(expansion, root):
         data = row_bytes(content)
         digest.update(data)
-        rows.append((*content, zlib.crc32(data)))
+        rows.append((*content, crc32(data)))
     return rows, digest.hexdigest()[:16]
 
 

@@ -83,6 +83,14 @@ def test_a_name_costs_only_what_it_needs() -> None:
         "heyhi",
         "heyhi.errors",
         "heyhi.faults",
-        "heyhi.quick_pathlib",
+        "heyhi.quick_import",
+        "heyhi.quick_modules",
         "heyhi.quick_tuple",
     }
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_garbage_is_collected_after_an_import_as_it_was_before(collects: bool) -> None:
+    code = f"import gc; {'' if collects else 'gc.disable(); '}import heyhi; heyhi.HeyhiError; print(gc.isenabled())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{collects}\n"

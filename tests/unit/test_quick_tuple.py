@@ -54,3 +54,21 @@ def test_any_number_of_fields_is_held_by_name(count: int) -> None:
     assert [getattr(made, name) for name in names] == [*range(count)]
     with pytest.raises(TypeError, match=r"Many\.__new__\(\)"):
         kind(*range(count + 1))
+    if count:
+        with pytest.raises(TypeError, match=r"Many\.__new__\(\)"):
+            kind(*range(count - 1))
+        with pytest.raises(TypeError, match=r"Many\.__new__\(\)"):
+            kind(*range(count), field_0=1)
+    with pytest.raises(TypeError, match=r"Many\.__new__\(\)"):
+        kind(*range(count), other=1)
+
+
+@pytest.mark.parametrize("count", [22, 23])
+def test_what_is_not_said_has_its_default(count: int) -> None:
+    names = [f"field_{number}" for number in range(count)]
+    last = dict(zip(names[2:], range(2, count), strict=True))
+    kind = types.new_class(
+        "Many", (NamedTuple,), exec_body=lambda body: body.update(last, __annotations__=dict.fromkeys(names, "int"))
+    )
+    assert kind(0, field_1=1) == tuple(range(count)) and kind(0, 1, field_5=-1)[5] == -1
+    assert kind(0, 1)._replace(field_3=9)[3] == 9

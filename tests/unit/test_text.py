@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,9 +21,13 @@ from heyhi.text import (
     duration,
     one_line,
     padded,
+    quoted,
+    quoted_words,
     readable,
     shell_line,
+    shell_word,
     shown_streams,
+    single_quoted,
     steering,
     streams_as_they_are,
     take_any_text,
@@ -51,6 +56,13 @@ def test_readable_text_can_be_written_and_has_no_control_characters(text: str) -
     assert readable(found) == found
     if text.isprintable():
         assert found == text
+
+
+@given(st.text(st.sampled_from("aZ09_é/=,.-+:@%'\"$ ~*"), max_size=5))
+def test_a_word_is_quoted_as_python_quotes_it(text: str) -> None:
+    assert shell_word(text) == quoted(text) == shlex.quote(text)
+    assert quoted_words([text, "a b", text]) == shlex.join([text, "a b", text])
+    assert shlex.split(single_quoted(text)) == [text]
 
 
 def test_what_cannot_be_shown_is_its_escape() -> None:

@@ -29,6 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 (text 
 _PATH_VARIABLE = "PYTHONPATH"
 _PACKAGES = ("/site-packages/", "/dist-packages/")
 _STANDARD = f"{os.path.dirname(os.__file__)}/"  # noqa: PTH120
+_STANDARD_PACKAGES = tuple(f"{_STANDARD}{part[1:]}" for part in _PACKAGES)
 _LOADERS = (SourceFileLoader, SourcelessFileLoader, ExtensionFileLoader)
 # Where import hooks of editable installations keep what they map names to: setuptools', `editables`' (of hatchling and
 # pdm) and scikit-build-core's.
@@ -106,7 +107,10 @@ class PinnedFinder:
             if spec is not None:
                 # Most of what a run imports is of libraries; but a package there may be a link to the project's.
                 is_librarys = spec.has_location and spec.origin.startswith(self._libraries)
-                return spec if is_librarys and ("." in name or not _is_link(spec.origin)) else self._pinned(spec)
+                is_clear = is_librarys and (
+                    "." in name or spec.origin.startswith(_STANDARD) or not _is_link(spec.origin)
+                )
+                return spec if is_clear else self._pinned(spec)
         return self._left_out(name, path)
 
     def invalidate_caches(self) -> None:
@@ -257,12 +261,12 @@ def outside(root: str, copy: str, results: str) -> list[str]:
             file = object.__getattribute__(module, "__dict__").get("__file__")  # a lazy module isn't to be loaded
         except AttributeError:
             continue
-        if type(file) is not str or not os.path.isabs(file):  # noqa: PTH117
+        if type(file) is not str or not file.startswith("/"):
             continue
-        folder, name = os.path.split(file)
-        if folder not in folders:
-            folders[folder] = f"{os.path.realpath(folder)}/"
-        real = folders[folder] + name
+        if file.startswith(_STANDARD) and not file.startswith(_STANDARD_PACKAGES):  # half of all modules
+            continue
+        folder, _, name = file.rpartition("/")
+        real = f"{_real_folder(folder, folders)}/{name}"
         if os.path.islink(file):  # noqa: PTH114
             real = os.path.realpath(file)
         if not real.startswith(real_root) or real.startswith((real_copy, real_results, *own)):
@@ -271,3 +275,21 @@ def outside(root: str, copy: str, results: str) -> list[str]:
         if not is_package(f"/{below}") and not real.startswith(_STANDARD):
             found.add(below)
     return sorted(found)
+
+
+def _real_folder(folder: str, known: dict[str, str]) -> str:
+    """Return a folder's path without links, and without a slash at its end.
+
+    Args:
+        folder: absolute path; the root's is empty, too.
+        known: those that were asked for before, and what is above them: each is looked at once.
+    """
+    if not folder:
+        return ""
+    if folder not in known:
+        above, _, name = folder.rpartition("/")
+        if name in ("", os.curdir, os.pardir) or os.path.islink(folder):  # noqa: PTH114
+            known[folder] = os.path.realpath(folder).rstrip("/")
+        else:
+            known[folder] = f"{_real_folder(above, known)}/{name}"
+    return known[folder]

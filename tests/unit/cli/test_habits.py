@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from heyhi.cli.advice import telling_habits
 from heyhi.cli.habits import COMMANDS
 from heyhi.cli.main import main
+from heyhi.cli.mistakes import telling_habits
 from heyhi.cli.parser import make_parser
 from heyhi.cli.task_command import parse_args_and_maybe_launch
 from heyhi.errors import OverrideError

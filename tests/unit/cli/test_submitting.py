@@ -100,7 +100,7 @@ def test_one_that_finds_its_controller_answering_is_asked_again_at_once(
 def test_an_sbatch_that_finds_no_cluster_is_told_as_before(
     used: Path, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("heyhi.slurm.commands.is_configured", lambda: False)
+    monkeypatch.setattr("heyhi.slurm.refusals.is_configured", lambda: False)
     command("sbatch", NO_CLUSTER)
     command("scontrol", NO_CLUSTER.replace("sbatch:", "scontrol:"))
     before = left(used)
@@ -125,3 +125,53 @@ def test_only_who_runs_nothing_ends_without_a_look_for_garbage(
     line = [sys.executable, str(script), "--cfg", "c02_sup_train/sl", *words]
     said = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True).stdout
     assert said.splitlines()[-1] == f"frozen: {frozen}"
+
+
+# What a submission that goes well has no use for; a loop starts one process after another.
+NOT_LOADED = {
+    "calendar",
+    "contextvars",
+    "encodings.utf_8_sig",
+    "heapq",
+    "heyhi.cli.advice",
+    "heyhi.code.pinned.heyhi_pinning",
+    "heyhi.config.best",
+    "heyhi.config.chunk_types",
+    "heyhi.config.comparable",
+    "heyhi.config.duration",
+    "heyhi.config.file_needs",
+    "heyhi.config.interpolations",
+    "heyhi.config.repeats",
+    "heyhi.experiment.death",
+    "heyhi.experiment.exits",
+    "heyhi.experiment.given",
+    "heyhi.experiment.given_files",
+    "heyhi.experiment.heartbeat",
+    "heyhi.experiment.processes",
+    "heyhi.experiment.result",
+    "heyhi.experiment.slots",
+    "heyhi.job.left_out",
+    "heyhi.job.notice",
+    "heyhi.slips",
+    "heyhi.slurm.nodes",
+    "heyhi.slurm.refusals",
+    "heyhi.sweep.size",
+    "locale",
+    "selectors",
+    "shlex",
+    "signal",
+    "sqlite3",
+    "struct",
+    "subprocess",
+}
+
+
+def test_what_submits_loads_nothing_that_it_does_not_use(used: Path, tmp_path: Path) -> None:
+    code = (
+        "import atexit, sys, heyhi; atexit.register(lambda: print(*sys.modules)); from run import main;"
+        "sys.argv[:1] = ['run.py']; heyhi.parse_args_and_maybe_launch(main)"
+    )
+    line = [sys.executable, "-c", code, "--cfg", "c02_sup_train/sl", "seed=2", "I.launcher=slurm"]
+    said = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True).stdout
+    assert (calls(tmp_path, "scontrol"), calls(tmp_path, "sbatch")) == (0, 1)
+    assert NOT_LOADED & set(said.split()) == set()

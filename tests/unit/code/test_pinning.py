@@ -332,6 +332,20 @@ def test_without_another_sitecustomize_python_starts_as_ever(lab: Lab) -> None:
         assert (done.stdout, done.stderr) == ("[] module\n", "")
 
 
+def test_a_job_finds_its_copy_by_one_finder_from_its_start_on(lab: Lab) -> None:
+    lab.make("src/mypkg")
+    snapshot = lab.pin()
+    own = Path(heyhi.__file__).with_name("code") / "pinned"
+    code = (
+        "import sys; from heyhi.code.pinned import heyhi_pinning\n"
+        f"heyhi_pinning.pin({str(lab.root)!r}, {str(snapshot.root)!r})\n"
+        "print([type(finder).__module__ for finder in sys.meta_path if hasattr(finder, 'counterpart')])"
+    )
+    env = {**lab.env, "HEYHI_CODE_ROOT": str(lab.root), "HEYHI_CODE_COPY": str(snapshot.root), "PYTHONPATH": str(own)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("['heyhi_pinning']\n", "")
+
+
 def test_what_finds_the_copy_is_no_code_of_the_work_tree_where_heyhi_is_the_project(lab: Lab) -> None:
     lab.make("src/mypkg")
     finds = lab.root / "heyhi/code/pinned"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -63,13 +64,17 @@ def beats(lab: Any) -> list[int]:
 
 def beat_of(lab: Any) -> int:
     """Return the process id of what beats for the one run of a test, once that has its name."""
-    wait_until(lambda: beats(lab))
-    (pid,) = beats(lab)
-    return pid
+    found: list[int] = []
+    wait_until(lambda: found.extend(beats(lab)) or found)  # for a moment it has no name again
+    return found[0]
 
 
 def files_of(pid: int) -> list[str]:
-    return [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    found = []
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it closes what it has read of a module meanwhile
+            found.append(str(path.readlink()))
+    return found
 
 
 def begin(pid: int) -> None:

@@ -392,10 +392,11 @@ def test_a_target_that_the_manifest_lacks_is_one_sentence(lab: Lab) -> None:
 NOT_LOADED = {
     *("pandas", "numpy", "snakemake", "rich", "sklearn", "grpc_tools", "grpc", "tempfile", "orjson", "asyncio"),
     *("_hashlib", "argparse", "ast", "dataclasses", "inspect", "importlib.metadata", "pickle", "shutil", "socket"),
-    *("logging", "tomllib", "traceback", "unittest"),
+    *("logging", "tomllib", "traceback", "unittest", "contextvars", "shlex", "sqlite3", "weakref", "zlib"),
     *(f"google.protobuf.{name}" for name in ("descriptor_pb2", "descriptor_pool", "message_factory", "text_format")),
     *(f"heyhi.config.{name}" for name in ("compiling", "compose", "keys", "overrides", "templates", "values")),
-    *(f"heyhi.experiment.{name}" for name in ("death", "given", "slots", "status", "winners")),
+    "heyhi.config.renames",
+    *(f"heyhi.experiment.{name}" for name in ("death", "given", "project_names", "slots", "status", "winners")),
     *(f"heyhi.job.{name}" for name in ("guard", "launch", "pack", "queue_again", "ranks", "slot", "step", "worker")),
     *("heyhi.slurm.commands", "heyhi.slurm.request", "heyhi.sweep.expand", "heyhi.sweep.budget", "heyhi.profiles"),
     *("heyhi.search", "heyhi.trackers", "heyhi.control", "heyhi.cli", "heyhi.report"),
@@ -407,7 +408,8 @@ def test_a_run_loads_only_what_it_uses(lab: Lab) -> None:
     assert code == 0 and sorted(NOT_LOADED & set(out.split())) == []
 
 
-def test_python_looks_for_garbage_as_usual_while_main_runs(task_lab: Any) -> None:
+@pytest.mark.parametrize("option", ["-m", "-Pm"])
+def test_python_looks_for_garbage_as_usual_while_main_runs(task_lab: Any, option: str) -> None:
     task_lab.write("""
         def main(task, cfg, log_level):
             import gc
@@ -417,12 +419,21 @@ def test_python_looks_for_garbage_as_usual_while_main_runs(task_lab: Any) -> Non
     expansion = expand(task_lab.project, task_lab.schema, [("conf/job.prototxt", ["lr=0.5"])])
     manifest = write_manifest(expansion, task_lab.project, task_lab.schema)
     target = target_of(experiment.exp_path, task_lab.root)
-    words = [sys.executable, "-m", "heyhi.runner", target, "--manifest", str(manifest)]
+    words = [sys.executable, option, "heyhi.runner", target, "--manifest", str(manifest)]
     assert task_lab.end(task_lab.open(words)) == (0, "", "")
     say = "import gc; print(*gc.get_threshold())"
     usual = subprocess.run([sys.executable, "-c", say], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     found = task_lab.folder().read_result()
     assert found == {"usual": [int(one) for one in usual], "on": True, "left_alone": True}
+
+
+@pytest.mark.parametrize("words", [["-c", "import other"], ["-m", "other"], ["-m", "other", "-m", "heyhi.runner"]])
+def test_who_loads_heyhi_for_something_else_has_garbage_looked_for(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/__init__.py").write_text("import gc, heyhi; print(gc.isenabled())")
+    (tmp_path / "other/__main__.py").touch()
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 # --- stopped and killed
