@@ -21,9 +21,12 @@ gc.disable()  # as `heyhi.collector` has it, while modules are made
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from heyhi.quick_import import find_own_modules as _find_own_modules
-
-_find_own_modules()
+try:
+    from heyhi.quick_import import find_own_modules as _find_own_modules
+except ImportError:  # another Python's import system
+    pass
+else:
+    _find_own_modules()
 
 from heyhi.quick_modules import load_pathlib as _load_pathlib
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import os
 import stat
@@ -12,12 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.errors import ResultError, UnknownError
-from heyhi.quick_modules import load_datetime
 from heyhi.quick_tuple import NamedTuple
-
-load_datetime()
-
-import datetime  # noqa: E402 (nobody loads it before)
 
 # What a record or a note may have: far more than any that HeyHi writes.
 MOST_BYTES = 64 << 20

@@ -1,22 +1,17 @@
 """Loads modules of others without what they have for one rare call, or for nothing: each 1 to 3 % of a start.
 
 pathlib has urllib.parse for `Path.as_uri` alone, up to Python 3.12, and protobuf calendar, which loads locale, for
-`Timestamp.FromDatetime`. Whoever else asks for these gets the real ones, and so do these calls. Up to Python 3.11,
-datetime makes all of its classes in Python, and then has those of its C core in their place. Nor is it looked six times
-along sys.path for modules of Windows, which pathlib's sister for that system's paths asks for.
+`Timestamp.FromDatetime`. Whoever else asks for these gets the real ones, and so do these calls. Nor is it looked six
+times along sys.path for modules of Windows, which pathlib's sister for that system's paths asks for.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib._bootstrap import module_from_spec
-from importlib.machinery import PathFinder
 from typing import Any
 
-_DATETIME = "datetime"
 _OF_WINDOWS = ("nt", "_winapi")
 
 
@@ -29,24 +24,6 @@ def load_pathlib() -> None:
 def load_well_known_types() -> None:
     """Load what protobuf loads to make its first class, likewise."""
     _load("google.protobuf.internal.well_known_types", "calendar", "timegm")
-
-
-def load_datetime() -> None:
-    """Load datetime with its C core's classes at once, likewise; as a module it is what it ever is."""
-    if sys.version_info >= (3, 12) or _DATETIME in sys.modules or len(sys._current_frames()) > 1:
-        return
-    try:
-        core = vars(importlib.import_module("_datetime"))
-    except ImportError:
-        return
-    spec = PathFinder.find_spec(_DATETIME, [os.path.dirname(os.__file__)])  # noqa: PTH120
-    if spec is None:
-        return
-    module = module_from_spec(spec)
-    own = {name: value for name, value in core.items() if not name.startswith("__")}
-    public = ("date", "datetime", "time", "timedelta", "timezone", "tzinfo", "MINYEAR", "MAXYEAR", "UTC")
-    vars(module).update(own, sys=sys, __all__=public, __doc__=core["__doc__"])
-    sys.modules[_DATETIME] = module
 
 
 def _load(name: str, less: str, function: str, *, without: Sequence[str] = ()) -> None:

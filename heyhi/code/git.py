@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from heyhi.quick_process import TookLonger, run_to_end
 from heyhi.quick_tuple import NamedTuple
 
 # A repository on a slow network file system must not hold up a run.
@@ -117,17 +116,27 @@ def _settings(env: Mapping[str, str], settings: Sequence[tuple[str, str]]) -> di
 
 def _run(command: list[str], name: str, env: Mapping[str, str], seconds: float, out: IO[bytes] | None) -> bytes:
     """Run git; return what it printed, where that goes to no file."""
+    import subprocess  # code that is in no repository can do without
+
     try:
-        done = run_to_end(command, env, seconds, out=out.fileno() if out is not None else None)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out if out is not None else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
+            timeout=seconds,
+            check=False,
+        )
     except OSError as error:
         raise NoRepositoryError(f"git can't be started: {error.strerror}") from None
-    except TookLonger:
+    except subprocess.TimeoutExpired:
         raise GitError(f"git {name} took more than {seconds:g} seconds") from None
-    if done.exit_code != 0:
-        reason = done.errors.decode("utf-8", "replace").strip() or f"exit code {done.exit_code}"
+    if done.returncode != 0:
+        reason = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
         none = "not a git repository" in reason or "cannot change to" in reason
         raise (NoRepositoryError if none else GitError)(reason)
-    return done.printed
+    return done.stdout or b""
 
 
 def read_version(root: Path) -> CodeVersion:

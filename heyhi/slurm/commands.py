@@ -8,13 +8,13 @@ from __future__ import annotations
 import enum
 import errno
 import os
+import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
 from heyhi.errors import HeyhiError
-from heyhi.quick_process import Ended, TookLonger, run_to_end
 from heyhi.quick_tuple import NamedTuple
 from heyhi.regex import regex
 from heyhi.slurm.surroundings import environment
@@ -486,15 +486,15 @@ def refusal(options: Sequence[str], script: str, *, seconds: float = _TIMEOUT_SE
         SlurmError: there is no answer.
     """
     done = _run(["sbatch", "--test-only", *options], script, seconds)
-    if not done.exit_code:
+    if not done.returncode:
         return ""
     from heyhi.slurm.refusals import Meaning, meaning_of
 
-    reason = _reason("sbatch", done.errors)
+    reason = _reason("sbatch", done.stderr)
     meaning = meaning_of(reason)
     if meaning in (Meaning.FULL, Meaning.FULL_OF_OWN):
         return ""
-    reason = reason or f"sbatch failed with exit code {done.exit_code}"
+    reason = reason or f"sbatch failed with exit code {done.returncode}"
     if meaning in (Meaning.AWAY, Meaning.NO_CLUSTER):
         raise SlurmError(f"sbatch: {reason}")
     return reason
@@ -545,7 +545,7 @@ def answer_of(words: Sequence[str], *, seconds: float = _TIMEOUT_SECONDS) -> Ans
         SlurmError: it isn't here.
     """
     done = _run(words, None, seconds)
-    return Answer(done.exit_code, _text(done.printed), _reason(words[0], done.errors))
+    return Answer(done.returncode, done.stdout, _reason(words[0], done.stderr))
 
 
 def output_of(words: Sequence[str], text: str | None = None, *, seconds: float = _TIMEOUT_SECONDS) -> str:
@@ -561,19 +561,29 @@ def output_of(words: Sequence[str], text: str | None = None, *, seconds: float =
         SlurmError: it isn't here, or failed.
     """
     done = _run(words, text, seconds)
-    if done.exit_code != 0:
-        raise SlurmError(f"{words[0]}: {_reason(words[0], done.errors) or f'exit code {done.exit_code}'}")
-    return _text(done.printed)
+    if done.returncode != 0:
+        raise SlurmError(f"{words[0]}: {_reason(words[0], done.stderr) or f'exit code {done.returncode}'}")
+    return done.stdout
 
 
-def _run(words: Sequence[str], text: str | None, seconds: float) -> Ended:
-    """Run a command to its end, whatever its exit code; Ctrl-C must end neither sbatch half-way nor scancel."""
-    given = text.encode("utf-8", "replace") if text is not None else None
+def _run(words: Sequence[str], text: str | None, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, whatever its exit code."""
     try:
-        return run_to_end(words, environment(), seconds, given=given)
+        return subprocess.run(
+            words,
+            input=text,
+            stdin=subprocess.DEVNULL if text is None else None,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=seconds,
+            env=environment(),
+            check=False,
+            process_group=0,  # Ctrl-C on the terminal is for us: it must end neither sbatch half-way nor scancel
+        )
     except FileNotFoundError:
         raise SlurmError(f"{words[0]}: there is no such command here: this machine knows no Slurm") from None
-    except TookLonger:
+    except subprocess.TimeoutExpired:
         raise Busy(f"{words[0]}: took longer than {seconds:.2g} s: Slurm's controller is busy or away") from None
     except OSError as error:
         # A login node that has too much to do has no place for one more process, for a moment.
@@ -581,14 +591,10 @@ def _run(words: Sequence[str], text: str | None, seconds: float) -> Ended:
         raise kind(f"{words[0]}: can't be run: {error.strerror}") from None
 
 
-def _text(printed: bytes) -> str:
-    return printed.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _reason(command: str, errors: bytes) -> str:
+def _reason(command: str, errors: str) -> str:
     """Return in one line what a command says of its failure, without repetitions."""
     reasons: list[str] = []
-    for line in _text(errors).splitlines():
+    for line in errors.splitlines():
         reason = _PREFIXES.sub("", line.strip().removeprefix(f"{command}: "), count=1)
         if reason and reason not in reasons and not reason.startswith("Try "):
             reasons.append(reason)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -64,27 +63,6 @@ def test_who_asks_what_stands_in_for_anything_else_is_answered_by_the_real_one()
         "import calendar; print(calendar.__name__, sys.modules['calendar'] is calendar, hasattr(it.calendar, 'no'))"
     )
     assert said(code) == ["29", "calendar", "True", "False"]
-
-
-FACTS = (
-    "import json, pickle, datetime as it, sys; plain = {name: value for name, value in vars(it).items()"
-    " if name not in ('__builtins__', '__loader__', '__spec__', 'datetime_CAPI')};"
-    "print(json.dumps({name: repr(value) for name, value in sorted(plain.items())}), it.__spec__.origin,"
-    " type(it.__loader__).__name__, type(it.datetime_CAPI).__name__);"
-    "print(it.datetime.strptime('1970-01-02', '%Y-%m-%d').date(), pickle.loads(pickle.dumps(it.datetime(1970, 1, 2))));"
-    "print(sys.modules['datetime'] is it, [name for name in it.__all__ if not hasattr(it, name)])"
-)
-
-
-def test_datetime_is_what_it_is_without_heyhi() -> None:
-    assert said(f"import sys; sys.stdlib_module_names; {FACTS}") == said(f"import heyhi.files; {FACTS}")
-
-
-def test_a_project_may_have_a_module_of_that_name(tmp_path: Path) -> None:
-    (tmp_path / "datetime.py").write_text("raise ImportError('of the project')")
-    line = [sys.executable, "-c", "import heyhi.files, datetime; print(datetime.date(1970, 1, 2))"]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, cwd=tmp_path, check=True)
-    assert done.stdout == "1970-01-02\n"
 
 
 def test_nothing_is_said_to_be_no_module_afterwards() -> None:

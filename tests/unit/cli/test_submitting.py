@@ -156,13 +156,9 @@ NOT_LOADED = {
     "heyhi.slurm.nodes",
     "heyhi.slurm.refusals",
     "heyhi.sweep.size",
-    "locale",
-    "selectors",
     "shlex",
-    "signal",
     "sqlite3",
     "struct",
-    "subprocess",
 }
 
 
