@@ -39,7 +39,8 @@ def loaded(spec: ModuleSpec | None) -> ModuleType:
 
 @pytest.mark.parametrize("name", ["heyhi.files", "heyhi.job"])
 def test_a_module_is_what_it_is_by_pythons_own_search(name: str) -> None:
-    subprocess.run([sys.executable, "-c", f"import {name}"], check=True)  # compiles it where nobody has
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run([sys.executable, "-c", f"import {name}"], env=env, check=True)  # compiles it where nobody has
     ours, theirs = (finder.find_spec(name, heyhi.__path__) for finder in (_Finder(), PathFinder))
     assert ours is not None and theirs is not None
     for what in ("name", "origin", "cached", "has_location", "parent", "submodule_search_locations"):

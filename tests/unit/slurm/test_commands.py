@@ -261,7 +261,7 @@ def test_a_machine_that_has_no_room_for_one_more_process_is_only_busy(
     def no_room(*_: object, **__: object) -> None:
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(os, "posix_spawnp", no_room)
+    monkeypatch.setattr(subprocess, "run", no_room)
     with pytest.raises(Busy, match="sbatch: can't be run: Resource temporarily unavailable"):
         submit([], "")
 
