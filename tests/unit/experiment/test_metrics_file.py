@@ -221,7 +221,7 @@ def test_lines_that_differ_in_digits_only_are_summed_up_as_they_are(tmp_path: Pa
 @given(
     st.lists(st.sampled_from(["loss", "val_loss", "a,loss", "a:{}loss", "step"]), min_size=1, max_size=3),
     st.lists(
-        st.lists(st.sampled_from(["0", "7", "-3", "0.5", "12.25"]), min_size=3, max_size=3), min_size=1, max_size=4
+        st.lists(st.sampled_from(["0", "7", "-3", "0.5", "12.25", ""]), min_size=3, max_size=3), min_size=1, max_size=4
     ),
     st.lists(st.sampled_from([""] * 12 + ["1", "1,", ",", "."]), min_size=12, max_size=12),
     st.sampled_from([": ", ":"]),

@@ -23,7 +23,7 @@ def main(task, cfg, log_level):
         print("caught", type(error).__name__)
     {end}
 """
-LOOP = "signal.pause()"
+LOOP = "time.sleep(0.1)"  # signal.pause() may miss one that comes just before it
 ASKS = "time.sleep(0.01)\n            if heyhi.is_to_stop(): break"
 CAUGHT = "which main has caught and returned nothing"
 # How a main ends that has caught it -> whether it has a result.
