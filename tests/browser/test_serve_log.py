@@ -69,9 +69,11 @@ def test_who_scrolls_up_is_left_there_until_the_button_goes_on(lab: Lab, watch: 
     folder = one(lab, "".join(f"line {n}\n" for n in range(500)))
     page = open_log(lab, watch)
     settled(page, AT_END)
-    page.evaluate("document.querySelector('pre.log').scrollTop = 400")
+    # What is drawn in this moment goes to the end once more: who scrolls does so until it stays.
     settled(
-        page, "[...document.querySelectorAll('.log-bar button')].some(b => b.textContent === 'follow' && !b.hidden)"
+        page,
+        "(document.querySelector('pre.log').scrollTop = 400) &&"
+        " [...document.querySelectorAll('.log-bar button')].some(b => b.textContent === 'follow' && !b.hidden)",
     )
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if "/log" in request.url else None)
