@@ -88,7 +88,7 @@ class Files:
         except OSError:
             self._stamps[name] = _stamp(path)  # before somebody tries again
             raise
-        self._stamps[name] = (found.st_mtime_ns, found.st_size, found.st_ino)
+        self.note(name, found)
         return data
 
     def read_result(self) -> bytes:
@@ -103,7 +103,7 @@ class Files:
 
     def note(self, name: str, found: os.stat_result | None) -> None:
         """Take in what the system said of one before it was read; None where it isn't there."""
-        self._stamps[name] = _ABSENT if found is None else (found.st_mtime_ns, found.st_size, found.st_ino)
+        self._stamps[name] = _ABSENT if found is None else _stamp_in(found)
 
     def look(self) -> Look:
         """Return what the system says of them; what wasn't opened is asked about now."""
@@ -145,6 +145,10 @@ def _stamp(path: str) -> FileStamp:
         found = os.stat(path)  # noqa: PTH116 (10,000 of them: no object each)
     except OSError:
         return _ABSENT
+    return _stamp_in(found)
+
+
+def _stamp_in(found: os.stat_result) -> FileStamp:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 

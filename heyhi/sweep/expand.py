@@ -167,8 +167,7 @@ class Expansion:
     @property
     def complete_configs(self) -> dict[str, bytes]:
         """Exp path -> root message, serialised, of those whose config is known: the others' may become any other."""
-        # Most have nothing else written: to ask each takes 100,000 of them a hundredth of their time.
-        return {one.folder: one.config for one in self.planned if not (one.as_written and one.is_open)}
+        return {one.folder: one.config for one in self.planned if not one.is_open}
 
     @property
     def experiments_of_own(self) -> list[Planned]:
