@@ -17,9 +17,8 @@ from typing import Self
 from heyhi.errors import ResultError
 from heyhi.experiment.records import PRUNED
 from heyhi.files import replace_file
-from heyhi.job.notice import REQUEUE_EXIT
 from heyhi.job.tee import flush_all
-from heyhi.job_env import node_name
+from heyhi.job_env import REQUEUE_EXIT, node_name
 from heyhi.text import shown_streams
 
 

@@ -18,11 +18,12 @@ from heyhi.experiment.processes import kill_started_since, ticks
 from heyhi.experiment.records import PRUNED, REQUEUE, REQUEUED
 from heyhi.job.ears import Ears
 from heyhi.job.insisting import Insisting
-from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
+from heyhi.job.notice import WARNING, Notice, Requeued
 from heyhi.job.place import misplaced
 from heyhi.job.raised import said_by_argparse, text_of, traceback_of
 from heyhi.job.tee import flush_all
 from heyhi.job.turn import current_turn
+from heyhi.job_env import REQUEUE_EXIT
 from heyhi.loggers import get_logger
 from heyhi.quick_dataclass import dataclass
 from heyhi.text import MAX_LINE, one_line, readable, shown_streams

@@ -17,11 +17,7 @@ from typing import NoReturn
 
 from heyhi.errors import HeyhiError
 from heyhi.job.turn import current_turn
-from heyhi.job_env import ASKS as ASKS
-from heyhi.job_env import NOTICE_VARIABLE as NOTICE_VARIABLE
-from heyhi.job_env import READY as READY
-from heyhi.job_env import REQUEUE_EXIT as REQUEUE_EXIT
-from heyhi.job_env import WARNING_NAME, is_master
+from heyhi.job_env import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING_NAME, is_master
 
 WARNING = signal.Signals[WARNING_NAME]
 _WAIT_SECONDS = 0.2

@@ -32,8 +32,8 @@ from heyhi.experiment.used import unfinished
 from heyhi.files import is_there_now, open_to_append, parse_json, read_bounded, utc_now
 from heyhi.job.ending import STOP_SIGNALS
 from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
-from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
-from heyhi.job_env import cpus_on_node, get_job_env
+from heyhi.job.notice import WARNING, Notice, ask_again
+from heyhi.job_env import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, cpus_on_node, get_job_env
 from heyhi.streams import guard_streams
 from heyhi.sweep.target import folder_of
 from heyhi.text import take_any_text

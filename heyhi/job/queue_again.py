@@ -25,13 +25,12 @@ from heyhi.experiment.records import NOT_KNOWN, History
 from heyhi.experiment.used import unfinished
 from heyhi.files import parse_json, read_bounded, utc_now
 from heyhi.job.left_out import fault_in, fault_of
-from heyhi.job.notice import REQUEUE_EXIT
 from heyhi.job.outcome import JobClaim
 from heyhi.job.own_memory import has_run_out
 from heyhi.job.own_retry import ends_in, is_tried_again
 from heyhi.job.pack import end_without_word
 from heyhi.job.past import past_of
-from heyhi.job_env import get_job_env
+from heyhi.job_env import REQUEUE_EXIT, get_job_env
 from heyhi.project import Project
 from heyhi.slurm.commands import Job, SlurmError, answer_of, list_jobs
 from heyhi.slurm.more_options import extra_words, without_exclude

@@ -43,13 +43,21 @@ from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
 from heyhi.job.meter import Measured, Meter
 from heyhi.job.metric_doors import MetricDoors, doors_of, swept_as
-from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
+from heyhi.job.notice import WARNING, Notice, Requeued
 from heyhi.job.place import in_place
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
 from heyhi.job.step import SrunStep, Start, Step
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, current_turn, taken_turn
-from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job_env, node_name, rank_variables
+from heyhi.job_env import (
+    PREFIX_VARIABLE,
+    REQUEUE_EXIT,
+    SRUN_VARIABLE,
+    cpus_per_task,
+    get_job_env,
+    node_name,
+    rank_variables,
+)
 from heyhi.logs import setup_logging
 from heyhi.project import Project, Settings
 from heyhi.slurm.addresses import address_of

@@ -45,7 +45,7 @@ from heyhi.job.leaving import noting_exit
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.metric_doors import MetricDoors, doors_of, swept_as
-from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again, clear_away
+from heyhi.job.notice import Notice, ask_again, clear_away
 from heyhi.job.options import Options, parse_options
 from heyhi.job.outcome import JobClaim, Outcome
 from heyhi.job.place import in_place, link_into
@@ -54,7 +54,7 @@ from heyhi.job.task_main import returned
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
 from heyhi.job.using import Using
-from heyhi.job_env import get_job_env, job_nodes
+from heyhi.job_env import REQUEUE_EXIT, get_job_env, job_nodes
 from heyhi.loggers import get_logger, when_loaded
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.quick_dataclass import dataclass

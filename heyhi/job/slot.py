@@ -30,11 +30,10 @@ from heyhi.job.choosing import do_apart
 from heyhi.job.chosen import composed, slot_dir_of
 from heyhi.job.ending import Terminated
 from heyhi.job.left_out import fault_in
-from heyhi.job.notice import REQUEUE_EXIT
 from heyhi.job.outcome import JobClaim, Outcome
 from heyhi.job.pruning import rungs_of
 from heyhi.job.slot_end import bury, finish
-from heyhi.job_env import get_job_env, job_nodes
+from heyhi.job_env import REQUEUE_EXIT, get_job_env, job_nodes
 from heyhi.sweep.known import note_known
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.search_spec import SearchSpec

@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Protocol
 
-from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice
-from heyhi.job_env import RANKS_VARIABLE
+from heyhi.job.notice import WARNING, Notice
+from heyhi.job_env import NOTICE_VARIABLE, RANKS_VARIABLE, REQUEUE_EXIT
 
 # For the others, once a rank has ended badly.
 _END_SECONDS = 10.0

@@ -37,13 +37,13 @@ from heyhi.experiment.status import Statuses
 from heyhi.files import read_bounded, replace_file, utc_now
 from heyhi.job.ending import STOP_SIGNALS, end_with
 from heyhi.job.left_out import MAX_FAULTS, fault_in
-from heyhi.job.notice import NOTICE_VARIABLE, Notice, ask_again
+from heyhi.job.notice import Notice, ask_again
 from heyhi.job.order import Order
 from heyhi.job.submit import leave_to, prepare_job
 from heyhi.job.work_list import FAULT, LEFT, STOP_NAME, Item, WorkList, cancel_note, in_turn
 from heyhi.job.worker_retry import next_attempt
 from heyhi.job.worker_run import Cut, Run, plain_env, python_words
-from heyhi.job_env import get_job_env, node_name
+from heyhi.job_env import NOTICE_VARIABLE, get_job_env, node_name
 from heyhi.logs import setup_logging
 from heyhi.slurm.commands import View
 from heyhi.slurm.request import JobRequest, request_of

@@ -24,10 +24,10 @@ from heyhi.experiment.used import unfinished
 from heyhi.files import is_there_now, open_to_append, utc_now
 from heyhi.job.handover import Handover
 from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
-from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
+from heyhi.job.notice import WARNING
 from heyhi.job.requeues import written_by_task
 from heyhi.job.script import runner_words
-from heyhi.job_env import job_nodes
+from heyhi.job_env import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, job_nodes
 from heyhi.quick_dataclass import replace
 from heyhi.slurm.commands import Job
 from heyhi.slurm.request import JobRequest

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 import heyhi
+from heyhi.code import pinned
+from heyhi.code.pinned import heyhi_pinning
 from heyhi.code.snapshot import Snapshot, take_snapshot
 from heyhi.project import Project
 
@@ -396,3 +398,8 @@ def test_a_folder_of_the_work_tree_is_no_package_in_place_of_a_library_that_is_m
     )
     by_pth(lab)
     assert lab.probe(lab.pin())["itself"]["loss"] == 0.5
+
+
+@pytest.mark.parametrize("name", ["ROOT_VARIABLE", "COPY_VARIABLE", "HERE"])
+def test_who_submits_a_job_and_what_begins_in_it_mean_the_same(name: str) -> None:
+    assert getattr(pinned, name) == getattr(heyhi_pinning, name)

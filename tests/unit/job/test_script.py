@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT
 from heyhi.job.script import batch_script
+from heyhi.job_env import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT
 
 ASK = ["bash", "-c", f'touch "$HEYHI_NOTICE{ASKS}"; exit {REQUEUE_EXIT}']
 COULD_NOT = "job 7 could not be queued again: "
