@@ -221,7 +221,9 @@ def state_in_log(text: str, job_id: str) -> str:
         job_id: of the job: a log may hold several, and several starts of one.
     """
     text = text.rpartition(f"job {job_id} {AGAIN}\n")[2]
-    mine = [line for line in text.splitlines() if line.startswith("slurmstepd") and re.search(rf"\b{job_id}\b", line)]
+    # A line of another job may hold its number, too: as a day, a second, or a node's.
+    named = re.compile(rf"\b(?:job|step)(?:id)?[ =]{re.escape(job_id)}\b", re.IGNORECASE)
+    mine = [line for line in text.splitlines() if line.startswith("slurmstepd") and named.search(line)]
     return next((state for line in mine for words, state in _LINES if words in line), "")
 
 

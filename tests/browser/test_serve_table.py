@@ -439,7 +439,9 @@ def test_all_can_be_done_by_keys(lab: Lab, watch: Watch) -> None:
     page.keyboard.press("/")
     page.keyboard.type("lr=0.2")
     seen_rows(page, 3)
-    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")  # empties it
+    seen_rows(page, 6)
+    assert page.locator("#table tbody tr[tabindex='0']").count() == 1, "Tab reaches one row"
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("j")
     page.keyboard.press("j")

@@ -26,6 +26,9 @@ REASONS = {
     "killed": r"killed|signal 9",
 }
 
+# HeyHi's word for what the accounts have as a failure of the job: see that no script of it began.
+NOT_STARTED_AGAIN = "Slurm could not start it again"
+
 
 def reason_kind(reason: str) -> str:
     """Put a reason that HeyHi gives into one of few words."""
@@ -123,6 +126,8 @@ class Checks:
         for point in self.project.points:
             for end in self.project.attempts(point.x):
                 told = end.get("job_id"), end.get("job_state"), end.get("host")
+                if end.get("exception") == NOT_STARTED_AGAIN:
+                    told = told[0], "FAILED", told[2]
                 # Of its last seconds, slurmctld had the accounts say something else afterwards.
                 if told[1] and told not in known and "slurmctld" not in self.book.harm.get(str(told[0]), {}):
                     self.book.wrong(f"x={point.x}: the record of {end['time']} says {told}, sacct {sorted(known)}")

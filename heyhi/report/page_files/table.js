@@ -91,7 +91,10 @@ function inPlace(work) {
   const isMarked = !marked.isCollapsed && byId("table").contains(anchor[0]) && byId("table").contains(focus[0]);
   work();
   if (scrolled) scroller().scrollTop = scrolled;
-  if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true });
+  if (focused !== document.activeElement && focused?.isConnected) {
+    focused.focus({ preventScroll: true });
+    reachFirst();
+  }
   if (isMarked && anchor[0].isConnected && focus[0].isConnected) marked.setBaseAndExtent(...anchor, ...focus);
 }
 
@@ -224,10 +227,11 @@ const nameAt = (index) => columns[index - OWN_COLUMNS]?.name;
 const metricTitle = (column) =>
   column.direction ? `metric, better when ${column.direction === "min" ? "smaller" : "larger"}` : "metric";
 
-/** Let Tab reach one row; arrows lead to the others. */
+/** Let Tab reach one row: the one that has the focus, else the first; arrows lead to the others. */
 function reachFirst() {
-  const first = byId("table").querySelector("tbody tr[data-row]");
-  if (first) first.tabIndex = 0;
+  const rows = [...byId("table").querySelectorAll("tbody tr[data-row]")];
+  const reached = rows.find((tr) => tr === document.activeElement) ?? rows[0];
+  rows.forEach((tr) => (tr.tabIndex = tr === reached ? 0 : -1));
 }
 
 const box = (row) => {

@@ -98,6 +98,13 @@ def test_a_local_run_has_no_job() -> None:
         ("slurmstepd: error: StepId=7.batch exceeded memory limit (9 > 3), being killed", "OUT_OF_MEMORY"),
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-24T11:41:57 DUE TO JOB REQUEUE ***", ""),
         ("slurmstepd: error: *** JOB 77 ON n1 CANCELLED AT 2026-11-24T11:41:57 ***", ""),
+        ("slurmstepd: error: *** JOB 5 ON n1 CANCELLED AT 2026-07-24T11:07:57 DUE TO NODE FAILURE ***", ""),
+        ("slurmstepd-gpu-7: error: *** JOB 5 ON gpu-7 CANCELLED AT 2026-11-24T11:41:57 DUE TO NODE FAILURE ***", ""),
+        ("slurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-11-24T11:41:57 DUE TO TIME LIMIT ***", "TIMEOUT"),
+        (
+            "slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch. Some tasks have been killed.",
+            "OUT_OF_MEMORY",
+        ),
         ("my own words: JOB 7 CANCELLED AT noon", ""),
     ],
 )
