@@ -64,7 +64,7 @@ def expand(args: argparse.Namespace) -> int:
         else:
             root = str(project.root)
             folders = dict.fromkeys(path for group in groups for path in group.own_folders)
-            data_output().writelines([f"{target}\n" for target in targets_of(folders, root)])
+            data_output().write("".join([f"{target}\n" for target in targets_of(folders, root)]))
     return 0
 
 

@@ -35,6 +35,7 @@ from heyhi.sweep.known import (
 )
 from heyhi.sweep.manifest import (
     SUFFIX,
+    Contents,
     Manifest,
     Origin,
     column_checksum,
@@ -88,6 +89,7 @@ _SEALED = {
     " WHERE needs IS NOT NULL ORDER BY 3, 1",
 }
 _MAX_ASKED = 500  # values of one query
+_MAX_IN_TEXT = 10_000  # exp ids in one value, however long they are
 _T = TypeVar("_T")
 _log = get_logger(__name__)
 
@@ -136,14 +138,18 @@ class ManifestIndex:
             connection.close()
 
     @classmethod
-    def open(cls, project: Project) -> ManifestIndex:
+    def open(cls, project: Project, known: Mapping[str, Contents] = {}) -> ManifestIndex:
         """Open the index of a results root, after taking up what was written since.
+
+        Args:
+            project: whose results root it is of.
+            known: what manifests hold, by their names: these needn't be read.
 
         Raises:
             UnknownError: records of it can't be listed.
         """
         found = _Found.look(project)
-        return cls(project, _opened(project, found), found.records)
+        return cls(project, _opened(project, found, known), found.records)
 
     def _ask(self, ask: Callable[[], _T]) -> _T:
         """Ask the database; where it turns out to be damaged, ask one that is made anew.
@@ -322,9 +328,9 @@ class ManifestIndex:
         return self._ask(ask)
 
 
-def _some(values: list[str]) -> Iterable[list[str]]:
-    for start in range(0, len(values), _MAX_ASKED):
-        yield values[start : start + _MAX_ASKED]
+def _some(values: list[str], most: int = _MAX_ASKED) -> Iterable[list[str]]:
+    for start in range(0, len(values), most):
+        yield values[start : start + most]
 
 
 class _Found(NamedTuple):
@@ -357,14 +363,14 @@ class _Found(NamedTuple):
 # --- the database
 
 
-def _opened(project: Project, found: _Found) -> sqlite3.Connection:
+def _opened(project: Project, found: _Found, known: Mapping[str, Contents] = {}) -> sqlite3.Connection:
     """Open the database, and bring it up to date; one that is damaged is made anew."""
     if not found:
         return _filled(database.in_memory(), project, found)
     error: Exception | None = None
     for _ in range(2):
         try:
-            return _filled(_open_file(project), project, found)
+            return _filled(_open_file(project), project, found, known)
         except OSError as wrong:  # something else is in its place
             error = wrong
         except _WRONG as wrong:
@@ -412,10 +418,12 @@ def _path_of(project: Project) -> Path:
     return project.state_root / f"index{SUFFIX}"
 
 
-def _filled(connection: sqlite3.Connection, project: Project, found: _Found) -> sqlite3.Connection:
+def _filled(
+    connection: sqlite3.Connection, project: Project, found: _Found, known: Mapping[str, Contents] = {}
+) -> sqlite3.Connection:
     """Bring a database up to date; it is closed where that can't be."""
     try:
-        _take_up(connection, project, found)
+        _take_up(connection, project, found, known)
     except BaseException:
         connection.close()
         raise
@@ -490,7 +498,7 @@ def _copied(project: Project) -> sqlite3.Connection:
     return connection
 
 
-def _take_up(connection: sqlite3.Connection, project: Project, found: _Found) -> None:
+def _take_up(connection: sqlite3.Connection, project: Project, found: _Found, known: Mapping[str, Contents]) -> None:
     """Bring an index up to date with what is on disk.
 
     Raises:
@@ -514,7 +522,7 @@ def _take_up(connection: sqlite3.Connection, project: Project, found: _Found) ->
                 _sealed_rows(connection, name)
         new = [name for name, changed in found.manifests.items() if before.manifests.get(name) != changed]
         for name in sorted(new, key=found.manifests.__getitem__):
-            _take_up_manifest(connection, manifests_root(project) / name, found.manifests[name])
+            _take_up_manifest(connection, manifests_root(project) / name, found.manifests[name], known.get(name))
         for name in sorted(found.records - before.records):
             _take_up_record(connection, project, name)
         connection.executemany(
@@ -588,41 +596,47 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {_FORMAT}")
 
 
-def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int) -> None:
-    """Lead the experiments of one manifest to it, unless a newer one of the same origin has them."""
+def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int, holds: Contents | None) -> None:
+    """Lead the experiments of one manifest to it, unless a newer one of the same origin has them.
+
+    Args:
+        connection: to the index.
+        path: of the manifest.
+        changed: when that was asked for last.
+        holds: what it holds; None where it has to be read.
+    """
     if not os.access(path, os.R_OK):
         return  # for us: whoever may read it takes it up
     launched = "SELECT 1 FROM record WHERE manifest = ? LIMIT 1"
-    exp_ids: list[str] = []
-    contests: list[str] = []
-    needs: dict[str, list[str]] = {}
-    origin = Origin("", "", "")
-    try:
-        with Manifest.open(path) as manifest:
-            exp_ids, needs, origin = manifest.sorted_exp_ids, manifest.needed_exp_ids, manifest.written_for
-            contests = list(manifest.contests)  # no experiments: none of them is ever known
-    except ManifestError as error:  # which is said to who opens it, too
-        if connection.execute(launched, (path.name,)).fetchone():
-            _warn_damaged(error)
-            return  # for now
+    if holds is None:
+        try:
+            with Manifest.open(path) as manifest:
+                holds = manifest.contents
+        except ManifestError as error:  # which is said to who opens it, too
+            if connection.execute(launched, (path.name,)).fetchone():
+                _warn_damaged(error)
+                return  # for now
+            holds = Contents([], {}, Origin("", "", ""))
     connection.execute(
         "INSERT INTO manifest (name, changed) VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET changed = excluded.changed",
         (path.name, changed),
     )
     (number,) = connection.execute("SELECT id FROM manifest WHERE name = ?", (path.name,)).fetchone()
-    place = _number_of(connection, origin)
-    texts = {exp_id: json.dumps(ids) for exp_id, ids in needs.items()}
-    every = [*exp_ids, *contests]
-    connection.executemany(
-        f"INSERT INTO expanded VALUES (?, {place}, {int(number)}, ?) ON CONFLICT (exp_id, origin)"
-        " DO UPDATE SET manifest = excluded.manifest, needs = excluded.needs"
+    texts = {exp_id: json.dumps(ids) for exp_id, ids in holds.needs.items()}
+    place = _number_of(connection, holds.origin)
+    then = (
+        "ON CONFLICT (exp_id, origin) DO UPDATE SET manifest = excluded.manifest, needs = excluded.needs"
         # One that was written earlier may be taken up later.
-        f" WHERE (SELECT changed FROM manifest WHERE id = expanded.manifest) <= {int(changed)}",
-        zip(every, map(texts.get, every), strict=True),
+        f" WHERE (SELECT changed FROM manifest WHERE id = expanded.manifest) <= {int(changed)}"
     )
+    # As one text, in half the time that it takes with a call for each.
+    for some in _some([exp_id for exp_id in holds.exp_ids if exp_id not in texts], _MAX_IN_TEXT):
+        alone = f"INSERT INTO expanded SELECT value, {place}, {int(number)}, NULL FROM json_each(?) WHERE true {then}"
+        connection.execute(alone, (json.dumps(some),))
+    connection.executemany(f"INSERT INTO expanded VALUES (?, {place}, {int(number)}, ?) {then}", texts.items())
     if connection.execute(launched, (path.name,)).fetchone():  # the record was there first
-        _make_known(connection, exp_ids, texts)
+        _make_known(connection, holds.exp_ids, texts)
 
 
 def _number_of(connection: sqlite3.Connection, origin: Origin) -> int:
@@ -654,7 +668,7 @@ def _take_up_record(connection: sqlite3.Connection, project: Project, name: str)
         place = manifests_root(project) / manifest
         try:
             with Manifest.open(place) as opened:
-                exp_ids, its_needs = opened.sorted_exp_ids, opened.needed_exp_ids
+                exp_ids, its_needs, *_ = opened.contents
         except ManifestError as error:
             if os.access(place, os.R_OK) or (os.path.lexists(place) and not os.path.exists(place)):  # noqa: PTH110
                 _warn_damaged(error)

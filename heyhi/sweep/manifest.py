@@ -194,6 +194,21 @@ def _is_same(one: str, other: str) -> bool:
         return False
 
 
+class Contents(NamedTuple):
+    """What an index takes up of a manifest.
+
+    Attributes:
+        exp_ids: of all experiments, in alphabetical order, in which they are taken up fastest.
+        needs: exp ids of what each needs itself, by its own, for those that need any; and of what the best ones of
+            sweeps are chosen from, which are no experiments.
+        origin: what it was composed for.
+    """
+
+    exp_ids: list[str]
+    needs: dict[str, list[str]]
+    origin: Origin
+
+
 class Manifest:
     """An open manifest, to be read only: it never changes.
 
@@ -382,9 +397,9 @@ class Manifest:
         return folders_at(self._exp_ids, self.results_root)
 
     @property
-    def sorted_exp_ids(self) -> list[str]:
-        """Exp ids of all experiments in alphabetical order, in which an index takes them up fastest."""
-        return sorted(self._exp_ids)
+    def contents(self) -> Contents:
+        """What an index takes up."""
+        return Contents(sorted(self._exp_ids), self.needed_exp_ids, self.written_for)
 
     @property
     def needed_exp_ids(self) -> dict[str, list[str]]:

@@ -56,7 +56,7 @@ def hand_over(run: Any, *words: str) -> None:
     """Expand experiments, and put on record that they were handed over."""
     with Manifest.open(Path(run("expand", *words, "--manifest")[1].strip())) as manifest:
         needs = manifest.needed_exp_ids
-        note_known(find_project(), {exp_id: needs.get(exp_id, []) for exp_id in manifest.sorted_exp_ids})
+        note_known(find_project(), {exp_id: needs.get(exp_id, []) for exp_id in manifest.contents.exp_ids})
 
 
 def run_all(run: Any, project: Path) -> list[Path]:

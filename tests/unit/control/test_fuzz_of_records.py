@@ -337,7 +337,7 @@ def exp_ids_in(root: Path, name: str, known: set[str]) -> set[str]:
         return {exp_id for exp_id in known if f"{name}/".startswith(f"results/{exp_id}/")}
     if name.startswith("results/.heyhi/manifests/"):
         with Manifest.open(root / name) as manifest:
-            return set(manifest.sorted_exp_ids)
+            return set(manifest.contents.exp_ids)
     if name.startswith(("results/.heyhi/known/", "results/.heyhi/notes/", "results/.heyhi/mixed/")):
         text = (root / name).read_text() if (root / name).is_file() else ""
         return {exp_id for exp_id in known if exp_id in text}

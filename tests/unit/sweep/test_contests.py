@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import sqlite3
@@ -155,6 +156,24 @@ def test_needs_lead_through_it_in_manifests_and_in_the_index(sweeps: Sweeps, pro
     ):
         others = Survey.of_parts([part]).others
         assert others[own[0]].line == f"BLOCKED: by the best of {sweeps.folder}/tune.py: of 2, 1 is UNKNOWN", others
+
+
+def test_who_writes_a_manifest_tells_the_index_what_it_would_read(sweeps: Sweeps, project: Project) -> None:
+    index = project.state_root / "index.sqlite"
+
+    def rows() -> dict[str, list[tuple[object, ...]]]:
+        with contextlib.closing(sqlite3.connect(index)) as asked:
+            tables = [name for (name,) in asked.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {name: asked.execute(f"SELECT * FROM {name}").fetchall() for name in tables}
+
+    for name in ("tune", "seeds"):
+        write_manifest(sweeps.expand(name), project, sweeps.schema)
+    told = rows()
+    index.unlink()
+    ManifestIndex.open(project)
+    assert rows() == told
+    # Of two manifests, the one that was asked for last has what both have, and what is made of the best needs that.
+    assert len(told["expanded"]) == 2 + 3 + 1 and sum(needs is not None for *_, needs in told["expanded"]) == 3 + 1
 
 
 def test_what_is_given_the_folder_of_a_best_one_waits_for_that_to_be_made_anew(

@@ -285,7 +285,7 @@ def test_the_index_says_what_the_files_say(
             expected |= set(noted := read_known(path))
             needing |= noted
     for record in read_launches(project):
-        expected |= set(opened[record.manifest].sorted_exp_ids if record.manifest in opened else ())
+        expected |= set(opened[record.manifest].contents.exp_ids if record.manifest in opened else ())
     for manifest in sorted(opened.values(), key=lambda m: m.path.stat().st_mtime_ns):
         newest |= dict.fromkeys(manifest.folders, manifest.path)
         needing |= manifest.needed_exp_ids

@@ -7,6 +7,7 @@ import multiprocessing
 import sqlite3
 import stat
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,18 @@ def test_a_newer_format_says_so(project: Project, schema: Schema) -> None:
     change(path, "PRAGMA user_version = 99")
     with pytest.raises(ManifestError, match="newer HeyHi"):
         Manifest.open(path)
+
+
+def test_what_all_experiments_have_alike_is_written_as_it_is(project: Project, schema: Schema) -> None:
+    name = 'it\'s "one"; DROP TABLE experiment; -- ?1 λ'
+    written = expansion(project, schema, seed=range(3))
+    same = [one._replace(task=name, given=(name,)) for one in written.planned]
+    path = write_manifest(replace(written, planned=same), project, schema)
+
+    manifest = Manifest.open(path)
+    manifest.check()
+    assert [one.task for one in manifest.experiments()] == [name] * 3
+    assert manifest.given(manifest.targets[2]) == [name]
 
 
 @pytest.mark.parametrize("column", ["config = x'0102'", "overrides = '[]'", "needs = 'no JSON'", "exp_id = 'p/other'"])
