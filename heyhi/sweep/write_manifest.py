@@ -57,6 +57,7 @@ _MANY = 5000  # rows
 _PAGE_OF_MANY = 16384  # bytes: the rows of a large sweep are written in nine tenths of the time
 # Columns that mostly are the same for all experiments: then they are written into the statement, a sixth of its time.
 _OFTEN_SAME = ("cfg", "identity_version", "task", "needs", "resources", "files", "given")
+_MOST_WRITTEN = 1000  # characters of such a text: a statement has its bounds
 _Columns = dict[str, Sequence[Any]]  # by the names of `COLUMNS`
 
 
@@ -258,10 +259,12 @@ def _write(path: Path, meta: dict[str, bytes], columns: _Columns, others: _Other
 
 def _insert(connection: sqlite3.Connection, columns: _Columns) -> None:
     """Write the rows of the experiments."""
-    same = {name: columns[name][0] for name in _OFTEN_SAME if len(set(columns[name])) == 1}
-    # Quoted by SQLite itself.
-    texts = {name: connection.execute("SELECT quote(?)", (value,)).fetchone()[0] for name, value in same.items()}
-    places = ", ".join(texts.get(name, "?") for name in COLUMNS)
+    same: dict[str, str] = {}
+    for name in _OFTEN_SAME:
+        value, *others = set(columns[name]) or [None]
+        if not others and len(str(value)) <= _MOST_WRITTEN:
+            (same[name],) = connection.execute("SELECT quote(?)", (value,)).fetchone()
+    places = ", ".join(same.get(name, "?") for name in COLUMNS)
     others = [columns[name] for name in COLUMNS if name not in same]
     connection.executemany(f"INSERT INTO experiment VALUES ({places})", zip(*others, strict=True))
 

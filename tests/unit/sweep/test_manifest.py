@@ -226,16 +226,22 @@ def test_a_newer_format_says_so(project: Project, schema: Schema) -> None:
         Manifest.open(path)
 
 
-def test_what_all_experiments_have_alike_is_written_as_it_is(project: Project, schema: Schema) -> None:
-    name = 'it\'s "one"; DROP TABLE experiment; -- ?1 λ'
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('it\'s "one"; DROP TABLE experiment; -- ?1 λ', id="quotes"),
+        pytest.param("more than a statement may be" * 50_000, id="long"),
+    ],
+)
+def test_what_all_experiments_have_alike_is_written_as_it_is(project: Project, schema: Schema, text: str) -> None:
     written = expansion(project, schema, seed=range(3))
-    same = [one._replace(task=name, given=(name,)) for one in written.planned]
+    same = [one._replace(task=text, given=(text,)) for one in written.planned]
     path = write_manifest(replace(written, planned=same), project, schema)
 
     manifest = Manifest.open(path)
     manifest.check()
-    assert [one.task for one in manifest.experiments()] == [name] * 3
-    assert manifest.given(manifest.targets[2]) == [name]
+    assert [one.task for one in manifest.experiments()] == [text] * 3
+    assert manifest.given(manifest.targets[2]) == [text]
 
 
 @pytest.mark.parametrize("column", ["config = x'0102'", "overrides = '[]'", "needs = 'no JSON'", "exp_id = 'p/other'"])
