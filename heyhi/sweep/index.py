@@ -138,18 +138,18 @@ class ManifestIndex:
             connection.close()
 
     @classmethod
-    def open(cls, project: Project, known: Mapping[str, Contents] = {}) -> ManifestIndex:
+    def open(cls, project: Project, written: Mapping[str, Contents] = {}) -> ManifestIndex:
         """Open the index of a results root, after taking up what was written since.
 
         Args:
             project: whose results root it is of.
-            known: what manifests hold, by their names: these needn't be read.
+            written: what manifests hold that were written just now, by their names: these needn't be read.
 
         Raises:
             UnknownError: records of it can't be listed.
         """
         found = _Found.look(project)
-        return cls(project, _opened(project, found, known), found.records)
+        return cls(project, _opened(project, found, written), found.records)
 
     def _ask(self, ask: Callable[[], _T]) -> _T:
         """Ask the database; where it turns out to be damaged, ask one that is made anew.
@@ -363,14 +363,14 @@ class _Found(NamedTuple):
 # --- the database
 
 
-def _opened(project: Project, found: _Found, known: Mapping[str, Contents] = {}) -> sqlite3.Connection:
+def _opened(project: Project, found: _Found, written: Mapping[str, Contents] = {}) -> sqlite3.Connection:
     """Open the database, and bring it up to date; one that is damaged is made anew."""
     if not found:
         return _filled(database.in_memory(), project, found)
     error: Exception | None = None
     for _ in range(2):
         try:
-            return _filled(_open_file(project), project, found, known)
+            return _filled(_open_file(project), project, found, written)
         except OSError as wrong:  # something else is in its place
             error = wrong
         except _WRONG as wrong:
@@ -419,11 +419,11 @@ def _path_of(project: Project) -> Path:
 
 
 def _filled(
-    connection: sqlite3.Connection, project: Project, found: _Found, known: Mapping[str, Contents] = {}
+    connection: sqlite3.Connection, project: Project, found: _Found, written: Mapping[str, Contents] = {}
 ) -> sqlite3.Connection:
     """Bring a database up to date; it is closed where that can't be."""
     try:
-        _take_up(connection, project, found, known)
+        _take_up(connection, project, found, written)
     except BaseException:
         connection.close()
         raise
@@ -498,7 +498,7 @@ def _copied(project: Project) -> sqlite3.Connection:
     return connection
 
 
-def _take_up(connection: sqlite3.Connection, project: Project, found: _Found, known: Mapping[str, Contents]) -> None:
+def _take_up(connection: sqlite3.Connection, project: Project, found: _Found, written: Mapping[str, Contents]) -> None:
     """Bring an index up to date with what is on disk.
 
     Raises:
@@ -522,7 +522,7 @@ def _take_up(connection: sqlite3.Connection, project: Project, found: _Found, kn
                 _sealed_rows(connection, name)
         new = [name for name, changed in found.manifests.items() if before.manifests.get(name) != changed]
         for name in sorted(new, key=found.manifests.__getitem__):
-            _take_up_manifest(connection, manifests_root(project) / name, found.manifests[name], known.get(name))
+            _take_up_manifest(connection, manifests_root(project) / name, found.manifests[name], written.get(name))
         for name in sorted(found.records - before.records):
             _take_up_record(connection, project, name)
         connection.executemany(
