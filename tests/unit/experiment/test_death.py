@@ -98,7 +98,6 @@ def test_a_local_run_has_no_job() -> None:
         ("slurmstepd: error: StepId=7.batch exceeded memory limit (9 > 3), being killed", "OUT_OF_MEMORY"),
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-24T11:41:57 DUE TO JOB REQUEUE ***", ""),
         ("slurmstepd: error: *** JOB 77 ON n1 CANCELLED AT 2026-11-24T11:41:57 ***", ""),
-        ("slurmstepd: error: *** JOB 5 ON n1 CANCELLED AT 2026-07-24T11:07:57 DUE TO NODE FAILURE ***", ""),
         ("slurmstepd-gpu-7: error: *** JOB 5 ON gpu-7 CANCELLED AT 2026-11-24T11:41:57 DUE TO NODE FAILURE ***", ""),
         ("slurmstepd: error: *** STEP 7.0 ON n1 CANCELLED AT 2026-11-24T11:41:57 DUE TO TIME LIMIT ***", "TIMEOUT"),
         (
@@ -110,6 +109,11 @@ def test_a_local_run_has_no_job() -> None:
 )
 def test_what_a_jobs_log_says(line: str, state: str) -> None:
     assert state_in_log(f"before\n{line}\nafter", "7") == state
+
+
+def test_a_jobs_number_is_no_date() -> None:
+    line = "slurmstepd-n2: error: *** JOB 4 ON n2 CANCELLED AT 2026-11-30T04:39:21 DUE TO NODE FAILURE ***\n"
+    assert [state_in_log(line, job_id) for job_id in ("11", "30", "21", "2026", "4")] == ["", "", "", "", "NODE_FAIL"]
 
 
 ENDS = st.builds(
