@@ -15,7 +15,7 @@ import os
 import time
 from binascii import crc32  # zlib's: protobuf has loaded this one
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -91,6 +91,7 @@ _SEALED = {
 _MAX_ASKED = 500  # values of one query
 _MAX_IN_TEXT = 10_000  # exp ids in one value, however long they are
 _T = TypeVar("_T")
+_Read = Callable[[], Contents]
 _log = get_logger(__name__)
 
 
@@ -138,12 +139,12 @@ class ManifestIndex:
             connection.close()
 
     @classmethod
-    def open(cls, project: Project, written: Mapping[str, Contents] = {}) -> ManifestIndex:
+    def open(cls, project: Project, written: Mapping[str, _Read] = {}) -> ManifestIndex:
         """Open the index of a results root, after taking up what was written since.
 
         Args:
             project: whose results root it is of.
-            written: what manifests hold that were written just now, by their names: these needn't be read.
+            written: by their names, what returns what manifests hold that were written just now: these needn't be read.
 
         Raises:
             UnknownError: records of it can't be listed.
@@ -363,7 +364,7 @@ class _Found(NamedTuple):
 # --- the database
 
 
-def _opened(project: Project, found: _Found, written: Mapping[str, Contents] = {}) -> sqlite3.Connection:
+def _opened(project: Project, found: _Found, written: Mapping[str, _Read] = {}) -> sqlite3.Connection:
     """Open the database, and bring it up to date; one that is damaged is made anew."""
     if not found:
         return _filled(database.in_memory(), project, found)
@@ -419,7 +420,7 @@ def _path_of(project: Project) -> Path:
 
 
 def _filled(
-    connection: sqlite3.Connection, project: Project, found: _Found, written: Mapping[str, Contents] = {}
+    connection: sqlite3.Connection, project: Project, found: _Found, written: Mapping[str, _Read] = {}
 ) -> sqlite3.Connection:
     """Bring a database up to date; it is closed where that can't be."""
     try:
@@ -498,7 +499,7 @@ def _copied(project: Project) -> sqlite3.Connection:
     return connection
 
 
-def _take_up(connection: sqlite3.Connection, project: Project, found: _Found, written: Mapping[str, Contents]) -> None:
+def _take_up(connection: sqlite3.Connection, project: Project, found: _Found, written: Mapping[str, _Read]) -> None:
     """Bring an index up to date with what is on disk.
 
     Raises:
@@ -522,7 +523,8 @@ def _take_up(connection: sqlite3.Connection, project: Project, found: _Found, wr
                 _sealed_rows(connection, name)
         new = [name for name, changed in found.manifests.items() if before.manifests.get(name) != changed]
         for name in sorted(new, key=found.manifests.__getitem__):
-            _take_up_manifest(connection, manifests_root(project) / name, found.manifests[name], written.get(name))
+            path = manifests_root(project) / name
+            _take_up_manifest(connection, path, found.manifests[name], written.get(name) or partial(_contents_of, path))
         for name in sorted(found.records - before.records):
             _take_up_record(connection, project, name)
         connection.executemany(
@@ -596,34 +598,36 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {_FORMAT}")
 
 
-def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int, holds: Contents | None) -> None:
+def _contents_of(path: Path) -> Contents:
+    with Manifest.open(path) as manifest:
+        return manifest.contents
+
+
+def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int, read: _Read) -> None:
     """Lead the experiments of one manifest to it, unless a newer one of the same origin has them.
 
     Args:
         connection: to the index.
         path: of the manifest.
         changed: when that was asked for last.
-        holds: what it holds; None where it has to be read.
+        read: returns what it holds, or raises ManifestError.
     """
     if not os.access(path, os.R_OK):
         return  # for us: whoever may read it takes it up
     launched = "SELECT 1 FROM record WHERE manifest = ? LIMIT 1"
-    if holds is None:
-        try:
-            with Manifest.open(path) as manifest:
-                holds = manifest.contents
-        except ManifestError as error:  # which is said to who opens it, too
-            if connection.execute(launched, (path.name,)).fetchone():
-                _warn_damaged(error)
-                return  # for now
-            holds = Contents([], {}, Origin("", "", ""))
+    try:
+        holds = read()
+    except ManifestError as error:  # which is said to who opens it, too
+        if connection.execute(launched, (path.name,)).fetchone():
+            _warn_damaged(error)
+            return  # for now
+        holds = Contents([], {}, Origin("", "", ""))
     connection.execute(
         "INSERT INTO manifest (name, changed) VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET changed = excluded.changed",
         (path.name, changed),
     )
     (number,) = connection.execute("SELECT id FROM manifest WHERE name = ?", (path.name,)).fetchone()
-    texts = {exp_id: json.dumps(ids) for exp_id, ids in holds.needs.items()}
     place = _number_of(connection, holds.origin)
     then = (
         "ON CONFLICT (exp_id, origin) DO UPDATE SET manifest = excluded.manifest, needs = excluded.needs"
@@ -631,12 +635,12 @@ def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int, 
         f" WHERE (SELECT changed FROM manifest WHERE id = expanded.manifest) <= {int(changed)}"
     )
     # As one text, in half the time that it takes with a call for each.
-    for some in _some([exp_id for exp_id in holds.exp_ids if exp_id not in texts], _MAX_IN_TEXT):
+    for some in _some([exp_id for exp_id in holds.exp_ids if exp_id not in holds.needs], _MAX_IN_TEXT):
         alone = f"INSERT INTO expanded SELECT value, {place}, {int(number)}, NULL FROM json_each(?) WHERE true {then}"
         connection.execute(alone, (json.dumps(some),))
-    connection.executemany(f"INSERT INTO expanded VALUES (?, {place}, {int(number)}, ?) {then}", texts.items())
+    connection.executemany(f"INSERT INTO expanded VALUES (?, {place}, {int(number)}, ?) {then}", holds.needs.items())
     if connection.execute(launched, (path.name,)).fetchone():  # the record was there first
-        _make_known(connection, holds.exp_ids, texts)
+        _make_known(connection, holds.exp_ids, holds.needs)
 
 
 def _number_of(connection: sqlite3.Connection, origin: Origin) -> int:
@@ -663,19 +667,18 @@ def _take_up_record(connection: sqlite3.Connection, project: Project, name: str)
         warn_unreadable(path, error)
         return
     exp_ids: list[str] = []
-    its_needs: dict[str, list[str]] = {}
+    its_needs: dict[str, str] = {}
     if manifest:
         place = manifests_root(project) / manifest
         try:
-            with Manifest.open(place) as opened:
-                exp_ids, its_needs, *_ = opened.contents
+            exp_ids, its_needs, _ = _contents_of(place)
         except ManifestError as error:
             if os.access(place, os.R_OK) or (os.path.lexists(place) and not os.path.exists(place)):  # noqa: PTH110
                 _warn_damaged(error)
                 return  # for now
             # Where it isn't there, or is closed to us, its experiments become known when it is read.
     connection.execute("INSERT INTO record VALUES (?, ?)", (name, manifest))
-    _make_known(connection, exp_ids, {exp_id: json.dumps(ids) for exp_id, ids in its_needs.items()})
+    _make_known(connection, exp_ids, its_needs)
 
 
 def _warn_damaged(error: ManifestError) -> None:

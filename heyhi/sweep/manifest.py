@@ -199,13 +199,13 @@ class Contents(NamedTuple):
 
     Attributes:
         exp_ids: of all experiments, in alphabetical order, in which they are taken up fastest.
-        needs: exp ids of what each needs itself, by its own, for those that need any; and of what the best ones of
-            sweeps are chosen from, which are no experiments.
+        needs: exp ids of what each needs itself, as JSON, by its own, for those that need any; and of what the best
+            ones of sweeps are chosen from, which are no experiments.
         origin: what it was composed for.
     """
 
     exp_ids: list[str]
-    needs: dict[str, list[str]]
+    needs: dict[str, str]
     origin: Origin
 
 
@@ -399,7 +399,8 @@ class Manifest:
     @property
     def contents(self) -> Contents:
         """What an index takes up."""
-        return Contents(sorted(self._exp_ids), self.needed_exp_ids, self.written_for)
+        needs = {exp_id: json.dumps(ids) for exp_id, ids in self.needed_exp_ids.items()}
+        return Contents(sorted(self._exp_ids), needs, self.written_for)
 
     @property
     def needed_exp_ids(self) -> dict[str, list[str]]:

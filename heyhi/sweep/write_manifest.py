@@ -13,6 +13,7 @@ import os
 import time
 from binascii import crc32  # zlib's: protobuf has loaded this one
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
@@ -49,7 +50,7 @@ from heyhi.sweep.target import exp_ids_of
 if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
     from heyhi.config.schema import Schema
-    from heyhi.sweep.expand import Contest, Expansion
+    from heyhi.sweep.expand import Expansion
 
 _MAX_WORDED = 20  # experiments that words name
 _MARKED_NS = 3_600_000_000_000  # after which a manifest is marked again as asked for
@@ -117,7 +118,7 @@ def write_manifest(
     # A read-only index only costs time: what it misses is looked up in the manifests.
     with contextlib.suppress(ManifestError):
         if folder is None and indexed:
-            ManifestIndex.open(project, {path.name: _held(columns, expansion.contests, meta)})
+            ManifestIndex.open(project, {path.name: partial(_held, columns, others, meta)})
     return path
 
 
@@ -204,11 +205,11 @@ def _digested(meta: dict[str, str], blobs: Sequence[bytes], expansion: Expansion
     return {**columns, "checksum": checksums}, digest.hexdigest()[:16]
 
 
-def _held(columns: _Columns, contests: Sequence[Contest], meta: dict[str, str]) -> Contents:
+def _held(columns: _Columns, others: _Others, meta: dict[str, str]) -> Contents:
     """Return what `Manifest.contents` will."""
     needing = zip(columns["exp_id"], columns["needs"], strict=True)
-    needs = {exp_id: json.loads(text) for exp_id, text in needing if text != "[]"}
-    needs |= {one.exp_id: exp_ids_of(one.candidates, meta["results_root"]) for one in contests}
+    needs = {exp_id: text for exp_id, text in needing if text != "[]"}
+    needs |= {exp_id: candidates for exp_id, _, candidates, _ in others.contests}
     return Contents(sorted(columns["exp_id"]), needs, Origin(*(meta[name] for name in Origin._fields)))
 
 
@@ -261,9 +262,9 @@ def _insert(connection: sqlite3.Connection, columns: _Columns) -> None:
     """Write the rows of the experiments."""
     same: dict[str, str] = {}
     for name in _OFTEN_SAME:
-        value, *others = set(columns[name]) or [None]
-        if not others and len(str(value)) <= _MOST_WRITTEN:
-            (same[name],) = connection.execute("SELECT quote(?)", (value,)).fetchone()
+        values = set(columns[name])
+        if len(values) == 1 and len(str(*values)) <= _MOST_WRITTEN:
+            (same[name],) = connection.execute("SELECT quote(?)", (*values,)).fetchone()
     places = ", ".join(same.get(name, "?") for name in COLUMNS)
     others = [columns[name] for name in COLUMNS if name not in same]
     connection.executemany(f"INSERT INTO experiment VALUES ({places})", zip(*others, strict=True))
