@@ -460,6 +460,22 @@ def test_all_can_be_done_by_keys(lab: Lab, watch: Watch) -> None:
     assert not page.locator("#filter-menu").evaluate("menu => menu.open")
 
 
+def test_tab_comes_back_to_the_row_that_has_the_focus_when_all_is_shown_anew(lab: Lab, watch: Watch) -> None:
+    grid(lab)
+    page = watch.open(lab.serve())
+    seen_rows(page, 6)
+    rows(page).first.focus()
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#table tbody tr[tabindex='0']").evaluate_all("found => found.map(tr => tr.dataset.row)") == [
+        "1"
+    ]
+    page.evaluate("heyhi.show({})")
+    settled(page, "document.activeElement.dataset.row === '1'")
+    assert page.locator("#table tbody tr[tabindex='0']").evaluate_all("found => found.map(tr => tr.dataset.row)") == [
+        "1"
+    ]
+
+
 def test_whatever_can_be_used_has_a_name(lab: Lab, watch: Watch) -> None:
     grid(lab)
     page = watch.open(lab.serve(), "#status=DONE")

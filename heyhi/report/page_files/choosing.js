@@ -9,7 +9,7 @@ function linkTable(element) {
   });
   table.on("draw", () => {
     readShown();
-    reachFirst();
+    reachOne();
     colourBoxes();
   });
   element.addEventListener("keydown", onKey);
@@ -18,7 +18,7 @@ function linkTable(element) {
     table.draw(false);
   } else colourBoxes(); // it is drawn already
   readShown();
-  reachFirst();
+  reachOne();
   showFilters();
 }
 
@@ -100,15 +100,13 @@ function onKey(event) {
   const rows = [...row.parentElement.children];
   const place = rows.indexOf(row);
   const focusOn = (element) => {
-    rows.forEach((one) => (one.tabIndex = -1));
-    element.tabIndex = 0;
     element.focus();
+    reachOne();
   };
   const turn = (page, last) => {
     if (page < 0 || page >= table.page.info().pages) return;
     table.page(page).draw("page");
     const turned = byId("table").querySelectorAll("tbody tr[data-row]");
-    turned.forEach((one) => (one.tabIndex = -1));
     focusOn(last ? turned[turned.length - 1] : turned[0]);
   };
   const [isPlain, shifted] = [!event.ctrlKey && !event.metaKey && !event.altKey, event.key.length > 1];

@@ -29,7 +29,10 @@ function showTable() {
   }
   builtFor = wanted;
   if (scrolled) scroller().scrollTop = scrolled;
-  if (focused !== undefined) byId("table").querySelector(`tbody tr[data-row="${Number(focused)}"]`)?.focus();
+  if (focused !== undefined) {
+    byId("table").querySelector(`tbody tr[data-row="${Number(focused)}"]`)?.focus();
+    reachOne();
+  }
 }
 
 /** Show the columns that have something now, and offer their values of now where a filter lists them. */
@@ -93,7 +96,7 @@ function inPlace(work) {
   if (scrolled) scroller().scrollTop = scrolled;
   if (focused !== document.activeElement && focused?.isConnected) {
     focused.focus({ preventScroll: true });
-    reachFirst();
+    reachOne();
   }
   if (isMarked && anchor[0].isConnected && focus[0].isConnected) marked.setBaseAndExtent(...anchor, ...focus);
 }
@@ -228,7 +231,7 @@ const metricTitle = (column) =>
   column.direction ? `metric, better when ${column.direction === "min" ? "smaller" : "larger"}` : "metric";
 
 /** Let Tab reach one row: the one that has the focus, else the first; arrows lead to the others. */
-function reachFirst() {
+function reachOne() {
   const rows = [...byId("table").querySelectorAll("tbody tr[data-row]")];
   const reached = rows.find((tr) => tr === document.activeElement) ?? rows[0];
   rows.forEach((tr) => (tr.tabIndex = tr === reached ? 0 : -1));
